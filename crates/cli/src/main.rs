@@ -1,0 +1,2 @@
+//! The `gapless` program: one file per verb.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The control plane: collect inputs, step, journal, perform; the API.

@@ -1,0 +1,1 @@
+//! Effects made real: processes and their keepers, artefacts, probes, hooks.

@@ -1,0 +1,1 @@
+//! The durable log: the Store trait, SQLite, and the conformance suite for every store.

@@ -1,0 +1,1 @@
+//! The pure verdict: sequential tests, log templates, evidence.

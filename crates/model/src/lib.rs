@@ -1,0 +1,1 @@
+//! Plain values of Gapless: ids, releases, instances, weights, durations, valid by construction.

@@ -1,0 +1,1 @@
+//! The pure routing table: matching, splitting, pins, balancing choice, drain accounting.

@@ -1,0 +1,1 @@
+//! The deterministic world: virtual clock, fake fleet, faults, seeds, scenarios.

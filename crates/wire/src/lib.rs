@@ -1,0 +1,1 @@
+//! Every serialised type: configuration files, API, proxy control protocol, journal records.
