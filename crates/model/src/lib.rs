@@ -1,1 +1,28 @@
-//! Plain values of Gapless: ids, releases, instances, weights, durations, valid by construction.
+//! Plain values of Gapless, valid by construction.
+//!
+//! Owns: ids, releases and their whole configuration, instances, weights, health, durations with a meaning.
+//! Refuses to know: how any of them is written in a file or on a socket (`wire` converts), and every other crate.
+//!
+//! **Invariant M1**: a value that exists is valid; the only ways to make one check it (tests beside each type).
+//! **Invariant M2**: no clock, no chance, no I/O; [`Tick`] is an argument wherever time matters.
+
+mod amount;
+mod id;
+mod name;
+mod probe;
+mod release;
+mod strategy;
+mod time;
+mod traffic;
+
+pub use amount::{Amount, Weight, WeightOutOfRange};
+pub use id::{
+    Digest, DigestInvalid, EffectNumber, Epoch, Generation, InstanceId, InstanceIdInvalid, ReleaseId, RolloutId,
+    TableVersion,
+};
+pub use name::{NameInvalid, ReleaseLabel, ServiceName};
+pub use probe::{Health, Probe, ProbeKind, StatusRange};
+pub use release::{Limits, LogLimits, Release, ReleaseSpec, Restart, RunSpec};
+pub use strategy::{Check, CheckKind, Order, SecondOrder, Strategy};
+pub use time::{Millis, Tick};
+pub use traffic::{Balance, HoldLimits, Host, HostInvalid, PathPrefix, PathPrefixInvalid, Route, TrafficPolicy};
