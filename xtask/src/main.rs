@@ -1,2 +1,47 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands: one file per verb, `cargo xtask <verb>`.
+//!
+//! What a contributor runs and what CI runs is the same code: `.ci/run` calls `cargo xtask test`. The verbs print their
+//! talk on stderr and their data on stdout, as the program itself does.
+
+mod bench;
+mod check;
+mod docs;
+mod sim;
+mod test;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "xtask", about = "The project's own commands.")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Format, lints, documentation, file sizes and the dependency rule between crates.
+    Check(check::Options),
+    /// Everything CI runs: `check`, unit tests, end-to-end suites with real servers. Installs what is missing.
+    Test(test::Options),
+    /// Measurements.
+    Bench {
+        #[command(subcommand)]
+        what: bench::Bench,
+    },
+    /// The deterministic world: seeds swept through simulated rollouts.
+    Sim(sim::Options),
+    /// Builds the documentation, the generated parts first.
+    Docs(docs::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().verb {
+        Verb::Check(options) => check::run(&options),
+        Verb::Test(options) => test::run(&options),
+        Verb::Bench { what } => bench::run(&what),
+        Verb::Sim(options) => sim::run(&options),
+        Verb::Docs(options) => docs::run(&options),
+    }
+}

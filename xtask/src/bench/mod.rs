@@ -1,0 +1,23 @@
+//! Measurements, one file per question. Each prints a table on stderr and, with `--json`, one final object on stdout.
+
+mod deploy_loss;
+mod proxy;
+
+use clap::Subcommand;
+
+/// What can be measured. A further measurement is a variant here, an arm in [`run`] and a file beside this one.
+#[derive(Subcommand)]
+pub enum Bench {
+    /// CPU time per request, side by side with other proxies and a byte forwarder as the floor.
+    Proxy(proxy::Options),
+    /// What a deploy costs the clients, side by side with other load balancers.
+    DeployLoss(deploy_loss::Options),
+}
+
+/// Runs one measurement to its end.
+pub fn run(what: &Bench) -> anyhow::Result<()> {
+    match what {
+        Bench::Proxy(options) => proxy::run(options),
+        Bench::DeployLoss(options) => deploy_loss::run(options),
+    }
+}
