@@ -1,1 +1,3 @@
 //! The pure verdict: sequential tests, log templates, evidence.
+
+pub mod logs;
