@@ -1,0 +1,221 @@
+//! Header lines: what each one is to a proxy, where it stands in the buffer, and token lists.
+
+use std::mem::MaybeUninit;
+
+use httparse::Header;
+
+use crate::limits::HEADERS_MAX;
+use crate::reject::{Reject, Rejected};
+
+/// What a header line is to a proxy. Everything it need not understand is [`Field::Other`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// End to end, forwarded as it is.
+    Other,
+    /// `Host`.
+    Host,
+    /// `Content-Length`, the one that counts.
+    ContentLength,
+    /// `Transfer-Encoding`.
+    TransferEncoding,
+    /// `Connection`.
+    Connection,
+    /// `Upgrade`.
+    Upgrade,
+    /// `Expect`.
+    Expect,
+    /// `X-Request-Id`.
+    RequestId,
+    /// `X-Forwarded-For`.
+    ForwardedFor,
+    /// Another way to claim to be somebody else: `Forwarded`, `X-Real-IP`, any other `X-Forwarded-…`, and their
+    /// spellings with underscores, which many servers read as the same name.
+    Forwarded,
+    /// Meant for this connection alone (RFC 9110 §7.6.1), or named by `Connection`: never forwarded.
+    HopByHop,
+    /// A repeated line that says nothing new: never forwarded.
+    Redundant,
+}
+
+impl Field {
+    pub(crate) fn of(name: &[u8]) -> Self {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        match name.len() {
+            2 if is("te") => Self::HopByHop,
+            4 if is("host") => Self::Host,
+            6 if is("expect") => Self::Expect,
+            7 if is("upgrade") => Self::Upgrade,
+            9 if is("forwarded") || is_folded(name, b"x-real-ip") => Self::Forwarded,
+            10 if is("connection") => Self::Connection,
+            10 if is("keep-alive") => Self::HopByHop,
+            12 if is("x-request-id") => Self::RequestId,
+            14 if is("content-length") => Self::ContentLength,
+            15 if is("x-forwarded-for") => Self::ForwardedFor,
+            14 if is("http2-settings") => Self::HopByHop,
+            16 if is("proxy-connection") => Self::HopByHop,
+            17 if is("transfer-encoding") => Self::TransferEncoding,
+            n if n >= 11 && (name[0] | 0x20) == b'x' && is_folded(&name[..11], b"x-forwarded") => Self::Forwarded,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Whether two names are equal to a server that reads `_` as `-` and ignores case.
+fn is_folded(name: &[u8], known: &[u8]) -> bool {
+    name.len() == known.len()
+        && name.iter().zip(known).all(|(&a, &b)| (if a == b'_' { b'-' } else { a.to_ascii_lowercase() }) == b)
+}
+
+/// Room for the header lines of one head. Lives on the caller's stack and is not initialised before it is used.
+#[derive(Debug)]
+pub struct Slots<'b>(pub(crate) [MaybeUninit<Header<'b>>; HEADERS_MAX]);
+
+impl Slots<'_> {
+    /// Empty room. Costs nothing.
+    #[inline]
+    pub fn new() -> Self {
+        Self([const { MaybeUninit::uninit() }; HEADERS_MAX])
+    }
+}
+
+impl Default for Slots<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The header lines of one head, in order, each with its meaning.
+#[derive(Debug, Clone)]
+pub struct Lines<'h, 'b> {
+    head: &'b [u8],
+    headers: &'h [Header<'b>],
+    fields: [Field; HEADERS_MAX],
+    /// Offset of the first byte after the last line, which is where the empty line begins.
+    end: usize,
+}
+
+impl<'h, 'b> Lines<'h, 'b> {
+    /// Takes the parsed lines of `head`, which ends with the empty line, and checks that each ends in CRLF.
+    pub(crate) fn new(head: &'b [u8], headers: &'h [Header<'b>]) -> Rejected<Self> {
+        if headers.len() > HEADERS_MAX {
+            return Err(Reject::HeadTooLarge);
+        }
+        let end = head.len().checked_sub(2).filter(|&end| head[end..] == *b"\r\n").ok_or(Reject::LineEnding)?;
+        let mut fields = [Field::Other; HEADERS_MAX];
+        for (field, header) in fields.iter_mut().zip(headers) {
+            *field = Field::of(header.name.as_bytes());
+        }
+        let lines = Self { head, headers, fields, end };
+        // `httparse` takes a bare LF for a line's end. What stands before each line, and before the empty one, must
+        // be CRLF; the line before the first is the start line.
+        let ends_in_crlf = |start: usize| start >= 2 && head[start - 2] == b'\r';
+        if (0..headers.len()).all(|i| ends_in_crlf(lines.start(i))) && ends_in_crlf(end) {
+            Ok(lines)
+        } else {
+            Err(Reject::LineEnding)
+        }
+    }
+
+    /// How many lines there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.headers.len()
+    }
+
+    /// Whether there is no line.
+    pub fn is_empty(&self) -> bool {
+        self.headers.is_empty()
+    }
+
+    /// What line `i` is. `i` is below [`Lines::len`].
+    #[inline]
+    pub fn field(&self, i: usize) -> Field {
+        self.fields[i]
+    }
+
+    pub(crate) fn set_field(&mut self, i: usize, field: Field) {
+        self.fields[i] = field;
+    }
+
+    /// The value of line `i`, without the white space around it.
+    #[inline]
+    pub fn value(&self, i: usize) -> &'b [u8] {
+        self.headers[i].value
+    }
+
+    /// The name of line `i` as it was written.
+    #[inline]
+    pub fn name(&self, i: usize) -> &'b str {
+        self.headers[i].name
+    }
+
+    /// The value of the first line called `name`, whatever its case.
+    pub fn find(&self, name: &str) -> Option<&'b [u8]> {
+        self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+    }
+
+    /// All lines as (name, value), in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> + '_ {
+        self.headers.iter().map(|header| (header.name, header.value))
+    }
+
+    #[inline]
+    fn start(&self, i: usize) -> usize {
+        // Both pointers are into the same buffer: `httparse` hands out slices of what it was given.
+        self.headers[i].name.as_ptr() as usize - self.head.as_ptr() as usize
+    }
+
+    /// Appends the lines for which `keep` holds, as they were written, in runs as long as possible.
+    pub(crate) fn write_kept(&self, out: &mut Vec<u8>, keep: impl Fn(Field) -> bool) {
+        let mut run: Option<usize> = None;
+        for i in 0..self.headers.len() {
+            match (keep(self.fields[i]), run) {
+                (true, None) => run = Some(self.start(i)),
+                (false, Some(start)) => {
+                    out.extend_from_slice(&self.head[start..self.start(i)]);
+                    run = None;
+                }
+                (true, Some(_)) | (false, None) => {}
+            }
+        }
+        if let Some(start) = run {
+            out.extend_from_slice(&self.head[start..self.end]);
+        }
+    }
+
+    /// Marks what `Connection` names as [`Field::HopByHop`]. Fields that the proxy itself understands keep their
+    /// meaning: naming `Content-Length` or `X-Forwarded-Host` in `Connection` must not make them vanish.
+    pub(crate) fn mark_nominated(&mut self, nominated: &[u8]) {
+        for token in tokens(nominated) {
+            if token.eq_ignore_ascii_case(b"close")
+                || token.eq_ignore_ascii_case(b"keep-alive")
+                || token.eq_ignore_ascii_case(b"upgrade")
+            {
+                continue;
+            }
+            for i in 0..self.headers.len() {
+                if self.fields[i] == Field::Other && self.headers[i].name.as_bytes().eq_ignore_ascii_case(token) {
+                    self.fields[i] = Field::HopByHop;
+                }
+            }
+        }
+    }
+}
+
+/// The members of a comma-separated list (RFC 9110 §5.6.1), empty ones left out.
+pub fn tokens(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
+}
+
+/// Whether a comma-separated list has `token`, whatever its case.
+pub fn has_token(list: &[u8], token: &str) -> bool {
+    tokens(list).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// Reads a `Content-Length` value: decimal digits alone (RFC 9110 §8.6).
+pub(crate) fn content_length(value: &[u8]) -> Rejected<u64> {
+    if value.is_empty() || value.len() > 18 || !value.iter().all(u8::is_ascii_digit) {
+        return Err(Reject::LengthInvalid);
+    }
+    Ok(value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
+}

@@ -1,0 +1,278 @@
+//! The head of a request, read strictly (RFC 9112 §3, §6).
+
+use httparse::Status;
+
+use crate::body::Framing;
+use crate::fields::{Field, Lines, Slots, content_length, has_token};
+use crate::limits::{HEAD_BYTES_MAX, LEADING_EMPTY_LINES_MAX};
+use crate::reject::{Reject, Rejected};
+
+/// The version a peer speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0: no chunks, no interim answers, closed after one exchange unless asked otherwise.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+}
+
+/// Whether a connection goes on after the message at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    /// Another message may follow.
+    KeepAlive,
+    /// This is the last one.
+    Close,
+}
+
+/// A request method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Method<'b>(&'b str);
+
+impl<'b> Method<'b> {
+    /// The method as it was written. Methods are case-sensitive.
+    pub fn as_str(self) -> &'b str {
+        self.0
+    }
+
+    /// Whether doing it twice is as good as once (RFC 9110 §9.2.2).
+    pub fn is_idempotent(self) -> bool {
+        matches!(self.0, "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE")
+    }
+
+    /// Whether answers to it have no body.
+    pub fn is_head(self) -> bool {
+        self.0 == "HEAD"
+    }
+}
+
+/// The head of a request. Borrows from the buffer it was read from.
+#[derive(Debug, Clone)]
+pub struct RequestHead<'h, 'b> {
+    /// What is to be done.
+    pub method: Method<'b>,
+    /// Path and query as it was written, beginning with `/`, or `*`. An absolute-form target is reduced to this.
+    pub target: &'b str,
+    /// The value of `Host`, with the port if it was given. Empty when an HTTP/1.0 client gave none.
+    pub host: &'b str,
+    /// What the client speaks.
+    pub version: Version,
+    /// How the body's end is told.
+    pub framing: Framing,
+    /// Whether the client wants the connection to go on.
+    pub persistence: Persistence,
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    pub expects_continue: bool,
+    /// The protocol the client offers to change to, if `Connection: upgrade` says so too.
+    pub upgrade: Option<&'b [u8]>,
+    /// The header lines.
+    pub lines: Lines<'h, 'b>,
+    /// Bytes of the head, from the beginning of the buffer to the first byte of the body.
+    pub length: usize,
+}
+
+/// Reads the head of a request at the front of `buffer`; `None` when it is not all there yet.
+///
+/// # Errors
+/// [`Reject`]; its status is the answer.
+pub fn parse_request<'h, 'b>(buffer: &'b [u8], slots: &'h mut Slots<'b>) -> Rejected<Option<RequestHead<'h, 'b>>> {
+    let skipped = leading_lines(buffer)?;
+    let buffer = &buffer[skipped..];
+    let mut parsed = httparse::Request::new(&mut []);
+    let length = match parsed.parse_with_uninit_headers(buffer, &mut slots.0) {
+        Ok(Status::Complete(length)) if length > HEAD_BYTES_MAX => return Err(Reject::HeadTooLarge),
+        Ok(Status::Complete(length)) => length,
+        Ok(Status::Partial) if buffer.len() >= HEAD_BYTES_MAX => return Err(Reject::HeadTooLarge),
+        Ok(Status::Partial) => return Ok(None),
+        Err(error) => return Err(Reject::of_head(error)),
+    };
+    let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
+        return Err(Reject::StartLine);
+    };
+    let mut lines = Lines::new(&buffer[..length], parsed.headers)?;
+    let version = if version == 0 { Version::Http10 } else { Version::Http11 };
+    let facts = Facts::of(&mut lines, version)?;
+    let (target, authority) = split_target(method, target)?;
+    let host = facts.host.unwrap_or("");
+    if let Some(authority) = authority {
+        check_authority(authority, facts.host)?;
+    }
+    Ok(Some(RequestHead {
+        method: Method(method),
+        target,
+        host,
+        version,
+        framing: facts.framing,
+        persistence: facts.persistence,
+        expects_continue: facts.expects_continue,
+        upgrade: facts.upgrade,
+        lines,
+        length: skipped + length,
+    }))
+}
+
+/// Bytes of empty lines before the request line.
+#[inline]
+fn leading_lines(buffer: &[u8]) -> Rejected<usize> {
+    let mut skipped = 0;
+    while let [b'\r', b'\n', ..] = buffer[skipped..] {
+        skipped += 2;
+        if skipped > 2 * LEADING_EMPTY_LINES_MAX {
+            return Err(Reject::LeadingLines);
+        }
+    }
+    match buffer[skipped..] {
+        [b'\n', ..] | [b'\r', _, ..] => Err(Reject::LineEnding),
+        _ => Ok(skipped),
+    }
+}
+
+/// What the header lines say about the message.
+struct Facts<'b> {
+    host: Option<&'b str>,
+    framing: Framing,
+    persistence: Persistence,
+    expects_continue: bool,
+    upgrade: Option<&'b [u8]>,
+}
+
+impl<'b> Facts<'b> {
+    fn of(lines: &mut Lines<'_, 'b>, version: Version) -> Rejected<Self> {
+        let mut host = None;
+        let mut length: Option<u64> = None;
+        let mut chunked = false;
+        let mut expects_continue = false;
+        let mut upgrade = None;
+        let mut connection = Connection::default();
+        for i in 0..lines.len() {
+            let value = lines.value(i);
+            match lines.field(i) {
+                Field::Host if host.is_some() => return Err(Reject::HostDuplicate),
+                Field::Host => host = Some(check_host(value)?),
+                Field::ContentLength => match (length, content_length(value)?) {
+                    (Some(first), second) if first != second => return Err(Reject::LengthConflict),
+                    (Some(_), _) => lines.set_field(i, Field::Redundant),
+                    (None, first) => length = Some(first),
+                },
+                Field::TransferEncoding if chunked || version == Version::Http10 => return Err(Reject::Coding),
+                Field::TransferEncoding if value.eq_ignore_ascii_case(b"chunked") => chunked = true,
+                Field::TransferEncoding => return Err(Reject::Coding),
+                Field::Connection => connection.read(value, lines),
+                Field::Upgrade => upgrade = Some(value),
+                Field::Expect if value.eq_ignore_ascii_case(b"100-continue") => {
+                    expects_continue = version == Version::Http11;
+                }
+                Field::Expect => return Err(Reject::Expectation),
+                Field::Other
+                | Field::RequestId
+                | Field::ForwardedFor
+                | Field::Forwarded
+                | Field::HopByHop
+                | Field::Redundant => {}
+            }
+        }
+        let framing = match (length, chunked) {
+            (Some(_), true) => return Err(Reject::LengthWithCoding),
+            (Some(0), false) | (None, false) => Framing::None,
+            (Some(length), false) => Framing::Counted(length),
+            (None, true) => Framing::Chunked,
+        };
+        if host.is_none() && version == Version::Http11 {
+            return Err(Reject::HostMissing);
+        }
+        Ok(Self {
+            host,
+            framing,
+            persistence: connection.persistence(version),
+            expects_continue: expects_continue && framing != Framing::None,
+            upgrade: upgrade.filter(|_| connection.upgrade && version == Version::Http11),
+        })
+    }
+}
+
+/// What `Connection` said, over all its lines.
+#[derive(Debug, Default)]
+pub(crate) struct Connection {
+    close: bool,
+    keep_alive: bool,
+    pub(crate) upgrade: bool,
+}
+
+impl Connection {
+    #[inline]
+    pub(crate) fn read(&mut self, value: &[u8], lines: &mut Lines<'_, '_>) {
+        // Nearly every client sends exactly one of these two.
+        if value.eq_ignore_ascii_case(b"keep-alive") {
+            self.keep_alive = true;
+        } else if value.eq_ignore_ascii_case(b"close") {
+            self.close = true;
+        } else {
+            self.close |= has_token(value, "close");
+            self.keep_alive |= has_token(value, "keep-alive");
+            self.upgrade |= has_token(value, "upgrade");
+            lines.mark_nominated(value);
+        }
+    }
+
+    pub(crate) fn persistence(&self, version: Version) -> Persistence {
+        match version {
+            _ if self.close => Persistence::Close,
+            Version::Http11 => Persistence::KeepAlive,
+            Version::Http10 if self.keep_alive => Persistence::KeepAlive,
+            Version::Http10 => Persistence::Close,
+        }
+    }
+}
+
+/// Splits a target into what is sent on and the authority it named.
+#[inline]
+fn split_target<'b>(method: &str, target: &'b str) -> Rejected<(&'b str, Option<&'b str>)> {
+    if method == "CONNECT" {
+        return Err(Reject::Connect);
+    }
+    if !target.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'#') {
+        return Err(Reject::Target);
+    }
+    if target.starts_with('/') {
+        return Ok((target, None));
+    }
+    if target == "*" {
+        return if method == "OPTIONS" { Ok((target, None)) } else { Err(Reject::Target) };
+    }
+    let (scheme, rest) = target.split_once("://").ok_or(Reject::Target)?;
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return Err(Reject::Target);
+    }
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    if authority.is_empty() || authority.contains('@') {
+        return Err(Reject::Target);
+    }
+    match path {
+        "" => Ok(("/", Some(authority))),
+        // "http://host?query" would have to be sent as "/?query", which is not in the buffer. Nobody sends it.
+        _ if path.starts_with('?') => Err(Reject::Target),
+        _ => Ok((path, Some(authority))),
+    }
+}
+
+/// The authority of the target and `Host` must agree: two readers must not route the request differently.
+fn check_authority(authority: &str, host: Option<&str>) -> Rejected<()> {
+    let plain = |name: &'_ str| name.strip_suffix(":80").unwrap_or(name).to_ascii_lowercase();
+    match host {
+        Some(host) if plain(host) == plain(authority) => Ok(()),
+        _ => Err(Reject::HostMismatch),
+    }
+}
+
+/// A host name, an address or an address in brackets, with or without a port (RFC 9110 §7.2).
+#[inline]
+fn check_host(value: &[u8]) -> Rejected<&str> {
+    let valid = value.iter().all(|&byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']' | b'~' | b'%')
+    });
+    if !valid {
+        return Err(Reject::HostInvalid);
+    }
+    std::str::from_utf8(value).map_err(|_| Reject::HostInvalid)
+}
