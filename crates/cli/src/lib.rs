@@ -1,0 +1,39 @@
+//! The `gapless` program: one file per verb.
+//!
+//! Owns: the command line, how answers are shown to people and to programs, exit codes, and the words of every hint.
+//! Refuses to know: how anything is decided. A verb reads its arguments, asks the controller (or starts a process of which it is
+//! the entry), and shows the answer.
+//!
+//! **Invariant C1**: stdout is data, stderr is talk. What a program may want to read is on stdout; progress, notes and errors are not.
+//!
+//! **Invariant C2**: every end of the program is one of the exit codes in [`exit`]; the table there is the documentation.
+//!
+//! **Invariant C3**: an error has three parts, and its hint comes from [`hint`], so that the same trouble is mended by the same words.
+
+mod arguments;
+pub mod exit;
+mod failure;
+pub mod hint;
+mod state;
+pub mod verb;
+
+pub use arguments::{Arguments, Context, Verb};
+pub use exit::Exit;
+pub use failure::Failure;
+pub use state::StateFolder;
+
+use clap::Parser;
+
+/// The whole program: parses the command line, runs the verb, prints the error if there is one.
+#[must_use]
+pub fn main() -> std::process::ExitCode {
+    let arguments = Arguments::parse();
+    let context = match arguments.context() {
+        Ok(context) => context,
+        Err(failure) => return failure.report(arguments.json).into(),
+    };
+    match verb::run(arguments.verb, &context) {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report(context.json).into(),
+    }
+}

@@ -1,0 +1,51 @@
+//! The verbs, one file each: its arguments, and `run`.
+
+pub mod abort;
+pub mod completions;
+pub mod demo;
+pub mod deploy;
+pub mod explain;
+pub mod help;
+pub mod history;
+pub mod init;
+pub mod judge;
+pub mod keeper;
+pub mod logs;
+pub mod plan;
+pub mod proxy;
+pub mod receipt;
+pub mod releases;
+pub mod rollback;
+pub mod sample_service;
+pub mod status;
+pub mod up;
+
+use crate::{Context, Exit, Failure, Verb};
+
+/// Runs a verb.
+///
+/// # Errors
+/// Whatever the verb fails with.
+pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Up(args) => up::run(&args, context),
+        Verb::Init(args) => init::run(&args, context),
+        Verb::Deploy(args) => deploy::run(&args, context),
+        Verb::Plan(args) => plan::run(&args, context),
+        Verb::Status(args) => status::run(&args, context),
+        Verb::Explain(args) => explain::run(&args, context),
+        Verb::Rollback(args) => rollback::run(&args, context),
+        Verb::Abort(args) => abort::run(&args, context),
+        Verb::History(args) => history::run(&args, context),
+        Verb::Releases(args) => releases::run(&args, context),
+        Verb::Logs(args) => logs::run(&args, context),
+        Verb::Receipt(args) => receipt::run(&args, context),
+        Verb::Judge(args) => judge::run(&args, context),
+        Verb::Demo(args) => demo::run(&args, context),
+        Verb::Help(args) => help::run(&args, context),
+        Verb::Completions(args) => completions::run(&args, context),
+        Verb::Proxy(args) => proxy::run(&args, context),
+        Verb::Keeper(args) => keeper::run(&args, context),
+        Verb::SampleService(args) => sample_service::run(&args, context),
+    }
+}

@@ -1,0 +1,18 @@
+//! `gapless releases`: the releases of a service.
+
+use crate::{Context, Exit, Failure};
+
+/// What `gapless releases` is given.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The service [default: the one in ./gapless.toml]
+    pub service: Option<String>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// What failed.
+pub fn run(_args: &Args, _context: &Context) -> Result<Exit, Failure> {
+    Err(Failure::new("`gapless releases` is not built yet"))
+}
