@@ -1,0 +1,135 @@
+//! Inputs: past facts, told to the machine by whoever saw them.
+//!
+//! An input is either an operator's order or something that happened to the fleet, the proxies or the controller. Facts
+//! about what the machine no longer knows (an instance that is gone, a table that was replaced) change nothing: they are
+//! late, not wrong.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+// The plain value; no socket is opened here.
+use core::net::SocketAddr;
+
+use gapless_model::{EffectNumber, InstanceId, Release, ReleaseId, RolloutId, Strategy};
+
+/// Who gave an order, and why; both as the operator's words, for the record.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Origin {
+    /// The person or system.
+    pub by: String,
+    /// Their reason; may be empty.
+    pub reason: String,
+}
+
+/// An order to replace the current release by another.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeployOrder {
+    /// The number of the rollout that carries it out; unused before.
+    pub rollout: RolloutId,
+    /// The candidate, complete.
+    pub release: Arc<Release>,
+    /// A strategy instead of the one that the release asks for.
+    pub strategy: Option<Strategy>,
+    /// Who and why.
+    pub origin: Origin,
+}
+
+/// An order to go back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RollbackOrder {
+    /// The number of the rollout that carries it out when none runs; unused before. While one runs, that one rolls back.
+    pub rollout: RolloutId,
+    /// The release to go back to when no rollout runs; the previous one when none is given.
+    pub to: Option<ReleaseId>,
+    /// Who and why.
+    pub origin: Origin,
+}
+
+/// A past fact.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// An operator wants a release deployed.
+    DeployOrdered(DeployOrder),
+    /// An operator wants to go back: ends a running rollout by its Rollback phase, otherwise begins a rollout to an earlier release.
+    RollbackOrdered(RollbackOrder),
+    /// An operator wants the running rollout ended; what is exposed goes back to the release it came from.
+    AbortOrdered(Origin),
+    /// An operator vouches for the candidate: the observation that runs (Observe or Bake) ends now as if its time had passed.
+    PromoteOrdered(Origin),
+    /// The instance's process runs, and this is where it will listen.
+    InstanceStarted {
+        /// Which.
+        instance: InstanceId,
+        /// Where.
+        address: SocketAddr,
+    },
+    /// The instance could not be started at all.
+    InstanceStartFailed {
+        /// Which.
+        instance: InstanceId,
+        /// Why, for people.
+        reason: String,
+    },
+    /// Its probes passed `rise` times in a row and it stayed healthy for `healthy_min`.
+    InstanceReady {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// Its probes failed `fall` times in a row.
+    InstanceUnhealthy {
+        /// Which.
+        instance: InstanceId,
+        /// The last failure, for people.
+        reason: String,
+    },
+    /// Its process ended, whoever wanted it.
+    InstanceExited {
+        /// Which.
+        instance: InstanceId,
+        /// Exit code or signal, for people.
+        status: String,
+    },
+    /// A [`StopInstance`](crate::Effect::StopInstance) is done: the whole process tree is gone.
+    InstanceStopped {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// Every proxy uses a table that carries this [`PublishRoutes`](crate::Effect::PublishRoutes) effect or a later one of the service.
+    RoutesApplied {
+        /// The effect's number.
+        routes: EffectNumber,
+    },
+    /// Every proxy uses a table without the instance and has no request in flight to it.
+    Drained {
+        /// Which.
+        instance: InstanceId,
+        /// The newest [`PublishRoutes`](crate::Effect::PublishRoutes) effect that every proxy had applied when that was
+        /// seen: an instance that went back into load in between is not stopped by a late report.
+        routes: EffectNumber,
+    },
+    /// A check passed.
+    CheckPassed {
+        /// The number of the [`RunCheck`](crate::Effect::RunCheck) effect.
+        check: EffectNumber,
+    },
+    /// A check failed or took longer than it may.
+    CheckFailed {
+        /// The number of the [`RunCheck`](crate::Effect::RunCheck) effect.
+        check: EffectNumber,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The receipt of a rollout that ended is written: [`CloseReceipt`](crate::Effect::CloseReceipt) is done.
+    ReceiptClosed {
+        /// Of which rollout.
+        rollout: RolloutId,
+    },
+    /// The instant of [`Step::next_deadline`](crate::Step::next_deadline) has come.
+    TimerFired,
+    /// A controller took over the journal. What was being observed is observed again; deadlines go on. The step's effects
+    /// repeat, under their old numbers, all orders that have no outcome yet.
+    ControllerRestarted {
+        /// The instances whose process was found running.
+        alive: BTreeSet<InstanceId>,
+    },
+}
