@@ -1,0 +1,243 @@
+//! May a request be sent again? A permit or a reason, never a bool.
+//!
+//! What the instance never saw, or provably did not process, may go to another whatever its method. What was sent and not answered
+//! may only when doing it twice does what doing it once does: an idempotent method (RFC 9110 §9.2.2), or an `Idempotency-Key` where
+//! the release says that it keeps them. A replay needs the body, and a budget keeps an outage from being amplified.
+
+use std::fmt;
+
+use gapless_model::{Millis, Tick, TrafficPolicy};
+
+/// How far the failed attempt had come.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Progress {
+    /// No byte of it reached an instance: the connection was refused, timed out, or found closed before the first write.
+    NeverSent,
+    /// The instance says that it did not process it (HTTP/2 REFUSED_STREAM, GOAWAY with a lower last stream).
+    Unprocessed,
+    /// Some of it was sent, and no byte of a final answer came back.
+    Sent,
+    /// The answer had begun to reach the client.
+    AnswerBegun,
+}
+
+/// What the rules look at.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryAsk<'a> {
+    /// As sent, upper case.
+    pub method: &'a [u8],
+    /// Whether it carries an `Idempotency-Key`.
+    pub idempotency_key: KeySent,
+    /// How far the attempt had come.
+    pub progress: Progress,
+    /// Whether all of its body that was taken from the client is still kept.
+    pub body: BodyKept,
+    /// Attempts after the first so far.
+    pub retries: u8,
+}
+
+/// Whether a request carries an `Idempotency-Key`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum KeySent {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+}
+
+/// Whether the body, as far as it was taken from the client, is still at hand.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum BodyKept {
+    /// From its first byte (or there is none).
+    Whole,
+    /// Some was dropped: it was longer than what is kept.
+    Dropped,
+}
+
+/// Leave to send a request again. Only [`may_retry`] makes one.
+#[derive(PartialEq, Eq, Debug)]
+#[must_use]
+pub struct RetryPermit {
+    replay: bool,
+}
+
+impl RetryPermit {
+    /// Whether bytes that an instance has already got are sent a second time.
+    #[must_use]
+    pub fn is_replay(&self) -> bool {
+        self.replay
+    }
+}
+
+/// Why a request may not be sent again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum RetryRefused {
+    /// The client has seen a part of an answer.
+    #[error("its answer had begun")]
+    AnswerBegun,
+    /// As often as the release allows.
+    #[error("it was tried as often as allowed")]
+    Often,
+    /// Doing it twice might do it twice.
+    #[error("it was sent and is not idempotent")]
+    NotIdempotent,
+    /// Its body is gone.
+    #[error("its body was too long to keep")]
+    BodyDropped,
+    /// Too many requests are being tried again.
+    #[error("too many requests are being tried again")]
+    Budget,
+}
+
+/// Whether a request may go to another instance.
+///
+/// The budget is asked last, and only for requests that cost an instance something: one that was never sent amplifies nothing.
+///
+/// # Errors
+/// [`RetryRefused`] is the first rule that forbids it.
+pub fn may_retry(
+    ask: &RetryAsk<'_>,
+    policy: &TrafficPolicy,
+    budget: &mut RetryBudget,
+    now: Tick,
+) -> Result<RetryPermit, RetryRefused> {
+    if ask.progress == Progress::AnswerBegun {
+        return Err(RetryRefused::AnswerBegun);
+    }
+    if ask.retries >= policy.retries_max {
+        return Err(RetryRefused::Often);
+    }
+    let keyed = policy.replay_with_idempotency_key && ask.idempotency_key == KeySent::Yes;
+    if ask.progress == Progress::Sent && !idempotent(ask.method) && !keyed {
+        return Err(RetryRefused::NotIdempotent);
+    }
+    if ask.body == BodyKept::Dropped {
+        return Err(RetryRefused::BodyDropped);
+    }
+    match ask.progress {
+        Progress::NeverSent => Ok(RetryPermit { replay: false }),
+        Progress::Unprocessed | Progress::Sent | Progress::AnswerBegun => {
+            if budget.spend(now) {
+                Ok(RetryPermit { replay: true })
+            } else {
+                Err(RetryRefused::Budget)
+            }
+        }
+    }
+}
+
+/// RFC 9110 §9.2.2. CONNECT and unknown methods are not; method names are case-sensitive.
+fn idempotent(method: &[u8]) -> bool {
+    matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
+}
+
+/// What a retry costs, in the unit of [`RetryBudget::deposit`].
+const RETRY_COST: u32 = 100;
+
+/// What each request adds: a fifth of a retry.
+const REQUEST_DEPOSIT: u32 = 20;
+
+/// What is saved at most: a hundred retries.
+const BUDGET_MAX: u32 = 100 * RETRY_COST;
+
+/// So many retries are free each second, so that a service with few requests can retry at all.
+const FREE_PER_SECOND: u32 = 10;
+
+/// The share of requests that may be tried again: 20 %, and ten a second besides; a hundred may be saved up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RetryBudget {
+    saved: u32,
+    refilled: Tick,
+}
+
+impl RetryBudget {
+    /// A second's worth of free retries.
+    #[must_use]
+    pub fn new(now: Tick) -> RetryBudget {
+        RetryBudget { saved: FREE_PER_SECOND * RETRY_COST, refilled: now }
+    }
+
+    /// A request came in.
+    pub fn deposit(&mut self) {
+        self.saved = (self.saved + REQUEST_DEPOSIT).min(BUDGET_MAX);
+    }
+
+    fn spend(&mut self, now: Tick) -> bool {
+        let Millis(age) = now.since(self.refilled);
+        let free = age.saturating_mul(u64::from(FREE_PER_SECOND * RETRY_COST)) / 1_000;
+        if free > 0 {
+            self.saved = u32::try_from(u64::from(self.saved) + free).map_or(BUDGET_MAX, |sum| sum.min(BUDGET_MAX));
+            self.refilled = now;
+        }
+        match self.saved.checked_sub(RETRY_COST) {
+            Some(rest) => {
+                self.saved = rest;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl fmt::Debug for RetryBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RetryBudget({} retries)", f64::from(self.saved) / f64::from(RETRY_COST))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::tests::policy;
+
+    fn verdict(method: &str, key: KeySent, progress: Progress, body: BodyKept, retries: u8) -> String {
+        let ask = RetryAsk { method: method.as_bytes(), idempotency_key: key, progress, body, retries };
+        match may_retry(&ask, &policy(), &mut RetryBudget::new(Tick(0)), Tick(0)) {
+            Ok(permit) if permit.is_replay() => "replay".into(),
+            Ok(_) => "retry".into(),
+            Err(refused) => refused.to_string(),
+        }
+    }
+
+    #[test]
+    fn what_was_never_sent_goes_elsewhere_and_what_was_sent_only_when_twice_is_once() {
+        use BodyKept::{Dropped, Whole};
+        use KeySent::{No, Yes};
+        use Progress::{AnswerBegun, NeverSent, Sent, Unprocessed};
+        for (expected, method, key, progress, body, retries) in [
+            ("retry", "POST", No, NeverSent, Whole, 0),
+            ("retry", "POST", No, NeverSent, Whole, 1),
+            ("it was tried as often as allowed", "POST", No, NeverSent, Whole, 2),
+            ("its body was too long to keep", "POST", No, NeverSent, Dropped, 0),
+            ("replay", "POST", No, Unprocessed, Whole, 0),
+            ("it was sent and is not idempotent", "POST", No, Sent, Whole, 0),
+            ("replay", "POST", Yes, Sent, Whole, 0),
+            ("replay", "GET", No, Sent, Whole, 0),
+            ("replay", "PUT", No, Sent, Whole, 0),
+            ("it was sent and is not idempotent", "PATCH", No, Sent, Whole, 0),
+            ("it was sent and is not idempotent", "get", No, Sent, Whole, 0),
+            ("its body was too long to keep", "PUT", No, Sent, Dropped, 0),
+            ("its answer had begun", "GET", No, AnswerBegun, Whole, 0),
+        ] {
+            assert_eq!(verdict(method, key, progress, body, retries), expected, "{method} {progress:?}");
+        }
+    }
+
+    #[test]
+    fn an_outage_is_amplified_by_a_fifth_and_ten_a_second_at_most() {
+        let mut budget = RetryBudget::new(Tick(0));
+        let mut retried = 0;
+        for request in 0..10_000_u64 {
+            budget.deposit();
+            let ask = RetryAsk {
+                method: b"GET",
+                idempotency_key: KeySent::No,
+                progress: Progress::Sent,
+                body: BodyKept::Whole,
+                retries: 0,
+            };
+            retried += u64::from(may_retry(&ask, &policy(), &mut budget, Tick(request)).is_ok());
+        }
+        assert!((2_050..=2_120).contains(&retried), "{retried}");
+    }
+}
