@@ -1,1 +1,3 @@
 //! Every serialised type: configuration files, API, proxy control protocol, journal records.
+
+pub mod config;

@@ -1,0 +1,224 @@
+//! `gapless-server.toml`: the machine. Everything has a usable default; the file may be absent.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use gapless_model::Millis;
+
+use super::error::{ConfigErrors, Fault, placed};
+use super::key::{Fallback, Key, Kind, Section};
+use super::read::{Written, read};
+use super::value::{Network, PortRange};
+
+/// The sections and keys of `gapless-server.toml`.
+pub static SERVER: &[Section] = &[
+    Section {
+        name: "listener",
+        repeated: true,
+        doc: "Where the proxy listens; may be repeated. Without any: 0.0.0.0:8080. All services are behind all listeners.",
+        keys: &[Key {
+            name: "address",
+            kind: Kind::SocketAddress,
+            default: Fallback::Required,
+            doc: "The address and port. The controller opens it and hands it to the proxy, so only the controller needs the right to open \
+                  ports below 1024.",
+            example: "\"0.0.0.0:80\"",
+        }],
+    },
+    Section {
+        name: "proxy",
+        repeated: false,
+        doc: "The data plane.",
+        keys: &[
+            Key {
+                name: "threads",
+                kind: Kind::Count { min: 1, max: 256 },
+                default: Fallback::Absent("one per core"),
+                doc: "How many threads serve requests. Each has its own listening sockets and connections; nothing is shared between them.",
+                example: "4",
+            },
+            Key {
+                name: "access_log",
+                kind: Kind::Path,
+                default: Fallback::Absent("no access log"),
+                doc: "A file to which one line of JSON is written per request, off the request path.",
+                example: "\"access.jsonl\"",
+            },
+            Key {
+                name: "trusted_peers",
+                kind: Kind::Networks,
+                default: Fallback::Absent("nobody is trusted"),
+                doc: "Peers whose `X-Forwarded-*`, `Forwarded` and `X-Request-Id` headers are kept. From everybody else they are dropped.",
+                example: "[\"10.0.0.0/8\", \"127.0.0.1\"]",
+            },
+            Key {
+                name: "head_timeout",
+                kind: Kind::Duration { min: Millis(500), max: Millis::from_secs(120) },
+                default: Fallback::Value("\"10s\""),
+                doc: "How long a client may take for the whole head of a request.",
+                example: "\"5s\"",
+            },
+            Key {
+                name: "keep_alive_timeout",
+                kind: Kind::Duration { min: Millis::from_secs(1), max: Millis::from_secs(3_600) },
+                default: Fallback::Value("\"75s\""),
+                doc: "How long a client's connection may stay idle between requests.",
+                example: "\"30s\"",
+            },
+        ],
+    },
+    Section {
+        name: "instances",
+        repeated: false,
+        doc: "Where instances listen.",
+        keys: &[
+            Key {
+                name: "address",
+                kind: Kind::Address,
+                default: Fallback::Value("\"127.0.0.1\""),
+                doc: "The address at which instances are reached.",
+                example: "\"::1\"",
+            },
+            Key {
+                name: "ports",
+                kind: Kind::Ports,
+                default: Fallback::Value("\"20000-29999\""),
+                doc: "The ports that instances are given, one each. A port that something else uses is passed over.",
+                example: "\"40000-40999\"",
+            },
+        ],
+    },
+    Section {
+        name: "store",
+        repeated: false,
+        doc: "Where the journal is: what was decided, in which order, so that a controller that died goes on where it was.",
+        keys: &[
+            Key {
+                name: "kind",
+                kind: Kind::OneOf(&["sqlite"]),
+                default: Fallback::Value("\"sqlite\""),
+                doc: "The kind of store.",
+                example: "\"sqlite\"",
+            },
+            Key {
+                name: "path",
+                kind: Kind::Path,
+                default: Fallback::Value("\"journal.sqlite\""),
+                doc: "The file of the journal.",
+                example: "\"/var/lib/gapless/journal.sqlite\"",
+            },
+        ],
+    },
+    Section {
+        name: "releases",
+        repeated: false,
+        doc: "The unpacked releases of all services.",
+        keys: &[
+            Key {
+                name: "artefact_size",
+                kind: Kind::Size { min: 1 << 20, max: 1 << 40 },
+                default: Fallback::Value("\"4GiB\""),
+                doc: "The largest artefact that is accepted, unpacked.",
+                example: "\"1GiB\"",
+            },
+            Key {
+                name: "space_left",
+                kind: Kind::Size { min: 0, max: 1 << 40 },
+                default: Fallback::Value("\"256MiB\""),
+                doc: "How much of the file system must stay free after an artefact is unpacked; otherwise the deploy is refused.",
+                example: "\"2GiB\"",
+            },
+        ],
+    },
+];
+
+/// The configuration of the machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServerConfig {
+    /// Where the proxy listens; at least one.
+    pub listeners: Vec<ListenerConfig>,
+    /// How many threads serve requests; one per core when not given.
+    pub proxy_threads: Option<u16>,
+    /// The access log, absolute or relative to the state folder.
+    pub access_log: Option<PathBuf>,
+    /// Peers whose forwarding headers are kept.
+    pub trusted_peers: Vec<Network>,
+    /// How long a client may take for the whole head of a request.
+    pub head_timeout: Millis,
+    /// How long a client's connection may stay idle between requests.
+    pub keep_alive_timeout: Millis,
+    /// The address at which instances are reached.
+    pub instance_address: IpAddr,
+    /// The ports that instances are given.
+    pub instance_ports: PortRange,
+    /// The journal's file, absolute or relative to the state folder.
+    pub journal: PathBuf,
+    /// The largest artefact, unpacked, in bytes.
+    pub artefact_bytes_max: u64,
+    /// How many bytes of the file system stay free.
+    pub space_left_bytes_min: u64,
+}
+
+/// One listener.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ListenerConfig {
+    /// The address and port.
+    pub address: SocketAddr,
+}
+
+/// What holds when there is no file.
+impl Default for ServerConfig {
+    fn default() -> ServerConfig {
+        parse_server_config("", "gapless-server.toml").expect("BUG: an empty gapless-server.toml is refused")
+    }
+}
+
+/// Reads the text of a `gapless-server.toml`. `file_name` is how errors call it.
+///
+/// # Errors
+/// Every fault that was found.
+pub fn parse_server_config(text: &str, file_name: &str) -> Result<ServerConfig, ConfigErrors> {
+    let written = read(SERVER, text).map_err(|faults| placed(file_name, text, faults))?;
+    let mut faults = Vec::new();
+    let config = meaning(&written, &mut faults);
+    match config {
+        Some(config) if faults.is_empty() => Ok(config),
+        _ => Err(placed(file_name, text, faults)),
+    }
+}
+
+fn meaning(written: &Written, faults: &mut Vec<Fault>) -> Option<ServerConfig> {
+    let (proxy, instances, releases) = (written.one("proxy"), written.one("instances"), written.one("releases"));
+    Some(ServerConfig {
+        listeners: listeners_of(written, faults),
+        proxy_threads: proxy.count("threads").and_then(|threads| u16::try_from(threads).ok()),
+        access_log: proxy.path("access_log"),
+        trusted_peers: proxy.networks("trusted_peers").unwrap_or_default(),
+        head_timeout: proxy.duration("head_timeout")?,
+        keep_alive_timeout: proxy.duration("keep_alive_timeout")?,
+        instance_address: instances.address("address")?,
+        instance_ports: instances.ports("ports")?,
+        journal: written.one("store").path("path")?,
+        artefact_bytes_max: releases.count("artefact_size")?,
+        space_left_bytes_min: releases.count("space_left")?,
+    })
+}
+
+fn listeners_of(written: &Written, faults: &mut Vec<Fault>) -> Vec<ListenerConfig> {
+    let mut listeners: Vec<ListenerConfig> = Vec::new();
+    for group in written.many("listener") {
+        if let Some(address) = group.socket_address("address") {
+            let listener = ListenerConfig { address };
+            // Port 0 asks the kernel for any free port, so two of them differ.
+            if address.port() != 0 && listeners.contains(&listener) {
+                let fault = Fault::new(format!("the listener {address} is there twice")).at(group.at("address"));
+                faults.push(fault.hint("remove one of them"));
+            }
+            listeners.push(listener);
+        }
+    }
+    if listeners.is_empty() {
+        listeners.push(ListenerConfig { address: SocketAddr::from(([0, 0, 0, 0], 8_080)) });
+    }
+    listeners
+}
