@@ -1,3 +1,4 @@
 //! Every serialised type: configuration files, API, proxy control protocol, journal records.
 
+pub mod api;
 pub mod config;
