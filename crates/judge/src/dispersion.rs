@@ -72,10 +72,10 @@ impl Dispersion {
         self.index
     }
 
-    /// The divisor for an alternative at this distance ln(ψ/ψ0) from the null.
-    pub fn for_distance(&self, log_ratio: f64) -> f64 {
+    /// A distance ln(ψ/ψ0) from the null in steps of the grid, rounded up.
+    pub fn steps_of_distance(&self, log_ratio: f64) -> usize {
         // A hair is taken off so that a distance of exactly n steps is not rounded up to n + 1.
-        self.for_steps(((log_ratio.abs() / LOG_STEP) - 1e-9).ceil().max(0.0) as usize)
+        ((log_ratio.abs() / LOG_STEP) - 1e-9).ceil().max(0.0) as usize
     }
 
     /// The divisor for an alternative so many steps of the grid away.

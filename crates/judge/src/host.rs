@@ -53,7 +53,10 @@ impl HostEstimate {
         let holds_one = interval.lower <= 1.0 && interval.upper.is_none_or(|upper| upper >= 1.0);
         let upper = interval.upper.unwrap_or(f64::INFINITY);
         if holds_one {
-            return HostEffect { lower: interval.lower.max(1.0 / HOST_UNPROVEN_MAX), upper: upper.min(HOST_UNPROVEN_MAX) };
+            return HostEffect {
+                lower: interval.lower.max(1.0 / HOST_UNPROVEN_MAX),
+                upper: upper.min(HOST_UNPROVEN_MAX),
+            };
         }
         // Beyond the grid nothing could be told apart any more.
         HostEffect { lower: interval.lower.max(0.05), upper: upper.min(20.0) }

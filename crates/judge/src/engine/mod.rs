@@ -30,6 +30,14 @@ const FAIL_FACTORS: (f64, f64) = (1.1, 100.0);
 /// The farthest and the nearest alternative to the PASS null (JUDGE §1: 0.1 … 0.9).
 const PASS_FACTORS: (f64, f64) = (0.1, 0.9);
 
+/// ll(ψ) of one window at one ψ, up to a constant common to all ψ: what the engine adds up, for tests and for looking into
+/// a verdict.
+pub fn log_likelihood_at(table: &Table, exposure: Exposure, psi: f64) -> f64 {
+    let mut out = [0.0];
+    likelihood::log_likelihood(table, exposure, &[psi], &[psi.ln()], &mut out);
+    out[0]
+}
+
 /// How the engine is set before the first window; fixed afterwards (a null chosen by looking proves nothing).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EngineSettings {
@@ -45,12 +53,7 @@ pub struct EngineSettings {
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        EngineSettings {
-            exposure: Exposure::Trials,
-            fail_null: 1.25,
-            pass_null: 2.0,
-            dispersion: Dispersion::none(),
-        }
+        EngineSettings { exposure: Exposure::Trials, fail_null: 1.25, pass_null: 2.0, dispersion: Dispersion::none() }
     }
 }
 
@@ -149,9 +152,12 @@ impl Engine {
         }
         let count = alternatives.len() as f64;
         let dispersion = &self.settings.dispersion;
-        log_sum_exp(
-            alternatives.map(|j| (self.sums[j] - null_sum) / dispersion.for_distance(log_psi(j) - log_null)),
-        ) - count.ln()
+        // Neighbours are one step apart, so only the first distance has to be measured.
+        let rises = log_psi(alternatives.start) > log_null;
+        let nearest = if rises { alternatives.start } else { alternatives.end - 1 };
+        let first = dispersion.steps_of_distance(log_psi(nearest) - log_null);
+        log_sum_exp(alternatives.map(|j| (self.sums[j] - null_sum) / dispersion.for_steps(first + j.abs_diff(nearest))))
+            - count.ln()
     }
 
     /// The confidence sequence of level 1 − `alpha` for ψ: what neither side has rejected at 2/α (inversion of the test;
@@ -163,9 +169,10 @@ impl Engine {
         let best = (0..GRID_LEN).max_by(|a, b| self.sums[*a].total_cmp(&self.sums[*b])).unwrap_or(0);
         // Evidence against a null falls as the null nears the estimate, so each bound is the one place where it crosses.
         let crossing = |excluded: f64, kept: f64| excluded / (excluded - kept);
-        let lower = (0..best).rev().find(|i| above(*i) >= 0.0).map_or(0.0, |i| {
-            (log_psi(i) + LOG_STEP * crossing(above(i), above(i + 1)).clamp(0.0, 1.0)).exp()
-        });
+        let lower = (0..best)
+            .rev()
+            .find(|i| above(*i) >= 0.0)
+            .map_or(0.0, |i| (log_psi(i) + LOG_STEP * crossing(above(i), above(i + 1)).clamp(0.0, 1.0)).exp());
         let upper = (best + 1..GRID_LEN)
             .find(|i| below(*i) >= 0.0)
             .map(|i| (log_psi(i) - LOG_STEP * crossing(below(i), below(i - 1)).clamp(0.0, 1.0)).exp());

@@ -83,15 +83,12 @@ impl BlockMeans {
             self.block_start_ms = Some(now.0);
         }
         let candidate = arm == crate::Arm::Candidate;
-        match self.cells.iter_mut().find(|cell| cell.candidate == candidate && cell.instance == instance) {
-            Some(cell) => {
-                cell.sum += value;
-                cell.samples += 1.0;
-            }
-            None if self.cells.iter().filter(|cell| cell.candidate == candidate).count() < INSTANCES_MAX => {
-                self.cells.push(Cell { instance: instance.to_owned(), candidate, sum: value, samples: 1.0 });
-            }
-            None => {}
+        let place = self.cells.iter().position(|cell| cell.candidate == candidate && cell.instance == instance);
+        if let Some(at) = place {
+            self.cells[at].sum += value;
+            self.cells[at].samples += 1.0;
+        } else if self.cells.iter().filter(|cell| cell.candidate == candidate).count() < INSTANCES_MAX {
+            self.cells.push(Cell { instance: instance.to_owned(), candidate, sum: value, samples: 1.0 });
         }
     }
 

@@ -164,8 +164,7 @@ impl Guards {
     }
 
     fn handle_sample(&mut self, instance: &str, resource: &str, value: u64, limit: u64) {
-        let near = limit > 0
-            && u128::from(value) * 100 >= u128::from(limit) * u128::from(self.settings.limit_percent);
+        let near = limit > 0 && u128::from(value) * 100 >= u128::from(limit) * u128::from(self.settings.limit_percent);
         let place = self.near.iter().position(|(i, r, _)| i == instance && r == resource);
         let samples = match (place, near) {
             (Some(at), true) => {
