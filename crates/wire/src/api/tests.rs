@@ -87,7 +87,8 @@ fn a_report_is_said_with_ages_instead_of_instants() {
           "routes": [],
           "floor": null,
           "last_rollout": null
-        }"#]].assert_eq(&serde_json::to_string_pretty(&service_status(&report)).unwrap());
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(&service_status(&report)).unwrap());
 }
 
 #[test]
