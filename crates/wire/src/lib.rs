@@ -2,4 +2,4 @@
 
 pub mod api;
 pub mod config;
-pub mod record;
+pub mod control;
