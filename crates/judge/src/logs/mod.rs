@@ -11,10 +11,19 @@
 //! - memory is bounded, whatever the lines are (`a_million_shapes_stay_within_the_bound`);
 //! - no byte sequence panics (`arbitrary_bytes_never_panic`).
 
+mod atoms;
 mod caveat;
 mod class;
+mod hash;
+mod header;
+#[cfg(test)]
+mod header_tests;
+mod merge;
+mod scan;
 mod severity;
 mod signature;
+mod units;
+mod words;
 
 pub use caveat::{Caveat, CaveatScope};
 pub use class::{Class, RateRule, Shift, Sighting, classify, rate_shift};
