@@ -12,6 +12,9 @@ pub const ATOMS_MAX: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Atom(u32);
 
+/// What a word takes besides its bytes: pointer, length, a slot in the map.
+const WORD_OVERHEAD_BYTES: usize = 48;
+
 const GLUED: u32 = 1 << 31;
 
 impl Atom {
@@ -49,11 +52,12 @@ impl Atom {
 pub struct Vocabulary {
     words: Vec<Box<[u8]>>,
     by_hash: HashKeyed<u32>,
+    bytes: usize,
 }
 
 impl Default for Vocabulary {
     fn default() -> Self {
-        Vocabulary { words: vec![Box::default()], by_hash: HashKeyed::default() }
+        Vocabulary { words: vec![Box::default()], by_hash: HashKeyed::default(), bytes: 0 }
     }
 }
 
@@ -79,8 +83,19 @@ impl Vocabulary {
         let index = *self.by_hash.entry(hash_bytes(text)).or_insert(next);
         if index == next {
             self.words.push(text.into());
+            self.bytes += text.len() + WORD_OVERHEAD_BYTES;
         }
         index
+    }
+
+    /// Bytes the words take, roughly.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The atom of another vocabulary as one of this.
+    pub fn adopt(&mut self, atom: Atom, other: &Vocabulary) -> Atom {
+        if atom.is_variable() { atom } else { Atom::new(self.intern(other.word(atom)), atom.is_glued()) }
     }
 }
 

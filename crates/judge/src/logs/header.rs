@@ -38,6 +38,8 @@ const SEEK_MAX: usize = 4;
 enum Step {
     Any,
     Logger,
+    /// Python's `ERROR:shop.cart:message`.
+    SeverityAndLogger,
     /// RFC 5424's `<30>1`: facility × 8 + severity, and the version.
     Priority,
     Time,
@@ -152,6 +154,9 @@ fn is_anchor(kind: Kind) -> bool {
 
 /// Lines are of one kind when they begin alike and their first anchor stands in the same column.
 fn group_key(row: &Row<'_>) -> (u8, usize) {
+    if severity_and_logger(row.0).is_some() {
+        return (5, 0);
+    }
     let first = match row.1.first().map(|(_, kind)| *kind) {
         Some(Kind::Time) => 1,
         Some(Kind::Severity(_)) => 2,
@@ -169,6 +174,9 @@ fn share(rows: &[Row<'_>], column: usize, test: impl Fn(&Row<'_>, Unit, Kind) ->
 }
 
 fn shape_of(mut rows: Vec<Row<'_>>, total: usize) -> Option<Shape> {
+    if severity_and_logger(rows[0].0).is_some() {
+        return Some(Shape { steps: vec![Step::SeverityAndLogger], required: 1, severity_in_bracket: false });
+    }
     let mut steps = anchored_columns(&rows, total);
     if steps == [Step::Any, Step::Time]
         && share(&rows, 0, |row, unit, _| priority(row.0, unit).is_some()) >= COLUMN_SHARE
@@ -201,7 +209,12 @@ fn anchored_columns(rows: &[Row<'_>], total: usize) -> Vec<Step> {
     let mut severity_seen = false;
     for column in 0..UNITS_MAX - 4 {
         let time = share(rows, column, |_, _, kind| kind == Kind::Time);
-        let severity = share(rows, column, |_, _, kind| matches!(kind, Kind::Severity(_)));
+        // `error: x` at the beginning of a line is a message; `ERROR x` and `[error] x` have a header.
+        let severity = share(rows, column, |row, unit, kind| {
+            let text = &row.0[unit.start..unit.end];
+            matches!(kind, Kind::Severity(_))
+                && (column > 0 || text[0] == b'[' || text[0] == b'<' || is_loud_severity(text))
+        });
         let letter = share(rows, column, |_, _, kind| matches!(kind, Kind::SeverityLetter(_)));
         let words_between = columns[accepted..].iter().filter(|step| matches!(step, Step::Any | Step::Logger)).count();
         let step = if time >= ANCHOR_SHARE {
@@ -397,6 +410,11 @@ impl Shape {
         let text = &line[unit.start..unit.end];
         match step {
             Step::Any => {}
+            Step::SeverityAndLogger => {
+                let (severity, logger, end) = severity_and_logger(line)?;
+                (header.severity, header.logger) = (Some(severity), logger);
+                return Some(end);
+            }
             Step::Priority => header.severity = Some(priority(line, unit)?),
             Step::Logger => {
                 if text.len() > 100 || text[0] == b'[' || text[0] == b'"' {
@@ -463,6 +481,15 @@ impl Shape {
         }
         Some(unit.end)
     }
+}
+
+/// `ERROR:shop.cart:` at the beginning of a line, and where it ends.
+fn severity_and_logger(line: &[u8]) -> Option<(Severity, &[u8], usize)> {
+    let first = memchr::memchr(b':', &line[..line.len().min(10)])?;
+    let severity = Severity::from_word(&line[..first]).filter(|_| is_loud_severity(&line[..first]))?;
+    let rest = &line[first + 1..];
+    let second = rest.iter().position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')))?;
+    (second > 0 && rest[second] == b':').then_some((severity, &rest[..second], first + 1 + second + 1))
 }
 
 /// The severity of a syslog priority with its version.

@@ -77,7 +77,8 @@ impl Kinds {
             return key;
         }
         let mut kind = WORD | key;
-        if words::has_meaning(word) {
+        // The scanner leaves a number as a word only where it has a meaning (an HTTP status).
+        if words::has_meaning(word) || word.iter().all(u8::is_ascii_digit) {
             kind |= MEANING;
         } else if words::is_compound_name(word) {
             kind |= COMPOUND;
@@ -150,8 +151,8 @@ impl State {
         }
         for members in families.into_values().filter(|members| members.len() > 1) {
             let first = self.current[members[0]].clone();
-            for at in 0..first.len() {
-                let differs = members.iter().any(|&member| self.current[member].get(at) != Some(&first[at]));
+            for (at, expected) in first.iter().enumerate() {
+                let differs = members.iter().any(|&member| self.current[member].get(at) != Some(expected));
                 if differs {
                     for &member in &members {
                         if let Some(atom) = self.current[member].get_mut(at) {
@@ -196,8 +197,8 @@ impl State {
             for (at, &atom) in atoms.iter().enumerate() {
                 let kind = if atom.is_variable() { VARIABLE } else { kinds.of(atom) };
                 let may_vary = kind == VARIABLE || kind & (WORD | MEANING) == WORD && kind & KEY == 0;
-                let others = constant_words - usize::from(kind != VARIABLE);
-                if may_vary && others > 0 {
+                let other_words = constant_words > usize::from(kind != VARIABLE);
+                if may_vary && other_words {
                     let glue = u64::from(atom.is_glued());
                     let rest = whole.wrapping_sub(part(at, atom));
                     visit(mix(rest, (at as u64) << 1 | glue), index, at, kind);
@@ -234,7 +235,7 @@ impl State {
 }
 
 /// The kind of a value that is a variable already; no word has it.
-const VARIABLE: u8 = 0;
+const VARIABLE: u8 = 128;
 
 /// The values seen in one place between equal surroundings.
 #[derive(Debug, Default)]
@@ -263,16 +264,18 @@ impl Place {
 
 /// How many values make this place a variable.
 fn threshold(place: &Place, atoms: &[Atom], at: usize, kinds: &Kinds) -> usize {
-    if kinds.is_name_place(atoms, at) || place.compounds == place.words && at > 0 {
-        return VALUES_NAME;
+    if at == 0 {
+        return VALUES_FIRST;
     }
-    if place.variable && at > 0 {
-        return VALUES_BESIDE_VARIABLE;
+    if kinds.is_name_place(atoms, at) || place.compounds == place.words {
+        VALUES_NAME
+    } else if place.variable {
+        VALUES_BESIDE_VARIABLE
+    } else if kinds.of(atoms[at - 1]) & KEY != 0 || place.identifiers * 2 > place.words {
+        VALUES_AFTER_KEY
+    } else {
+        VALUES_PLAIN
     }
-    if at > 0 && kinds.of(atoms[at - 1]) & KEY != 0 || place.identifiers * 2 > place.words && at > 0 {
-        return VALUES_AFTER_KEY;
-    }
-    if at == 0 { VALUES_FIRST } else { VALUES_PLAIN }
 }
 
 #[cfg(test)]
