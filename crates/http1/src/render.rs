@@ -17,9 +17,10 @@ pub enum Inbound {
 /// What is added to a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Forwarding<'a> {
-    /// Header lines that are the same for a whole connection, each ended by CRLF: `X-Forwarded-For` and
-    /// `X-Forwarded-Proto`.
-    pub connection_lines: &'a [u8],
+    /// The `X-Forwarded-For` line of the peer, ended by CRLF. The same for a whole connection.
+    pub peer_line: &'a [u8],
+    /// The `X-Forwarded-Proto` line, ended by CRLF. The same for a whole connection.
+    pub protocol_line: &'a [u8],
     /// Used for `X-Request-Id` where the client sent none.
     pub request_id: &'a [u8],
     /// What becomes of the same lines from the client.
@@ -30,7 +31,7 @@ pub struct Forwarding<'a> {
 ///
 /// The body must be sent in the framing of `head`: counted as it was counted, chunked as chunks.
 pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, forwarding: &Forwarding<'_>) {
-    out.reserve(head.length + forwarding.connection_lines.len() + head.host.len() + 160);
+    out.reserve(head.length + forwarding.peer_line.len() + head.host.len() + 160);
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(head.target.as_bytes());
@@ -59,7 +60,10 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, forwarding: 
         // HTTP/1.0 without a host: an HTTP/1.1 request has one, be it empty.
         out.extend_from_slice(b"Host: \r\n");
     }
-    out.extend_from_slice(forwarding.connection_lines);
+    out.extend_from_slice(forwarding.peer_line);
+    if !(trusted && head.lines.find("x-forwarded-proto").is_some()) {
+        out.extend_from_slice(forwarding.protocol_line);
+    }
     if !(trusted && head.lines.find("x-forwarded-host").is_some()) {
         out.extend_from_slice(b"X-Forwarded-Host: ");
         out.extend_from_slice(head.host.as_bytes());

@@ -3,4 +3,5 @@
 //! Two halves that meet in one place: [`seam`] is what both know, `data` are the worker threads that serve requests, and
 //! the control side talks to the controller.
 
+pub mod data;
 pub mod seam;

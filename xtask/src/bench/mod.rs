@@ -1,8 +1,6 @@
 //! Measurements, one file per question. Each prints a table on stderr and, with `--json`, one final object on stdout.
 
 mod deploy_loss;
-mod peers;
-mod process;
 mod proxy;
 
 use clap::Subcommand;
@@ -23,5 +21,3 @@ pub fn run(what: &Bench) -> anyhow::Result<()> {
         Bench::DeployLoss(options) => deploy_loss::run(options),
     }
 }
-
-pub use proxy::{Part, run_part};

@@ -1,12 +1,16 @@
 //! What the two sides tell each other.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 
 use gapless_model::{Health, InstanceId, Millis, ServiceName, TableVersion};
+use gapless_routing::Table;
 
 /// An order to one worker thread.
 #[derive(Debug)]
 pub enum Command {
+    /// Route by this table from the next request on. Older versions than the one in use are ignored.
+    Install(Arc<Table>),
     /// Accept connections from this listening socket too. It is made non-blocking.
     Listen(TcpListener),
     /// Close every listening socket of the thread. Connections that were accepted go on.
@@ -45,8 +49,8 @@ pub enum Event {
     Ejected {
         /// Which instance.
         instance: InstanceId,
-        /// Consecutive failures that led to it.
-        failures: u32,
+        /// Which ejection it is since the instance last served well, from 1.
+        number: u32,
     },
     /// The thread chooses the instance again.
     Readmitted {

@@ -8,6 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Counter(AtomicU64);
 
 impl Counter {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
     /// The number now, or a moment ago.
     #[inline]
     pub fn read(&self) -> u64 {

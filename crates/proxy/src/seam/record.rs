@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use gapless_model::{InstanceId, ServiceName};
+use gapless_model::InstanceId;
+use gapless_routing::Terminal;
 
 /// What happened to one request. Made only when an access log is asked for.
 #[derive(Debug, Clone)]
@@ -17,12 +18,12 @@ pub struct AccessRecord {
     pub host: String,
     /// Path and query as they were written.
     pub target: String,
-    /// The service it was routed to.
-    pub service: Option<ServiceName>,
     /// The instance that answered, or the last one tried.
     pub instance: Option<InstanceId>,
     /// The status that was sent to the client, if one was.
     pub status: Option<u16>,
+    /// How it ended in the ledger.
+    pub terminal: Terminal,
     /// Attempts that were made on instances.
     pub attempts: u8,
     /// Microseconds in the hold queue.

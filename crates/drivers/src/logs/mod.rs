@@ -1,1 +1,0 @@
-//! What instances write, kept in bounded files, read back merged by time.

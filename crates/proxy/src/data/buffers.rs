@@ -1,0 +1,46 @@
+//! Byte buffers that are lent to connections while these have something to keep, and come back when they are empty. An
+//! idle connection holds none.
+
+/// What a recycled buffer may hold on to. A larger one is given back to the system.
+const CAPACITY_KEPT_MAX: usize = 64 * 1024;
+
+/// How many spare buffers a thread keeps.
+const SPARE_MAX: usize = 256;
+
+/// The capacity of a new buffer: heads with the lines we add nearly always fit.
+const CAPACITY_NEW: usize = 2 * 1024;
+
+/// The spare buffers of one thread.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    spare: Vec<Vec<u8>>,
+}
+
+impl Buffers {
+    /// An empty buffer.
+    #[inline]
+    pub(crate) fn lend(&mut self) -> Vec<u8> {
+        self.spare.pop().unwrap_or_else(|| Vec::with_capacity(CAPACITY_NEW))
+    }
+
+    /// Takes a buffer back.
+    #[inline]
+    pub(crate) fn take_back(&mut self, mut buffer: Vec<u8>) {
+        let capacity = buffer.capacity();
+        if capacity > 0 && capacity <= CAPACITY_KEPT_MAX && self.spare.len() < SPARE_MAX {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
+    }
+
+    /// Appends to a buffer that may not have been lent yet.
+    pub(crate) fn append(&mut self, buffer: &mut Vec<u8>, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if buffer.capacity() == 0 {
+            *buffer = self.lend();
+        }
+        buffer.extend_from_slice(bytes);
+    }
+}

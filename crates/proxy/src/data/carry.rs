@@ -1,0 +1,257 @@
+//! One exchange's turn: carry the request one way and the answer the other, and say what came of it.
+
+use gapless_http1::Reject;
+use gapless_routing::{CutReason, OurAnswer, Progress, Terminal};
+
+use super::client::{Client, Flushed, Phase};
+use super::drive::Step;
+use super::exchange::{Attempt, Exchange, Receiving, Replay};
+use super::kernel::unacknowledged;
+use super::socket;
+use super::upstream::{Duty, Upstream};
+use super::worker::{Scratch, Worker};
+
+/// What a turn of an exchange comes to.
+#[derive(Debug)]
+pub(super) enum Carried {
+    /// Both sides wait for news.
+    Waiting,
+    /// Nothing is left to do with the instance.
+    Over,
+    /// The connection was upgraded. These bytes came behind the head and are the first of the tunnel.
+    Switched(Vec<u8>),
+    /// The client is gone.
+    ClientLeft,
+    /// What the client sent as a body is none.
+    ClientMalformed(Reject),
+    /// The instance failed.
+    InstanceFailed(Failure),
+}
+
+/// How an instance failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It did not take the connection.
+    Refused,
+    /// It ended the connection in order.
+    Ended,
+    /// The connection broke.
+    Broken,
+    /// It sent what is no HTTP.
+    Malformed(Reject),
+}
+
+/// Whether a direction is done, or waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    Waits,
+    Done,
+}
+
+impl Worker {
+    /// ## Exchange => Waiting | Exchange | Tunnel | Lingering | closed
+    pub(super) fn serve_exchange(
+        &mut self,
+        client: &mut Client,
+        mut exchange: Box<Exchange>,
+        scratch: &mut Scratch,
+    ) -> Step {
+        match exchange.attempt {
+            Attempt::None => self.dispatch_again(client, exchange),
+            Attempt::Held if client.stream.is_hung_up() => {
+                self.holds.remove(exchange.hold_number);
+                self.end_hold(&mut exchange);
+                self.abandon(client, exchange, Terminal::ClientLeft)
+            }
+            Attempt::Held => Step::Wait(Phase::Exchange(exchange)),
+            Attempt::Over => self.finish(client, exchange),
+            Attempt::On { upstream: key, slot, reused } => {
+                let Some(mut upstream) = self.upstreams.take(key) else {
+                    tracing::error!("BUG: the connection of an exchange is gone");
+                    exchange.attempt = Attempt::Over;
+                    self.left_instance(slot);
+                    return self.abandon(client, exchange, Terminal::Cut(CutReason::Internal));
+                };
+                let carried = self.carry(client, &mut exchange, &mut upstream, scratch);
+                let reusable = upstream.is_reusable(&exchange);
+                self.upstreams.put_back(key, upstream);
+                match carried {
+                    Carried::Waiting => Step::Wait(Phase::Exchange(exchange)),
+                    Carried::Over => {
+                        exchange.attempt = Attempt::Over;
+                        self.left_instance(slot);
+                        if reusable {
+                            self.check_in(key, slot)
+                        } else {
+                            self.close_upstream(key)
+                        }
+                        self.finish(client, exchange)
+                    }
+                    Carried::Switched(first) => self.begin_tunnel(client, exchange, key, slot, &first),
+                    Carried::ClientLeft => self.abandon(client, exchange, Terminal::ClientLeft),
+                    Carried::ClientMalformed(reject) => self.client_malformed(client, exchange, reject),
+                    Carried::InstanceFailed(failure) => self.instance_failed(client, exchange, slot, reused, failure),
+                }
+            }
+        }
+    }
+
+    /// Carries both ways until both wait.
+    fn carry(
+        &mut self,
+        client: &mut Client,
+        exchange: &mut Exchange,
+        upstream: &mut Upstream,
+        scratch: &mut Scratch,
+    ) -> Carried {
+        if let Duty::Connecting { client: key } = upstream.duty {
+            if !upstream.stream.is_writable() {
+                return if client.stream.is_hung_up() { Carried::ClientLeft } else { Carried::Waiting };
+            }
+            if socket::connect_outcome(upstream.stream.socket()).is_err() {
+                return Carried::InstanceFailed(Failure::Refused);
+            }
+            upstream.duty = Duty::Busy { client: key };
+            self.holds.release_all();
+        }
+        let sent = match self.send_request(client, exchange, upstream, scratch) {
+            Ok(flow) => flow,
+            Err(carried) => return carried,
+        };
+        let received = match self.receive_answer(client, exchange, upstream, scratch) {
+            Ok(flow) => flow,
+            Err(carried) => return carried,
+        };
+        match (sent, received) {
+            (Flow::Done, Flow::Done) => Carried::Over,
+            // The answer is whole and the instance takes no more: the rest of the request is of no use to anybody.
+            (Flow::Waits, Flow::Done) if upstream.stream.is_ended() || exchange.close => Carried::Over,
+            _ if client.stream.is_hung_up() && !exchange.has_begun_answer() => Carried::ClientLeft,
+            _ => Carried::Waiting,
+        }
+    }
+
+    /// Puts a connection into the pool of its instance, or closes it if the instance is in no table any more.
+    #[inline]
+    fn check_in(&mut self, key: super::slab::Key, slot: usize) {
+        let now_ms = self.clock.now_ms();
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        let most = self.settings.idle_per_instance_max;
+        match self.instances.get_mut(slot) {
+            Some(state) if state.in_table && state.serial == upstream.serial && state.idle.len() < most => {
+                upstream.duty = Duty::Idle { since_ms: now_ms };
+                upstream.answered += 1;
+                state.idle.push(key);
+            }
+            _ => self.close_upstream(key),
+        }
+    }
+
+    /// The instance is done with. When the client has taken everything, the request has its end.
+    fn finish(&mut self, client: &mut Client, mut exchange: Box<Exchange>) -> Step {
+        match client.output.flush(&mut client.stream, &mut self.buffers) {
+            Flushed::All => {}
+            Flushed::Some => return Step::Wait(Phase::Exchange(exchange)),
+            Flushed::Broken => return self.abandon(client, exchange, Terminal::ClientLeft),
+        }
+        let terminal = Self::whole(&exchange);
+        self.settle(client, &mut exchange, terminal);
+        let incomplete = !exchange.sending.complete;
+        let close = exchange.close || incomplete;
+        self.recycle(exchange);
+        client.progress_ms = self.clock.now_ms();
+        if !close {
+            client.has_leftover = !client.input.is_empty();
+            client.head_began_ms = 0;
+            return Step::Again(Phase::Waiting);
+        }
+        self.linger()
+    }
+
+    fn client_malformed(&mut self, client: &mut Client, exchange: Box<Exchange>, reject: Reject) -> Step {
+        if exchange.has_begun_answer() {
+            return self.abandon(client, exchange, Terminal::Cut(CutReason::ClientMalformed));
+        }
+        let reason = match reject {
+            // The end came before the body's.
+            Reject::Truncated => return self.abandon(client, exchange, Terminal::ClientLeft),
+            Reject::HeadTooLarge | Reject::TrailersTooLarge => OurAnswer::HeadTooLarge,
+            _ => OurAnswer::BadRequest,
+        };
+        self.answer(client, exchange, reason)
+    }
+
+    /// Whether the instance provably saw nothing of the request: it ended the connection, and when its end was sent its system
+    /// had not received a single byte of what we wrote. (Its end carries its acknowledgement, so the count is exact. A broken
+    /// connection proves nothing: a reset carries none.)
+    fn is_unseen(&mut self, exchange: &Exchange) -> bool {
+        let Attempt::On { upstream, .. } = exchange.attempt else { return false };
+        let sent = exchange.sending.sent as u64;
+        exchange.sending.replay == Replay::Kept
+            && self.upstreams.get_mut(upstream).and_then(|upstream| unacknowledged(upstream.stream.socket()))
+                >= Some(sent)
+    }
+
+    /// The instance failed: another attempt, an answer of ours, or a cut, by how far things had come.
+    fn instance_failed(
+        &mut self,
+        client: &mut Client,
+        mut exchange: Box<Exchange>,
+        slot: usize,
+        reused: bool,
+        failure: Failure,
+    ) -> Step {
+        let unsent = exchange.sending.sent == 0 && exchange.sending.replay == Replay::Kept;
+        let unprocessed = unsent || (failure == Failure::Ended && self.is_unseen(&exchange));
+        self.break_off(&mut exchange);
+        if exchange.has_begun_answer() {
+            let reason = match failure {
+                Failure::Malformed(_) => CutReason::InstanceMalformed,
+                Failure::Refused | Failure::Ended | Failure::Broken => CutReason::InstanceClosed,
+            };
+            self.note_failure(slot, &exchange);
+            // What was passed on so far is still delivered; the cut is what the client must see, not a clean end.
+            let _ = client.output.flush(&mut client.stream, &mut self.buffers);
+            return self.abandon(client, exchange, Terminal::Cut(reason));
+        }
+        if reused && matches!(failure, Failure::Ended | Failure::Broken) {
+            // An idle connection the instance was about to close says nothing about the instance.
+            exchange.fresh_only = true;
+            if unprocessed {
+                exchange.sending.sent = 0;
+                exchange.attempt = Attempt::None;
+                exchange.attempts = exchange.attempts.saturating_sub(1);
+                self.mailbox.counts().series(exchange.series).retries.add(1);
+                return Step::Again(Phase::Exchange(exchange));
+            }
+        } else {
+            self.note_failure(slot, &exchange);
+            if let Some(tried) = self.instances.slot_of(slot) {
+                exchange.tried.push(tried);
+            }
+        }
+        let (progress, cause) = match failure {
+            Failure::Refused => (Progress::NeverSent, OurAnswer::ConnectFailed),
+            Failure::Ended | Failure::Broken if unprocessed => (Progress::NeverSent, OurAnswer::InstanceClosed),
+            Failure::Ended | Failure::Broken => (Progress::Sent, OurAnswer::InstanceClosed),
+            Failure::Malformed(reject) => {
+                tracing::debug!(%reject, "instance answered what is no HTTP");
+                return self.answer(client, exchange, OurAnswer::InstanceMalformed);
+            }
+        };
+        self.retry_or_answer(client, exchange, progress, cause)
+    }
+}
+
+impl Upstream {
+    /// Whether another request may follow on this connection: the one before was wholly sent and wholly answered, and both said
+    /// that they keep it.
+    #[inline]
+    fn is_reusable(&self, exchange: &Exchange) -> bool {
+        self.keeps
+            && !self.stream.is_ended()
+            && exchange.sending.complete
+            && exchange.is_all_sent()
+            && matches!(exchange.receiving, Receiving::Done)
+    }
+}

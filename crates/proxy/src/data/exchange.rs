@@ -1,0 +1,205 @@
+//! One request and its answer.
+//!
+//! The two directions go on independently: [`Sending`] carries the request to an instance, [`Receiving`] carries the
+//! answer back. The exchange is over when both are done and the client has taken everything.
+
+use gapless_http1::{BodyDecoder, Delivery, Framing, Persistence, RequestContext, Version};
+use gapless_model::TrafficPolicy;
+
+use gapless_routing::{OurAnswer, Slot};
+
+use super::slab::Key;
+
+/// A request on its way to an instance.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    /// The rendered head, and the body as it is rendered for the instance. What was sent stays here as long as it may have
+    /// to be sent again.
+    pub(crate) buffer: Vec<u8>,
+    /// Bytes of `buffer` that the present instance was sent.
+    pub(crate) sent: usize,
+    /// Whether everything that was sent to the present instance is still in `buffer`.
+    pub(crate) replay: Replay,
+    /// Where the body ends.
+    pub(crate) decoder: BodyDecoder,
+    /// Whether the body is sent as chunks.
+    pub(crate) chunked: bool,
+    /// Whether the whole body was received from the client.
+    pub(crate) complete: bool,
+    /// Bytes of the body that were received.
+    pub(crate) body_bytes: u64,
+    /// Bytes of the head in `buffer`.
+    pub(crate) head_bytes: usize,
+}
+
+/// Whether a request can be sent once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replay {
+    /// Everything that was ever sent is kept.
+    Kept,
+    /// It grew past the bound, or an answer has begun: what was sent is gone.
+    Dropped,
+}
+
+/// An answer on its way to the client.
+#[derive(Debug)]
+pub(crate) enum Receiving {
+    /// No final head yet.
+    Head,
+    /// The head was passed on, the body follows.
+    Body {
+        /// Where the body ends.
+        decoder: BodyDecoder,
+        /// How the client is told.
+        delivery: Delivery,
+    },
+    /// The whole answer was received. It may still wait to be taken by the client.
+    Done,
+}
+
+/// Where the attempt on an instance stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// No instance is chosen; the request is about to be dispatched.
+    None,
+    /// It waits in the hold queue of its service.
+    Held,
+    /// A connection was given the request, or will be when it is there.
+    On {
+        /// The connection to the instance.
+        upstream: Key,
+        /// The instance's index.
+        slot: usize,
+        /// Whether the connection carried requests before.
+        reused: bool,
+    },
+    /// The instance has nothing more to do with it: the answer was received whole, or it was ours.
+    Over,
+}
+
+/// What is known of the request itself.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) version: Version,
+    pub(crate) persistence: Persistence,
+    pub(crate) context: RequestContext,
+    /// The method may be done twice.
+    pub(crate) idempotent: bool,
+    /// The client gave an `Idempotency-Key`.
+    pub(crate) has_key: bool,
+    pub(crate) expects_continue: bool,
+    /// It offers to change the protocol.
+    pub(crate) upgrades: bool,
+    /// To WebSocket.
+    pub(crate) websocket: bool,
+}
+
+/// A request and its answer.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) asked: Asked,
+    pub(crate) sending: Sending,
+    pub(crate) receiving: Receiving,
+    pub(crate) attempt: Attempt,
+    /// Attempts that were begun.
+    pub(crate) attempts: u8,
+    /// The instances that were tried, by slot.
+    pub(crate) tried: Vec<Slot>,
+    /// What the service asks of us; of the release that was chosen last.
+    pub(crate) policy: Option<TrafficPolicy>,
+    /// What is counted on, and the series of the route without a release.
+    pub(crate) series: usize,
+    /// Whether the ledger has an end for this request.
+    pub(crate) settled: bool,
+    /// Why we answered ourselves, if we did.
+    pub(crate) ours: Option<OurAnswer>,
+    /// Whether the client's connection ends with this answer.
+    pub(crate) close: bool,
+    /// The instance of the last attempt.
+    pub(crate) last_slot: Option<u32>,
+    /// Pooled connections are not to be used: one was found closed.
+    pub(crate) fresh_only: bool,
+    /// The status that was sent to the client, or 0.
+    pub(crate) status: u16,
+    /// Bytes of the answer's body that were passed on.
+    pub(crate) body_out: u64,
+    /// When the whole head was there, in microseconds of the thread's clock.
+    pub(crate) accepted_us: u64,
+    /// When the present attempt began.
+    pub(crate) attempt_us: u64,
+    /// When the request was wholly received, in milliseconds.
+    pub(crate) complete_ms: u64,
+    /// Its place in the order of held requests, or 0 if it was never held.
+    pub(crate) hold_number: u64,
+    /// When it was first held, and until when it may be, in milliseconds.
+    pub(crate) held_since_ms: u64,
+    pub(crate) held_until_ms: u64,
+    /// How long it was held.
+    pub(crate) held_ms: u64,
+    /// What the last attempt failed with.
+    pub(crate) failure: Option<OurAnswer>,
+    /// What the access log wants to know, if there is one.
+    pub(crate) draft: Option<Box<Draft>>,
+}
+
+/// The part of an access record that is known when the head is read.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) accepted_unix_us: u64,
+    pub(crate) method: String,
+    pub(crate) host: String,
+    pub(crate) target: String,
+    pub(crate) request_id: String,
+}
+
+impl Exchange {
+    /// A request whose head was read, with nothing sent yet.
+    pub(crate) fn new(asked: Asked, framing: Framing, buffer: Vec<u8>, now_us: u64) -> Self {
+        let head_bytes = buffer.len();
+        Self {
+            asked,
+            sending: Sending {
+                buffer,
+                sent: 0,
+                replay: Replay::Kept,
+                decoder: BodyDecoder::new(framing),
+                chunked: framing == Framing::Chunked,
+                complete: framing == Framing::None,
+                body_bytes: 0,
+                head_bytes,
+            },
+            receiving: Receiving::Head,
+            attempt: Attempt::None,
+            attempts: 0,
+            tried: Vec::new(),
+            policy: None,
+            series: 0,
+            settled: false,
+            ours: None,
+            close: false,
+            last_slot: None,
+            fresh_only: false,
+            status: 0,
+            body_out: 0,
+            accepted_us: now_us,
+            attempt_us: now_us,
+            complete_ms: now_us / 1_000,
+            hold_number: 0,
+            held_since_ms: 0,
+            held_until_ms: 0,
+            failure: None,
+            held_ms: 0,
+            draft: None,
+        }
+    }
+
+    /// Whether a final answer has begun to go to the client.
+    pub(crate) fn has_begun_answer(&self) -> bool {
+        !matches!(self.receiving, Receiving::Head)
+    }
+
+    /// Whether everything that there is of the request was sent.
+    pub(crate) fn is_all_sent(&self) -> bool {
+        self.sending.sent == self.sending.buffer.len()
+    }
+}

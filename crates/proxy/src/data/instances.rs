@@ -1,0 +1,123 @@
+//! What one thread knows of the instances, by their dense index.
+
+use gapless_model::{Health, InstanceId, Tick};
+use gapless_routing::{Outlier, PeakEwma, PoolView, Slot, Standing, Table};
+
+use super::slab::Key;
+
+/// What one thread knows of one instance.
+#[derive(Debug)]
+pub(super) struct InstanceState {
+    pub(super) id: InstanceId,
+    pub(super) slot: Slot,
+    /// Distinguishes instances that had the same index one after the other.
+    pub(super) serial: u64,
+    /// Whether the table in use has it.
+    pub(super) in_table: bool,
+    /// Idle connections, the one used last at the end. Some may be closed already.
+    pub(super) idle: Vec<Key>,
+    /// Requests of this thread that are with it.
+    pub(super) in_flight: u32,
+    pub(super) latency: PeakEwma,
+    pub(super) outlier: Outlier,
+    /// What the active probes say.
+    pub(super) health: Health,
+    /// Whether it was ejected when last looked at, so that its return can be told.
+    pub(super) was_ejected: bool,
+}
+
+/// All instances a thread has to do with: those in its table and those that still have requests in flight.
+#[derive(Debug, Default)]
+pub(super) struct Instances {
+    states: Vec<Option<InstanceState>>,
+}
+
+impl Instances {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    #[inline]
+    pub(super) fn get(&self, slot: usize) -> Option<&InstanceState> {
+        self.states.get(slot)?.as_ref()
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, slot: usize) -> Option<&mut InstanceState> {
+        self.states.get_mut(slot)?.as_mut()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut InstanceState)> {
+        self.states.iter_mut().enumerate().filter_map(|(slot, state)| Some((slot, state.as_mut()?)))
+    }
+
+    /// Follows a new table: returns the idle connections of the instances that it does not have.
+    pub(super) fn follow(&mut self, table: &Table, now_us: u64) -> Vec<Key> {
+        let mut orphaned = Vec::new();
+        for state in self.states.iter_mut().flatten() {
+            state.in_table = false;
+        }
+        for instance in table.instances() {
+            let slot = instance.slot.index();
+            if self.states.len() <= slot {
+                self.states.resize_with(slot + 1, || None);
+            }
+            match &mut self.states[slot] {
+                Some(state) if state.serial == instance.serial => state.in_table = true,
+                place => {
+                    if let Some(old) = place.take() {
+                        orphaned.extend(old.idle);
+                    }
+                    *place = Some(InstanceState {
+                        id: instance.id.clone(),
+                        slot: instance.slot,
+                        serial: instance.serial,
+                        in_table: true,
+                        idle: Vec::new(),
+                        in_flight: 0,
+                        latency: PeakEwma::new(now_us),
+                        outlier: Outlier::default(),
+                        health: Health::Healthy,
+                        was_ejected: false,
+                    });
+                }
+            }
+        }
+        for state in self.states.iter_mut().flatten().filter(|state| !state.in_table) {
+            orphaned.append(&mut state.idle);
+        }
+        orphaned
+    }
+
+    /// Takes the news of a probe.
+    pub(super) fn set_health(&mut self, instance: &InstanceId, health: Health) {
+        for state in self.states.iter_mut().flatten().filter(|state| state.id == *instance) {
+            state.health = health;
+        }
+    }
+}
+
+/// The instances as the choice sees them.
+pub(super) struct View<'i> {
+    pub(super) instances: &'i Instances,
+    pub(super) now_us: u64,
+    pub(super) now: Tick,
+}
+
+impl PoolView for View<'_> {
+    fn in_flight(&self, slot: Slot) -> u32 {
+        self.instances.get(slot.index()).map_or(0, |state| state.in_flight)
+    }
+
+    fn latency_us(&self, slot: Slot) -> u64 {
+        self.instances.get(slot.index()).map_or(1, |state| state.latency.cost_us(self.now_us))
+    }
+
+    fn standing(&self, slot: Slot) -> Standing {
+        match self.instances.get(slot.index()) {
+            Some(state) if state.health == Health::Unhealthy => Standing::Bad,
+            Some(state) if state.outlier.ejected(self.now) => Standing::Ejected,
+            _ => Standing::Good,
+        }
+    }
+}

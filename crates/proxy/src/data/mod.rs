@@ -1,0 +1,33 @@
+//! The data side: worker threads that serve requests. See [`DataPlane`].
+
+mod answer;
+mod buffers;
+mod carry;
+mod client;
+mod clock;
+mod dispatch;
+mod drive;
+mod exchange;
+mod health;
+mod hold;
+mod ids;
+mod instances;
+mod kernel;
+mod obey;
+mod plane;
+mod receive;
+mod send;
+mod settings;
+mod settle;
+mod slab;
+mod socket;
+mod stream;
+mod sweep;
+mod tunnel;
+mod upstream;
+mod waiting;
+mod websocket;
+mod worker;
+
+pub use plane::DataPlane;
+pub use settings::Settings;

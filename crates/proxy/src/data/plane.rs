@@ -1,0 +1,123 @@
+//! All worker threads together.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use gapless_model::{TableVersion, Tick};
+use gapless_routing::{INSTANCE_SLOTS_MAX, SeriesCounts, Table};
+
+use super::settings::Settings;
+use super::worker::{Worker, WorkerParts};
+use crate::seam::{AccessRecord, Command, Event, WorkerHandle};
+
+/// The worker threads. Dropping it stops them and cuts what they serve.
+#[derive(Debug)]
+pub struct DataPlane {
+    workers: Vec<WorkerHandle>,
+    threads: Vec<JoinHandle<()>>,
+    origin: Instant,
+}
+
+impl DataPlane {
+    /// Starts `threads` worker threads that serve nothing yet: they need listening sockets and a table.
+    ///
+    /// `events` and `records` are bounded channels; what does not fit is dropped and counted.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no event queue.
+    pub fn start(
+        threads: usize,
+        settings: Settings,
+        events: &SyncSender<Event>,
+        records: Option<&SyncSender<AccessRecord>>,
+    ) -> std::io::Result<Self> {
+        let settings = Arc::new(settings);
+        let mut plane = Self { workers: Vec::new(), threads: Vec::new(), origin: Instant::now() };
+        for index in 0..threads.max(1) {
+            let (handle, mailbox) = WorkerHandle::new()?;
+            let worker = Worker::new(WorkerParts {
+                mailbox,
+                events: events.clone(),
+                records: records.cloned(),
+                settings: Arc::clone(&settings),
+                origin: plane.origin,
+                threads: threads.max(1),
+            })?;
+            let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || worker.run())?;
+            plane.workers.push(handle);
+            plane.threads.push(thread);
+        }
+        Ok(plane)
+    }
+
+    /// The threads, in order.
+    pub fn workers(&self) -> &[WorkerHandle] {
+        &self.workers
+    }
+
+    /// The time on the clock that the worker threads share, for building tables.
+    pub fn now(&self) -> Tick {
+        Tick(self.origin.elapsed().as_millis() as u64)
+    }
+
+    /// Gives a table to every thread.
+    pub fn install(&self, table: &Arc<Table>) {
+        for worker in &self.workers {
+            worker.post(Command::Install(Arc::clone(table)));
+        }
+    }
+
+    /// The oldest table that any thread still dispatches by: this version is acknowledged. None while a thread has none.
+    pub fn applied(&self) -> Option<TableVersion> {
+        self.workers.iter().map(WorkerHandle::applied).min().flatten()
+    }
+
+    /// Gives a listening socket to a thread, by its index.
+    pub fn listen(&self, thread: usize, listener: TcpListener) {
+        if let Some(worker) = self.workers.get(thread % self.workers.len()) {
+            worker.post(Command::Listen(listener));
+        }
+    }
+
+    /// Requests in flight by slot, summed over all threads; only those that have any. To know that an instance has none that
+    /// an older table sent there, read [`DataPlane::applied`] first.
+    pub fn in_flight(&self) -> BTreeMap<usize, u64> {
+        let sum = |slot| self.workers.iter().map(|worker| worker.counts().in_flight(slot).read()).sum();
+        (0..INSTANCE_SLOTS_MAX).map(|slot| (slot, sum(slot))).filter(|&(_, count)| count > 0).collect()
+    }
+
+    /// Requests in flight on one instance, by its slot.
+    pub fn in_flight_on(&self, slot: usize) -> u64 {
+        self.workers.iter().map(|worker| worker.counts().in_flight(slot).read()).sum()
+    }
+
+    /// The counts of one series, summed over all threads.
+    pub fn series(&self, series: usize) -> SeriesCounts {
+        let mut sum = SeriesCounts::default();
+        for worker in &self.workers {
+            worker.counts().add_series_to(series, &mut sum);
+        }
+        sum
+    }
+
+    /// Gives an order to every thread.
+    pub fn post_all(&self, mut order: impl FnMut() -> Command) {
+        for worker in &self.workers {
+            worker.post(order());
+        }
+    }
+}
+
+impl Drop for DataPlane {
+    fn drop(&mut self) {
+        self.post_all(|| Command::Stop);
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so itself.
+            let _ = thread.join();
+        }
+    }
+}

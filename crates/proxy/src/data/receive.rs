@@ -1,0 +1,219 @@
+//! The answer on its way to the client.
+
+use gapless_http1::{
+    BodyDecoder, Delivery, Framing, LAST_CHUNK, Persistence, Piece, Reject, ResponseHead, Slots, Version,
+    parse_response, write_chunk, write_interim, write_response, write_switching, write_trailers,
+};
+
+use super::carry::{Carried, Failure, Flow};
+use super::client::{Client, Flushed};
+use super::exchange::{Exchange, Receiving};
+use super::socket::ReadOutcome;
+use super::upstream::Upstream;
+use super::worker::{Drain, Scratch, Worker};
+
+/// Pieces at least this long are written without being copied behind the head first.
+const DIRECT_BYTES_MIN: usize = 16 * 1024;
+
+/// Taken off the time that an instance says it keeps a connection, in milliseconds: the news of its closing takes a while.
+const KEEP_ALIVE_MARGIN_MS: u64 = 1_000;
+
+/// What was read of an answer.
+enum Digested {
+    /// All of it was used.
+    All,
+    /// So many bytes from the end are the beginning of something that is not whole.
+    Left(usize),
+    /// The connection is upgraded; so many bytes from the end belong to the tunnel.
+    Switched(usize),
+}
+
+impl Worker {
+    /// Passes on what there is of the answer, as fast as the client takes it.
+    #[inline]
+    pub(super) fn receive_answer(
+        &mut self,
+        client: &mut Client,
+        exchange: &mut Exchange,
+        upstream: &mut Upstream,
+        scratch: &mut Scratch,
+    ) -> Result<Flow, Carried> {
+        loop {
+            if matches!(exchange.receiving, Receiving::Done) {
+                return Ok(Flow::Done);
+            }
+            match client.output.flush(&mut client.stream, &mut self.buffers) {
+                Flushed::All => {}
+                Flushed::Some => return Ok(Flow::Waits),
+                Flushed::Broken => return Err(Carried::ClientLeft),
+            }
+            let count = match upstream.stream.read(&mut scratch.read) {
+                ReadOutcome::Bytes(count) => count,
+                ReadOutcome::Blocked => return Ok(Flow::Waits),
+                ReadOutcome::Ended => return self.answer_ended(client, exchange),
+                ReadOutcome::Broken(_) => return Err(Carried::InstanceFailed(Failure::Broken)),
+            };
+            client.progress_ms = self.clock.now_ms();
+            scratch.out.clear();
+            let kept = std::mem::take(&mut upstream.input);
+            let joined;
+            let input = if kept.is_empty() {
+                &scratch.read[..count]
+            } else {
+                joined = [&kept[..], &scratch.read[..count]].concat();
+                &joined[..]
+            };
+            let digested = self.digest(client, exchange, upstream, input, &mut scratch.out);
+            self.buffers.take_back(kept);
+            let flushed = client.output.send(&mut client.stream, &mut self.buffers, &scratch.out);
+            match digested {
+                Ok(Digested::All) => {}
+                Ok(Digested::Left(left)) => self.buffers.append(&mut upstream.input, &input[input.len() - left..]),
+                Ok(Digested::Switched(left)) => return Err(Carried::Switched(input[input.len() - left..].to_vec())),
+                Err(reject) => return Err(Carried::InstanceFailed(Failure::Malformed(reject))),
+            }
+            if flushed == Flushed::Broken {
+                return Err(Carried::ClientLeft);
+            }
+        }
+    }
+
+    /// The instance has ended the connection: the end of the answer, or a failure.
+    fn answer_ended(&mut self, client: &mut Client, exchange: &mut Exchange) -> Result<Flow, Carried> {
+        let Receiving::Body { decoder, delivery } = &exchange.receiving else {
+            return Err(Carried::InstanceFailed(Failure::Ended));
+        };
+        if decoder.finish().is_err() {
+            return Err(Carried::InstanceFailed(Failure::Ended));
+        }
+        let flushed = match delivery.framing {
+            Framing::Chunked => client.output.send(&mut client.stream, &mut self.buffers, LAST_CHUNK),
+            _ => Flushed::All,
+        };
+        exchange.receiving = Receiving::Done;
+        if flushed == Flushed::Broken { Err(Carried::ClientLeft) } else { Ok(Flow::Done) }
+    }
+
+    /// Makes of bytes from the instance bytes for the client, in `out`.
+    fn digest(
+        &mut self,
+        client: &mut Client,
+        exchange: &mut Exchange,
+        upstream: &mut Upstream,
+        input: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Digested, Reject> {
+        let mut rest = input;
+        loop {
+            match &mut exchange.receiving {
+                Receiving::Head => {
+                    if rest.is_empty() {
+                        return Ok(Digested::All);
+                    }
+                    let mut slots = Slots::new();
+                    let Some(head) = parse_response(rest, &mut slots, exchange.asked.context)? else {
+                        return Ok(Digested::Left(rest.len()));
+                    };
+                    rest = &rest[head.length..];
+                    if head.is_interim() {
+                        pass_interim(exchange, &head, out);
+                    } else if head.status == 101 {
+                        if !exchange.asked.upgrades {
+                            return Err(Reject::StartLine);
+                        }
+                        write_switching(out, &head);
+                        exchange.status = 101;
+                        return Ok(Digested::Switched(rest.len()));
+                    } else {
+                        self.pass_head(exchange, upstream, &head, out);
+                    }
+                }
+                Receiving::Body { decoder, delivery } => {
+                    let (count, piece) = decoder.decode(rest)?;
+                    rest = &rest[count..];
+                    match piece {
+                        Piece::Data(data) => {
+                            exchange.body_out += data.len() as u64;
+                            if delivery.framing == Framing::Chunked {
+                                write_chunk(out, data);
+                            } else if data.len() >= DIRECT_BYTES_MIN {
+                                // A broken connection is noticed by the caller, who sends `out` next.
+                                let _ = client.output.send(&mut client.stream, &mut self.buffers, out);
+                                out.clear();
+                                let _ = client.output.send(&mut client.stream, &mut self.buffers, data);
+                            } else {
+                                out.extend_from_slice(data);
+                            }
+                        }
+                        Piece::Trailers(lines) => {
+                            if delivery.framing == Framing::Chunked {
+                                write_trailers(out, lines);
+                            }
+                            exchange.receiving = Receiving::Done;
+                        }
+                        Piece::Starved => {
+                            return Ok(if rest.is_empty() { Digested::All } else { Digested::Left(rest.len()) });
+                        }
+                        Piece::End => {
+                            if delivery.framing == Framing::Chunked {
+                                out.extend_from_slice(LAST_CHUNK);
+                            }
+                            exchange.receiving = Receiving::Done;
+                        }
+                    }
+                }
+                Receiving::Done => {
+                    if !rest.is_empty() {
+                        // Bytes behind the answer belong to no request of ours.
+                        upstream.keeps = false;
+                    }
+                    return Ok(Digested::All);
+                }
+            }
+        }
+    }
+
+    /// The head of the final answer.
+    fn pass_head(
+        &mut self,
+        exchange: &mut Exchange,
+        upstream: &mut Upstream,
+        head: &ResponseHead<'_, '_>,
+        out: &mut Vec<u8>,
+    ) {
+        let asked = &exchange.asked;
+        let unfinished_refusal =
+            !exchange.sending.complete && (head.status >= 400 || head.persistence == Persistence::Close);
+        let persistence = if asked.persistence == Persistence::Close || self.drain != Drain::No || unfinished_refusal {
+            Persistence::Close
+        } else {
+            Persistence::KeepAlive
+        };
+        let delivery = Delivery::of(head, asked.version, persistence);
+        write_response(out, head, delivery, asked.version);
+        exchange.close = delivery.persistence == Persistence::Close;
+        exchange.status = head.status;
+        exchange.receiving = if head.framing == Framing::None {
+            Receiving::Done
+        } else {
+            Receiving::Body { decoder: BodyDecoder::new(head.framing), delivery }
+        };
+        upstream.keeps = head.persistence == Persistence::KeepAlive;
+        if let Some(seconds) = head.keep_alive_seconds {
+            let kept_ms = (u64::from(seconds) * 1_000).saturating_sub(KEEP_ALIVE_MARGIN_MS);
+            upstream.idle_max_ms = kept_ms.min(self.settings.idle_max_ms);
+        }
+        self.note_answer(upstream.slot, exchange, head.status);
+    }
+}
+
+/// An interim answer goes to whoever understands it. `100` only goes to a client that waits for it, and once.
+fn pass_interim(exchange: &mut Exchange, head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
+    if exchange.asked.version == Version::Http10 {
+        return;
+    }
+    if head.status == 100 && !std::mem::take(&mut exchange.asked.expects_continue) {
+        return;
+    }
+    write_interim(out, head);
+}

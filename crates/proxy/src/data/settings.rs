@@ -1,0 +1,46 @@
+//! What the data side is told once, when it starts. What depends on the service comes with the routing table.
+
+use std::net::IpAddr;
+
+/// Bounds and times that hold for every service.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long a whole request head may take from its first byte, in milliseconds. Then 408.
+    pub head_timeout_ms: u64,
+    /// How long a client's connection is kept without a request, in milliseconds.
+    pub keep_alive_ms: u64,
+    /// Bytes per second that a request's body must come with, measured over the whole body after
+    /// [`Settings::body_grace_ms`]. Then 408.
+    pub body_rate_min: u64,
+    /// Milliseconds before the body's rate is looked at.
+    pub body_grace_ms: u64,
+    /// How long a client may take nothing of its answer, in milliseconds. Then it is cut.
+    pub write_stall_ms: u64,
+    /// How long an instance's connection is kept idle at most, in milliseconds; less where the instance says so.
+    pub idle_max_ms: u64,
+    /// Idle connections that are kept to one instance by one thread.
+    pub idle_per_instance_max: usize,
+    /// Client connections of one thread. More wait in the listening socket's queue.
+    pub connections_max: usize,
+    /// Bytes of the longest request body, or none for no bound. Longer is answered 413.
+    pub body_bytes_max: Option<u64>,
+    /// Peers whose `X-Forwarded-…` lines are believed.
+    pub trusted_peers: Vec<IpAddr>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            head_timeout_ms: 10_000,
+            keep_alive_ms: 75_000,
+            body_rate_min: 240,
+            body_grace_ms: 10_000,
+            write_stall_ms: 60_000,
+            idle_max_ms: 30_000,
+            idle_per_instance_max: 1_024,
+            connections_max: 32_768,
+            body_bytes_max: None,
+            trusted_peers: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The ledger: every request gets exactly one end.
+
+use gapless_model::InstanceId;
+use gapless_routing::{Series, StatusClass, Terminal, bucket};
+
+use super::client::Client;
+use super::exchange::{Attempt, Exchange};
+use super::worker::Worker;
+use crate::seam::AccessRecord;
+
+impl Worker {
+    /// Writes the end of a request into the ledger.
+    pub(super) fn settle(&mut self, client: &Client, exchange: &mut Exchange, terminal: Terminal) {
+        debug_assert!(!exchange.settled, "BUG: two ends of one request in the ledger");
+        exchange.settled = true;
+        self.count_hold(exchange);
+        let duration_us = self.clock.now_us().saturating_sub(exchange.accepted_us);
+        let cells = self.mailbox.counts().series(exchange.series);
+        cells.ended(terminal);
+        if matches!(terminal, Terminal::Answered(_)) {
+            cells.latency[bucket(duration_us)].add(1);
+        }
+        if let Some(draft) = exchange.draft.take() {
+            let record = AccessRecord {
+                accepted_unix_us: draft.accepted_unix_us,
+                client: client.peer,
+                method: draft.method,
+                host: draft.host,
+                target: draft.target,
+                instance: self.last_instance(exchange),
+                status: (exchange.status != 0).then_some(exchange.status),
+                terminal,
+                attempts: exchange.attempts,
+                held_us: exchange.held_ms * 1_000,
+                duration_us,
+                body_in: exchange.sending.body_bytes,
+                body_out: exchange.body_out,
+                request_id: draft.request_id,
+            };
+            if self.records.as_ref().is_some_and(|records| records.try_send(record).is_err()) {
+                self.mailbox.counts().dropped.add(1);
+            }
+        }
+    }
+
+    /// How an answer that was given whole ends in the ledger.
+    pub(super) fn whole(exchange: &Exchange) -> Terminal {
+        match exchange.ours {
+            Some(reason) => Terminal::AnsweredByUs(reason),
+            None => Terminal::Answered(StatusClass::of(exchange.status)),
+        }
+    }
+
+    fn last_instance(&self, exchange: &Exchange) -> Option<InstanceId> {
+        let slot = match exchange.attempt {
+            Attempt::On { slot, .. } => slot,
+            _ => usize::try_from(exchange.last_slot?).ok()?,
+        };
+        self.instances.get(slot).map(|state| state.id.clone())
+    }
+
+    /// The series for what no service was found for.
+    pub(super) fn unmatched() -> usize {
+        Series::UNMATCHED.index()
+    }
+}

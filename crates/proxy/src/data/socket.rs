@@ -1,0 +1,120 @@
+//! The system calls of the data side, with their outcomes sorted by what the caller does next.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, acceptfrom_with, connect, ipproto, recv,
+    send, shutdown, socket_with, sockopt,
+};
+
+/// What came of trying to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadOutcome {
+    /// So many bytes.
+    Bytes(usize),
+    /// Nothing now.
+    Blocked,
+    /// The peer sends no more.
+    Ended,
+    /// The connection is broken.
+    Broken(Errno),
+}
+
+/// What came of trying to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WriteOutcome {
+    /// So many bytes, perhaps fewer than offered.
+    Bytes(usize),
+    /// Nothing now.
+    Blocked,
+    /// The connection is broken; nothing was written by this call.
+    Broken(Errno),
+}
+
+/// Reads once.
+#[inline]
+pub(crate) fn read(socket: &OwnedFd, buffer: &mut [u8]) -> ReadOutcome {
+    loop {
+        return match recv(socket, &mut *buffer, RecvFlags::empty()) {
+            Ok((0, _)) => ReadOutcome::Ended,
+            Ok((count, _)) => ReadOutcome::Bytes(count),
+            Err(Errno::AGAIN) => ReadOutcome::Blocked,
+            Err(Errno::INTR) => continue,
+            Err(errno) => ReadOutcome::Broken(errno),
+        };
+    }
+}
+
+/// Writes once.
+#[inline]
+pub(crate) fn write(socket: &OwnedFd, bytes: &[u8]) -> WriteOutcome {
+    loop {
+        return match send(socket, bytes, SendFlags::NOSIGNAL) {
+            Ok(count) => WriteOutcome::Bytes(count),
+            Err(Errno::AGAIN | Errno::NOBUFS) => WriteOutcome::Blocked,
+            Err(Errno::INTR) => continue,
+            Err(errno) => WriteOutcome::Broken(errno),
+        };
+    }
+}
+
+/// Whether nothing is there to read and the peer has not closed: for a pooled connection about to carry a request that must
+/// not be sent twice.
+pub(crate) fn is_quiet(socket: &OwnedFd) -> bool {
+    let mut byte = [0u8; 1];
+    matches!(recv(socket, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT), Err(Errno::AGAIN))
+}
+
+/// Accepts one connection, non-blocking and without delay of small writes.
+pub(crate) fn accept(listener: &OwnedFd) -> io::Result<Option<(OwnedFd, SocketAddr)>> {
+    match acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+        Ok((socket, peer)) => {
+            let peer = peer
+                .and_then(|peer| SocketAddr::try_from(peer).ok())
+                .unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
+            sockopt::set_tcp_nodelay(&socket, true)?;
+            Ok(Some((socket, peer)))
+        }
+        Err(Errno::AGAIN) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// How a connection to an instance began.
+#[derive(Debug)]
+pub(crate) enum Connected {
+    /// It is there.
+    Now(OwnedFd),
+    /// It will be there, or not, when the socket becomes writable.
+    Pending(OwnedFd),
+}
+
+/// Begins to connect.
+pub(crate) fn begin_connect(address: SocketAddr) -> Result<Connected, Errno> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    match connect(&socket, &address) {
+        Ok(()) => Ok(Connected::Now(socket)),
+        Err(Errno::INPROGRESS) => Ok(Connected::Pending(socket)),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Why a connection that was pending failed, or that it did not.
+pub(crate) fn connect_outcome(socket: &OwnedFd) -> Result<(), Errno> {
+    match sockopt::socket_error(socket) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(errno)) | Err(errno) => Err(errno),
+    }
+}
+
+/// Tells the peer that nothing more comes.
+pub(crate) fn end_sending(socket: impl AsFd) {
+    // Fails only when the peer is gone, and then there is nobody to tell.
+    let _ = shutdown(socket, Shutdown::Write);
+}

@@ -1,0 +1,101 @@
+//! A socket with what the event queue has told about it.
+//!
+//! Sockets are registered once, edge-triggered, for everything. So a request costs no call to change interests, and the
+//! price is to remember here what was told. A read that filled less than its buffer has emptied the socket (epoll(7)),
+//! unless the peer has ended: its end is read without a further event.
+
+use std::os::fd::OwnedFd;
+
+use rustix::event::epoll::EventFlags;
+
+use super::socket::{self, ReadOutcome, WriteOutcome};
+
+/// A non-blocking socket.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    socket: OwnedFd,
+    readable: bool,
+    writable: bool,
+    /// The peer has sent its end, or the connection is broken: reading goes on to the end without further events.
+    ended: bool,
+    /// The connection is broken in both directions.
+    hung_up: bool,
+}
+
+impl Stream {
+    /// A connected socket of which nothing is known yet. Writing is tried at once; reading waits for news.
+    pub(crate) fn connected(socket: OwnedFd) -> Self {
+        Self { socket, readable: false, writable: true, ended: false, hung_up: false }
+    }
+
+    /// A socket that is still connecting.
+    pub(crate) fn connecting(socket: OwnedFd) -> Self {
+        Self { socket, readable: false, writable: false, ended: false, hung_up: false }
+    }
+
+    pub(crate) fn socket(&self) -> &OwnedFd {
+        &self.socket
+    }
+
+    /// What the event queue told.
+    #[inline]
+    pub(crate) fn note(&mut self, flags: EventFlags) {
+        let over = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+        self.readable |= flags.intersects(EventFlags::IN | over);
+        self.writable |= flags.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR);
+        self.ended |= flags.intersects(over);
+        self.hung_up |= flags.intersects(EventFlags::HUP | EventFlags::ERR);
+    }
+
+    #[inline]
+    pub(crate) fn is_readable(&self) -> bool {
+        self.readable
+    }
+
+    #[inline]
+    pub(crate) fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Whether the peer has ended or is gone. There may still be bytes to read.
+    #[inline]
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether nothing can be sent any more.
+    #[inline]
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.hung_up
+    }
+
+    /// Reads once, if there may be something.
+    #[inline]
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> ReadOutcome {
+        if !self.readable {
+            return ReadOutcome::Blocked;
+        }
+        let outcome = socket::read(&self.socket, buffer);
+        match outcome {
+            ReadOutcome::Bytes(count) => self.readable = self.ended || count == buffer.len(),
+            ReadOutcome::Blocked => self.readable = false,
+            ReadOutcome::Ended | ReadOutcome::Broken(_) => self.ended = true,
+        }
+        outcome
+    }
+
+    /// Writes once, if there may be room.
+    #[inline]
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> WriteOutcome {
+        if !self.writable {
+            return WriteOutcome::Blocked;
+        }
+        let outcome = socket::write(&self.socket, bytes);
+        match outcome {
+            WriteOutcome::Bytes(count) => self.writable = count == bytes.len(),
+            WriteOutcome::Blocked => self.writable = false,
+            WriteOutcome::Broken(_) => self.hung_up = true,
+        }
+        outcome
+    }
+}

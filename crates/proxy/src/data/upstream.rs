@@ -1,0 +1,43 @@
+//! One connection to an instance.
+
+use super::slab::Key;
+use super::stream::Stream;
+
+/// What a connection to an instance is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Duty {
+    /// It is not there yet; this client waits for it.
+    Connecting {
+        /// The client connection.
+        client: Key,
+    },
+    /// It carries a request of this client's.
+    Busy {
+        /// The client connection.
+        client: Key,
+    },
+    /// It waits in the pool. Whatever happens to it now ends it.
+    Idle {
+        /// Since when, in milliseconds of the thread's clock.
+        since_ms: u64,
+    },
+}
+
+/// A connection to an instance.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) stream: Stream,
+    /// The instance's index in the counts and in the thread's instance states.
+    pub(crate) slot: usize,
+    /// The serial of the instance that had the slot when the connection was made.
+    pub(crate) serial: u64,
+    pub(crate) duty: Duty,
+    /// The beginning of a response's head that is not whole yet.
+    pub(crate) input: Vec<u8>,
+    /// Requests that were answered on it.
+    pub(crate) answered: u64,
+    /// Whether both sides keep the connection after the answer at hand.
+    pub(crate) keeps: bool,
+    /// How long the instance keeps it when idle, as far as is known.
+    pub(crate) idle_max_ms: u64,
+}

@@ -1,0 +1,135 @@
+//! Between requests: reading a head, and making an exchange of it.
+
+use gapless_http1::{Forwarding, Framing, Reject, RequestContext, RequestHead, Slots, parse_request, write_request};
+use gapless_routing::{OurAnswer, PREVIEW_HEADER, Series, Terminal};
+
+use super::answer::Answer;
+use super::client::{Client, Flushed, Phase};
+use super::dispatch::Question;
+use super::drive::Step;
+use super::exchange::{Asked, Draft, Exchange};
+use super::socket::ReadOutcome;
+use super::worker::{Scratch, Worker};
+
+impl Worker {
+    /// ## Waiting => Waiting | Exchange | Lingering | closed
+    pub(super) fn serve_waiting(&mut self, client: &mut Client, scratch: &mut Scratch) -> Step {
+        match client.output.flush(&mut client.stream, &mut self.buffers) {
+            Flushed::All => {}
+            // The client does not take its answers: it gets no further ones.
+            Flushed::Some => return Step::Wait(Phase::Waiting),
+            Flushed::Broken => return Step::Close,
+        }
+        if client.has_leftover {
+            // The next request of a pipeline, or a part of one, came with the one before.
+            client.has_leftover = false;
+            if let Some(step) = self.offer_input(client) {
+                return step;
+            }
+        }
+        loop {
+            let count = match client.stream.read(&mut scratch.read) {
+                ReadOutcome::Bytes(count) => count,
+                ReadOutcome::Blocked => return Step::Wait(Phase::Waiting),
+                // The end between requests, or inside a head that nobody will complete.
+                ReadOutcome::Ended | ReadOutcome::Broken(_) => return Step::Close,
+            };
+            client.progress_ms = self.clock.now_ms();
+            if client.input.is_empty() {
+                client.head_began_ms = client.progress_ms;
+                if let Some(step) = self.offer(client, &scratch.read[..count]) {
+                    return step;
+                }
+                self.buffers.append(&mut client.input, &scratch.read[..count]);
+            } else {
+                self.buffers.append(&mut client.input, &scratch.read[..count]);
+                if let Some(step) = self.offer_input(client) {
+                    return step;
+                }
+            }
+        }
+    }
+
+    /// [`Worker::offer`] for what was kept.
+    fn offer_input(&mut self, client: &mut Client) -> Option<Step> {
+        let input = std::mem::take(&mut client.input);
+        client.head_began_ms = client.head_began_ms.max(client.progress_ms);
+        let step = self.offer(client, &input);
+        match step {
+            Some(_) => self.buffers.take_back(input),
+            None => client.input = input,
+        }
+        step
+    }
+
+    /// Reads a head from `bytes`. None when it is not all there. What is left behind the head goes to the client's input.
+    fn offer(&mut self, client: &mut Client, bytes: &[u8]) -> Option<Step> {
+        let mut slots = Slots::new();
+        let head = match parse_request(bytes, &mut slots) {
+            Ok(Some(head)) => head,
+            Ok(None) => return None,
+            Err(reject) => return Some(self.reject(client, reject)),
+        };
+        let rest = &bytes[head.length..];
+        self.buffers.append(&mut client.input, rest);
+        let exchange = self.begin(client, &head);
+        if let (Some(limit), Framing::Counted(length)) = (self.settings.body_bytes_max, head.framing)
+            && length > limit
+        {
+            return Some(self.answer(client, exchange, OurAnswer::BodyTooLarge));
+        }
+        let question = Question {
+            host: head.host.as_bytes(),
+            target: head.target.as_bytes(),
+            preview: head.lines.find(PREVIEW_HEADER),
+        };
+        Some(self.dispatch(client, exchange, &question))
+    }
+
+    /// The bytes are no request we serve: say so and close, for nobody knows where the next one would begin.
+    fn reject(&mut self, client: &mut Client, reject: Reject) -> Step {
+        let reason = match reject.status() {
+            400 => OurAnswer::BadRequest,
+            431 => OurAnswer::HeadTooLarge,
+            _ => OurAnswer::NotServed,
+        };
+        self.mailbox.counts().series(Series::UNMATCHED.index()).ended(Terminal::AnsweredByUs(reason));
+        let text =
+            Answer { status: reject.status(), reason: reason.key(), detail: Some(&reject), close: true, head: false };
+        self.say_and_linger(client, &text)
+    }
+
+    /// An exchange with nothing sent: the head is rendered for whichever instance will get it.
+    fn begin(&mut self, client: &Client, head: &RequestHead<'_, '_>) -> Box<Exchange> {
+        let mut buffer = self.buffers.lend();
+        let forwarding = Forwarding {
+            peer_line: &client.lines.peer,
+            protocol_line: client.lines.protocol,
+            request_id: self.ids.next(),
+            inbound: client.lines.inbound,
+        };
+        write_request(&mut buffer, head, &forwarding);
+        let asked = Asked {
+            version: head.version,
+            persistence: head.persistence,
+            context: if head.method.is_head() { RequestContext::Head } else { RequestContext::Other },
+            idempotent: head.method.is_idempotent(),
+            has_key: !head.method.is_idempotent() && head.lines.find("idempotency-key").is_some(),
+            expects_continue: head.expects_continue,
+            upgrades: head.upgrade.is_some(),
+            websocket: head.upgrade.is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket")),
+        };
+        let mut exchange = self.new_exchange(asked, head.framing, buffer);
+        if self.records.is_some() {
+            let id = head.lines.find("x-request-id").unwrap_or(self.ids.last());
+            exchange.draft = Some(Box::new(Draft {
+                accepted_unix_us: self.clock.unix_us(),
+                method: head.method.as_str().to_owned(),
+                host: head.host.to_owned(),
+                target: head.target.to_owned(),
+                request_id: String::from_utf8_lossy(id).into_owned(),
+            }));
+        }
+        exchange
+    }
+}

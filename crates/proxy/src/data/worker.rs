@@ -1,0 +1,301 @@
+//! The loop of one thread: wait for events, hand each to the connection it is about, sweep now and then.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Instant;
+
+use gapless_routing::{RetryBudget, Table};
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, EventData, EventFlags};
+
+use super::buffers::Buffers;
+use super::client::Client;
+use super::clock::Clock;
+use super::exchange::Exchange;
+use super::hold::Holds;
+use super::ids::RequestIds;
+use super::instances::Instances;
+use super::settings::Settings;
+use super::slab::{Key, Slab};
+use super::upstream::{Duty, Upstream};
+use crate::seam::{AccessRecord, Event, Mailbox};
+
+/// Events taken at once. More wait in the kernel for the next round.
+const BATCH: usize = 256;
+
+/// Bytes read at once, and so the most that one connection moves before others have their turn.
+const READ_BYTES: usize = 64 * 1024;
+
+/// How often everything that waits is looked at, in milliseconds. Deadlines are that exact.
+pub(super) const SWEEP_MS: u64 = 100;
+
+/// What connections are registered for, once: everything, edge-triggered.
+pub(super) const EVERYTHING: EventFlags =
+    EventFlags::IN.union(EventFlags::OUT).union(EventFlags::RDHUP).union(EventFlags::ET);
+
+/// What a token is about: the upper eight bits.
+const KIND_SHIFT: u32 = 56;
+const CLIENT: u64 = 1;
+const UPSTREAM: u64 = 2;
+const LISTENER: u64 = 3;
+const MAILBOX: u64 = 4;
+
+/// A token for the event queue.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Token {
+    Client(Key),
+    Upstream(Key),
+    Listener(usize),
+    Mailbox,
+}
+
+impl Token {
+    pub(super) fn to_data(self) -> EventData {
+        EventData::new_u64(match self {
+            Self::Client(key) => CLIENT << KIND_SHIFT | key.to_bits(),
+            Self::Upstream(key) => UPSTREAM << KIND_SHIFT | key.to_bits(),
+            Self::Listener(index) => LISTENER << KIND_SHIFT | index as u64,
+            Self::Mailbox => MAILBOX << KIND_SHIFT,
+        })
+    }
+
+    fn of(data: EventData) -> Self {
+        let bits = data.u64();
+        let rest = bits & ((1 << KIND_SHIFT) - 1);
+        match bits >> KIND_SHIFT {
+            CLIENT => Self::Client(Key::from_bits(rest)),
+            UPSTREAM => Self::Upstream(Key::from_bits(rest)),
+            LISTENER => Self::Listener(rest as usize),
+            _ => Self::Mailbox,
+        }
+    }
+}
+
+/// Room that every connection uses while it is served, and none keeps.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    pub(super) read: Box<[u8]>,
+    pub(super) out: Vec<u8>,
+}
+
+/// A listening socket of this thread.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) socket: Option<OwnedFd>,
+    /// Taken out of the event queue because no connection can be accepted now.
+    pub(super) paused: bool,
+}
+
+/// Whether the thread goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Course {
+    On,
+    Stop,
+}
+
+/// Whether the whole proxy goes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drain {
+    /// It does not.
+    No,
+    /// It does; what is left then is cut.
+    Until { ms: u64 },
+    /// Nothing is left, and the control side was told.
+    Over,
+}
+
+/// Everything one thread owns.
+pub(crate) struct Worker {
+    pub(super) epoll: OwnedFd,
+    pub(super) mailbox: Mailbox,
+    pub(super) events: SyncSender<Event>,
+    pub(super) records: Option<SyncSender<AccessRecord>>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) table: Arc<Table>,
+    pub(super) clock: Clock,
+    pub(super) ids: RequestIds,
+    pub(super) buffers: Buffers,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) clients: Slab<Client>,
+    pub(super) upstreams: Slab<Upstream>,
+    pub(super) instances: Instances,
+    pub(super) holds: Holds,
+    /// Exchanges that ended, to be used again.
+    #[expect(clippy::vec_box, reason = "the boxes are what is used again")]
+    pub(super) spare: Vec<Box<Exchange>>,
+    /// Clients that have more to do than one turn allows.
+    pub(super) again: Vec<Key>,
+    pub(super) drain: Drain,
+    pub(super) retry_budget: RetryBudget,
+    /// How many threads share the bounds of the service.
+    pub(super) threads: usize,
+    turn: u64,
+    sweep_next_ms: u64,
+}
+
+/// What a worker starts with.
+pub(crate) struct WorkerParts {
+    pub(crate) mailbox: Mailbox,
+    pub(crate) events: SyncSender<Event>,
+    pub(crate) records: Option<SyncSender<AccessRecord>>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) origin: Instant,
+    pub(crate) threads: usize,
+}
+
+impl Worker {
+    /// A worker that serves nothing yet.
+    ///
+    /// # Errors
+    /// When the system gives no event queue.
+    pub(crate) fn new(parts: WorkerParts) -> std::io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, parts.mailbox.descriptor(), Token::Mailbox.to_data(), EventFlags::IN)?;
+        Ok(Self {
+            epoll,
+            mailbox: parts.mailbox,
+            events: parts.events,
+            records: parts.records,
+            settings: parts.settings,
+            table: Arc::new(Table::empty()),
+            clock: Clock::new(parts.origin),
+            ids: RequestIds::new(),
+            buffers: Buffers::default(),
+            listeners: Vec::new(),
+            clients: Slab::new(),
+            upstreams: Slab::new(),
+            instances: Instances::new(),
+            holds: Holds::default(),
+            spare: Vec::new(),
+            again: Vec::new(),
+            drain: Drain::No,
+            retry_budget: RetryBudget::new(gapless_model::Tick(0)),
+            threads: parts.threads.max(1),
+            turn: 0,
+            sweep_next_ms: 0,
+        })
+    }
+
+    /// Serves until told to stop.
+    pub(crate) fn run(mut self) {
+        let mut scratch =
+            Scratch { read: vec![0; READ_BYTES].into_boxed_slice(), out: Vec::with_capacity(2 * READ_BYTES) };
+        let mut batch = [epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; BATCH];
+        loop {
+            let timeout = self.timeout();
+            let count = match epoll::wait(&self.epoll, &mut batch[..], timeout.as_ref()) {
+                Ok(count) => count,
+                Err(rustix::io::Errno::INTR) => 0,
+                Err(error) => {
+                    tracing::error!(%error, "event queue failed");
+                    return;
+                }
+            };
+            self.clock.update();
+            if self.turn(&batch[..count], &mut scratch) == Course::Stop {
+                return;
+            }
+        }
+    }
+
+    /// How long nothing can become due: until the next sweep where there is anything to look at, else for ever.
+    fn timeout(&self) -> Option<Timespec> {
+        if !self.again.is_empty() {
+            return Some(Timespec { tv_sec: 0, tv_nsec: 0 });
+        }
+        let idle = self.clients.len() == 0 && self.upstreams.len() == 0 && self.drain == Drain::No;
+        if idle && !self.listeners.iter().any(|listener| listener.paused) {
+            return None;
+        }
+        if self.holds.is_releasing() {
+            return Some(Timespec { tv_sec: 0, tv_nsec: 1_000_000 });
+        }
+        let left_ms = self.sweep_next_ms.saturating_sub(self.clock.now_ms()).clamp(1, SWEEP_MS);
+        Some(Timespec { tv_sec: 0, tv_nsec: left_ms as i64 * 1_000_000 })
+    }
+
+    /// One batch of events.
+    ///
+    /// Connections to instances come first: one that was closed while idle must be known before a request of the same
+    /// batch would take it.
+    fn turn(&mut self, batch: &[epoll::Event], scratch: &mut Scratch) -> Course {
+        let mut called = false;
+        for event in batch {
+            match Token::of(event.data) {
+                Token::Upstream(key) => self.note_upstream(key, event.flags),
+                Token::Mailbox => called = true,
+                Token::Client(_) | Token::Listener(_) => {}
+            }
+        }
+        if called && self.obey(scratch) == Course::Stop {
+            return Course::Stop;
+        }
+        for event in batch {
+            match Token::of(event.data) {
+                Token::Client(key) => {
+                    if let Some(client) = self.clients.get_mut(key) {
+                        client.stream.note(event.flags);
+                        self.drive(key, scratch);
+                    }
+                }
+                Token::Upstream(key) => {
+                    if let Some(Duty::Busy { client } | Duty::Connecting { client }) =
+                        self.upstreams.get_mut(key).map(|upstream| upstream.duty)
+                    {
+                        self.drive(client, scratch);
+                    }
+                }
+                Token::Listener(index) => self.accept(index),
+                Token::Mailbox => {}
+            }
+        }
+        if !self.again.is_empty() {
+            for key in std::mem::take(&mut self.again) {
+                self.drive(key, scratch);
+            }
+        }
+        if self.holds.is_releasing() {
+            self.release_held(scratch);
+        }
+        if self.clock.now_ms() >= self.sweep_next_ms {
+            self.sweep_next_ms = self.clock.now_ms() + SWEEP_MS;
+            self.sweep(scratch);
+        }
+        Course::On
+    }
+
+    /// Remembers what was told about a connection to an instance; an idle one is done with.
+    #[inline]
+    fn note_upstream(&mut self, key: Key, flags: EventFlags) {
+        if let Some(upstream) = self.upstreams.get_mut(key) {
+            upstream.stream.note(flags);
+            if matches!(upstream.duty, Duty::Idle { .. }) && upstream.stream.is_readable() {
+                // Its end, or bytes that belong to no request. Either way it cannot be used.
+                self.close_upstream(key);
+            }
+        }
+    }
+
+    /// Numbers choices, for taking turns.
+    #[inline]
+    pub(super) fn turn_next(&mut self) -> u64 {
+        self.turn += 1;
+        self.turn
+    }
+
+    /// Registers a listening socket, level-triggered.
+    pub(super) fn register_listener(&self, index: usize) -> Result<(), rustix::io::Errno> {
+        match self.listeners.get(index).and_then(|listener| listener.socket.as_ref()) {
+            Some(socket) => epoll::add(&self.epoll, socket, Token::Listener(index).to_data(), EventFlags::IN),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells the control side. What does not fit is dropped: the counts tell the same, later.
+    pub(super) fn tell(&self, event: Event) {
+        if self.events.try_send(event).is_err() {
+            self.mailbox.counts().dropped.add(1);
+        }
+    }
+}
