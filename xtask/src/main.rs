@@ -8,7 +8,10 @@ mod check;
 mod docs;
 mod sim;
 mod test;
+mod tools;
 mod workspace;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -30,17 +33,35 @@ enum Verb {
         #[command(subcommand)]
         what: bench::Bench,
     },
+    /// What `bench` starts as processes of its own.
+    #[command(hide = true)]
+    BenchPart {
+        #[command(subcommand)]
+        part: bench::Part,
+    },
     /// The deterministic world: seeds swept through simulated rollouts.
     Sim(sim::Options),
     /// Builds the documentation, the generated parts first.
     Docs(docs::Options),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.chain().skip(1).for_each(|cause| eprintln!("caused by: {cause}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
     match Arguments::parse().verb {
         Verb::Check(options) => check::run(&options),
         Verb::Test(options) => test::run(&options),
         Verb::Bench { what } => bench::run(&what),
+        Verb::BenchPart { part } => bench::run_part(&part),
         Verb::Sim(options) => sim::run(&options),
         Verb::Docs(options) => docs::run(&options),
     }

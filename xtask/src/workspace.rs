@@ -36,3 +36,14 @@ fn describe(command: &Command) -> String {
     words.extend(command.get_args().map(|word| word.to_string_lossy().into_owned()));
     words.join(" ")
 }
+
+/// Cargo's target folder, honouring `CARGO_TARGET_DIR`.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Builds a binary of the workspace optimised, with cargo's own cache, and says where it is.
+pub fn release_binary(package: &str, binary: &str) -> anyhow::Result<PathBuf> {
+    run(&mut cargo(&["build", "--quiet", "--release", "--package", package, "--bin", binary]))?;
+    Ok(target().join("release").join(binary))
+}

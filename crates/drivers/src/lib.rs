@@ -1,1 +1,23 @@
-//! Effects made real: processes and their keepers, artefacts, probes, hooks.
+//! Effects made real: artefacts unpacked, processes run under their keepers, health asked for, checks done.
+//!
+//! Owns: what an order means on this machine. Refuses to know: why anything is ordered; every decision is the caller's.
+//!
+//! - [`artefact`]: a folder or archive becomes an immutable release folder named by the digest of its content.
+//! - [`process`]: the controller's side: start, adopt, stop, watch.
+//! - [`keeper`]: the other side: the small parent process of one instance, which outlives the controller.
+//! - [`logs`]: what instances write, kept in bounded files.
+//! - [`probe`] and [`check`]: asking an instance, and a candidate, how they are.
+//!
+//! **Invariant D1**: an order performed twice equals the order performed once (`tests/process.rs`).
+//! **Invariant D2**: no process is signalled on the word of a number alone: pids are compared with their start time, and signalled
+//! through a pidfd (`sys`, `keeper::tree`).
+//! **Invariant D3**: what ends is ended whole: the process tree of an instance is empty before its end is reported (`tests/faults.rs`).
+//! **Invariant D4**: nothing of an artefact is visible under its digest before all of it is durable (`tests/artefact.rs`).
+//! **Invariant D5**: an instance is never blocked by its log: not by long lines, not by a full disk (`tests/faults.rs`).
+
+pub mod artefact;
+pub mod check;
+pub mod keeper;
+pub mod logs;
+pub mod probe;
+pub mod process;

@@ -1,3 +1,38 @@
-//! The pure verdict: sequential tests, log templates, evidence.
+//! The judge: is the candidate worse than the current release over the same time, and is that proven?
+//!
+//! Owns: the sequential tests and what is concluded from them: verdict, intervals, evidence, what could be seen at all.
+//! Refuses to know: clocks, I/O, chance, where samples come from, and what a rollout does about a verdict.
+//!
+//! The way of a sample: [`Window`] (both arms over the same seconds) → one [`engine`] per metric → [`combination`] by
+//! weights fixed in advance → the table of [`verdict`] → [`evidence`] for people.
+//!
+//! Invariants, and where they are tested:
+//! - **J1** While the candidate is no worse than tolerated, P(ever `Fail`) ≤ α, at any stopping time (`cargo xtask bench
+//!   judge`; by enumeration in `tests/engine.rs`).
+//! - **J2** No data is never success and never failure (`tests/verdicts.rs`, `tests/bad_input.rs`).
+//! - **J3** The state has a fixed bound and survives serialisation in mid-stream with the same verdicts (`tests/state.rs`).
+//! - **J4** No input panics (`tests/bad_input.rs`).
 
+mod arm;
+pub mod combination;
+pub mod dispersion;
+pub mod engine;
+pub mod evidence;
+pub mod host;
+mod judge;
+pub mod latency;
+pub mod log_evidence;
 pub mod logs;
+pub mod plan;
+pub mod planner;
+pub mod resources;
+pub mod special;
+pub mod verdict;
+mod window;
+
+pub use arm::{Arm, Arms};
+pub use evidence::Evidence;
+pub use judge::Judge;
+pub use plan::{MetricId, MetricKind, MetricPlan, Plan, Settings};
+pub use verdict::Verdict;
+pub use window::{LogCount, MetricWindow, Window};

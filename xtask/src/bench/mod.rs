@@ -1,6 +1,8 @@
 //! Measurements, one file per question. Each prints a table on stderr and, with `--json`, one final object on stdout.
 
 mod deploy_loss;
+mod peers;
+mod process;
 mod proxy;
 
 use clap::Subcommand;
@@ -21,3 +23,5 @@ pub fn run(what: &Bench) -> anyhow::Result<()> {
         Bench::DeployLoss(options) => deploy_loss::run(options),
     }
 }
+
+pub use proxy::{Part, run_part};

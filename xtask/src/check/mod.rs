@@ -15,7 +15,7 @@ use crate::{docs, workspace};
 pub struct Options {
     /// Only the rules that need no compiler: file sizes and dependencies.
     #[arg(long)]
-    rules_only: bool,
+    pub rules_only: bool,
 }
 
 /// Runs every check; the first that fails ends it with what to mend.

@@ -11,12 +11,36 @@
 //! - memory is bounded, whatever the lines are (`a_million_shapes_stay_within_the_bound`);
 //! - no byte sequence panics (`arbitrary_bytes_never_panic`).
 
+mod atoms;
 mod caveat;
 mod class;
+mod condense;
+mod exception;
+mod fields;
+mod fold;
+mod hash;
+mod header;
+#[cfg(test)]
+mod header_tests;
+mod json;
+mod lines;
+mod logfmt;
+mod merge;
+mod reader;
+mod scan;
 mod severity;
 mod signature;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod units;
+mod words;
 
 pub use caveat::{Caveat, CaveatScope};
 pub use class::{Class, RateRule, Shift, Sighting, classify, rate_shift};
+pub use header::Headers;
+pub use lines::LINE_BYTES_MAX;
+pub use reader::{Format, Reader, Record, SAMPLE_LINES};
 pub use severity::{Numbering, Severity};
 pub use signature::{Signature, SignatureId};
+pub use tally::{Counted, ENTRIES_MAX, EntryId, Side, Tally};

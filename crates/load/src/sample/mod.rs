@@ -33,7 +33,7 @@ pub struct Options {
     /// The port to listen on at 127.0.0.1; default: the environment's PORT.
     #[arg(long)]
     pub port: Option<u16>,
-    /// The label to answer with; default: the environment's RELEASE, else `unlabelled`.
+    /// The label to answer with; default: the environment's GAPLESS_RELEASE, else `unlabelled`.
     #[arg(long)]
     pub release: Option<String>,
     /// Listens only after this long, as a service that loads its data first.
@@ -121,8 +121,8 @@ impl Options {
 
     /// The label to answer with, fit for a header.
     fn label(&self) -> String {
-        let label = self.release.clone().or_else(|| std::env::var("RELEASE").ok());
-        let label = label.unwrap_or_else(|| "unlabelled".into());
+        let of_environment = || std::env::var("GAPLESS_RELEASE").ok();
+        let label = self.release.clone().or_else(of_environment).unwrap_or_else(|| "unlabelled".into());
         label.chars().filter(|c| c.is_ascii_graphic()).take(128).collect()
     }
 }

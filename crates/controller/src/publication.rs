@@ -1,0 +1,270 @@
+//! Which table the proxies are to use, which they do use, and what follows from that: `RoutesApplied` and `Drained`.
+//!
+//! Pure. Every service orders its own part of the table ([`ServiceRoutes`], numbered by its effect); here the parts are put together to
+//! whole tables, numbered by (epoch, generation), and the proxies' acknowledgements are translated back to the services' numbers.
+//!
+//! **Invariant P1**: a part counts as applied only when every known proxy uses a table that carries it or a later one; no proxy
+//! known means not applied.
+//! **Invariant P2**: a service's parts are carried in the order of their numbers; an older part never takes the place of a newer one.
+//! **Invariant P3**: `RoutesApplied` of a part precedes any `Drained` that rests on it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use gapless_model::{EffectNumber, Epoch, Generation, HoldLimits, InstanceId, ServiceName, TableVersion};
+use gapless_rollout::{Admission, Input, Member, PoolKind, ServiceRoutes};
+use gapless_routing::{DrainBook, InstanceSpec, Intake, PoolSpec, ProxyId, ServiceSpec, TableSpec};
+
+/// Tables that no proxy acknowledged yet are remembered up to this number; a proxy acknowledges within milliseconds, and one
+/// that comes back acknowledges the newest, which covers all before it.
+const TABLES_REMEMBERED_MAX: usize = 1_024;
+
+/// What the acknowledgements of the proxies mean to one service.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct News {
+    /// Which service.
+    pub service: ServiceName,
+    /// The fact.
+    pub input: Input,
+}
+
+/// The tables of one term.
+#[derive(Debug)]
+pub struct Publication {
+    version: TableVersion,
+    parts: BTreeMap<ServiceName, (EffectNumber, ServiceRoutes)>,
+    changed: bool,
+    /// Tables not yet applied everywhere, oldest first, with the parts they carry.
+    awaited: VecDeque<(TableVersion, BTreeMap<ServiceName, EffectNumber>)>,
+    /// The newest part of each service that every proxy uses.
+    applied: BTreeMap<ServiceName, EffectNumber>,
+    proxies: BTreeMap<ProxyId, TableVersion>,
+    drains: DrainBook,
+}
+
+impl Publication {
+    /// The tables of a term, before its first.
+    #[must_use]
+    pub fn new(epoch: Epoch) -> Publication {
+        Publication {
+            version: TableVersion { epoch, generation: Generation(0) },
+            parts: BTreeMap::new(),
+            changed: true,
+            awaited: VecDeque::new(),
+            applied: BTreeMap::new(),
+            proxies: BTreeMap::new(),
+            drains: DrainBook::default(),
+        }
+    }
+
+    /// A service orders its part. One that is not newer than the last of the service changes nothing (P2).
+    pub fn order(&mut self, number: EffectNumber, part: ServiceRoutes) {
+        if self.parts.get(&part.service).is_none_or(|(last, _)| *last < number) {
+            self.parts.insert(part.service.clone(), (number, part));
+            self.changed = true;
+        }
+    }
+
+    /// An instance that left load in an earlier term may still have requests in flight: it counts as leaving with the next table.
+    pub fn leaving_since_before(&mut self, instance: InstanceId) {
+        let next = TableVersion { generation: self.version.generation.next(), ..self.version };
+        self.drains.leaving_since(instance, next);
+    }
+
+    /// The table to send, if anything changed since the last.
+    pub fn next_table(&mut self) -> Option<TableSpec> {
+        if !std::mem::take(&mut self.changed) {
+            return None;
+        }
+        self.version.generation = self.version.generation.next();
+        let table = self.table();
+        let members = self.parts.values().flat_map(|(_, part)| &part.pools).flat_map(|pool| &pool.members);
+        self.drains.published(self.version, members.map(|member| member.instance.clone()));
+        let carried = self.parts.iter().map(|(service, (number, _))| (service.clone(), *number)).collect();
+        if self.awaited.len() == TABLES_REMEMBERED_MAX {
+            self.awaited.pop_front();
+        }
+        self.awaited.push_back((self.version, carried));
+        Some(table)
+    }
+
+    /// The newest table, for a proxy that comes.
+    #[must_use]
+    pub fn table(&self) -> TableSpec {
+        TableSpec {
+            version: self.version,
+            services: self.parts.values().map(|(_, part)| service_spec(part)).collect(),
+        }
+    }
+
+    /// The number of the newest table.
+    #[must_use]
+    pub fn version(&self) -> TableVersion {
+        self.version
+    }
+
+    /// A proxy said which table it uses and what it has in flight.
+    pub fn reported(
+        &mut self,
+        proxy: &ProxyId,
+        applied: TableVersion,
+        in_flight: impl IntoIterator<Item = (InstanceId, u64)>,
+    ) -> Vec<News> {
+        let known = self.proxies.entry(proxy.clone()).or_default();
+        *known = applied.max(*known);
+        self.drains.reported(proxy, applied, in_flight);
+        self.news()
+    }
+
+    /// A proxy's process is known to be gone, with all it had in flight.
+    pub fn proxy_gone(&mut self, proxy: &ProxyId) -> Vec<News> {
+        self.proxies.remove(proxy);
+        self.drains.proxy_gone(proxy);
+        self.news()
+    }
+
+    /// Which table each proxy uses.
+    pub fn proxies(&self) -> impl Iterator<Item = (&ProxyId, TableVersion)> {
+        self.proxies.iter().map(|(proxy, version)| (proxy, *version))
+    }
+
+    /// What drains, with its requests in flight where every proxy has told.
+    pub fn draining(&self) -> impl Iterator<Item = (&InstanceId, Option<u64>)> {
+        self.drains.draining()
+    }
+
+    fn news(&mut self) -> Vec<News> {
+        let mut news = self.newly_applied();
+        let drained: Vec<InstanceId> = self.drains.drained().cloned().collect();
+        for instance in drained {
+            self.drains.forget(&instance);
+            // A service whose part is not applied yet has no number to rest on: nothing of it can have drained.
+            if let Some(routes) = self.applied.get(&instance.service) {
+                let service = instance.service.clone();
+                news.push(News { service, input: Input::Drained { instance, routes: *routes } });
+            }
+        }
+        news
+    }
+
+    fn newly_applied(&mut self) -> Vec<News> {
+        let Some(everywhere) = self.proxies.values().min().copied() else { return Vec::new() };
+        let mut fresh = BTreeSet::new();
+        while let Some((version, _)) = self.awaited.front()
+            && *version <= everywhere
+        {
+            let (_, carried) = self.awaited.pop_front().expect("BUG: the front was just seen");
+            for (service, number) in carried {
+                if self.applied.get(&service).is_none_or(|last| *last < number) {
+                    self.applied.insert(service.clone(), number);
+                    fresh.insert(service);
+                }
+            }
+        }
+        fresh
+            .into_iter()
+            .map(|service| {
+                let routes = self.applied[&service];
+                News { service, input: Input::RoutesApplied { routes } }
+            })
+            .collect()
+    }
+}
+
+fn service_spec(part: &ServiceRoutes) -> ServiceSpec {
+    let hold = part.pools.iter().map(|pool| pool.traffic.hold).next_back();
+    ServiceSpec {
+        name: part.service.clone(),
+        routes: part.routes.clone(),
+        pools: part
+            .pools
+            .iter()
+            .map(|pool| PoolSpec {
+                release: pool.release,
+                label: pool.label.clone(),
+                weight: match pool.kind {
+                    PoolKind::Live => pool.weight,
+                    PoolKind::Preview => gapless_model::Weight::NONE,
+                },
+                policy: pool.traffic.clone(),
+                probe: Some(pool.probe.clone()),
+                preview_hosts: Vec::new(),
+                instances: pool.members.iter().map(instance_spec).collect(),
+            })
+            .collect(),
+        intake: match part.admission {
+            Admission::Open => Intake::Serve,
+            Admission::Held => Intake::Hold,
+        },
+        hold: hold.unwrap_or(HoldLimits { requests_max: 0, wait_max: gapless_model::Millis::ZERO }),
+        fallback: None,
+        pins: None,
+    }
+}
+
+fn instance_spec(member: &Member) -> InstanceSpec {
+    InstanceSpec { id: member.instance.clone(), address: member.address }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gapless_model::ReleaseId;
+
+    fn shop() -> ServiceName {
+        ServiceName::new("shop").unwrap()
+    }
+
+    fn part() -> ServiceRoutes {
+        ServiceRoutes { service: shop(), routes: Vec::new(), pools: Vec::new(), admission: Admission::Held }
+    }
+
+    fn version(generation: u64) -> TableVersion {
+        TableVersion { epoch: Epoch(3), generation: Generation(generation) }
+    }
+
+    fn proxy(name: &str) -> ProxyId {
+        ProxyId(name.to_owned())
+    }
+
+    fn applied(number: u64) -> News {
+        News { service: shop(), input: Input::RoutesApplied { routes: EffectNumber(number) } }
+    }
+
+    #[test]
+    fn a_part_is_applied_when_every_proxy_uses_a_table_that_carries_it() {
+        let mut tables = Publication::new(Epoch(3));
+        tables.order(EffectNumber(4), part());
+        assert_eq!(tables.next_table().map(|table| table.version), Some(version(1)));
+        assert_eq!(tables.next_table(), None, "nothing changed");
+        assert_eq!(tables.reported(&proxy("a"), TableVersion::default(), []), []);
+        assert_eq!(tables.reported(&proxy("b"), version(1), []), [], "a is behind");
+        assert_eq!(tables.reported(&proxy("a"), version(1), []), [applied(4)]);
+        assert_eq!(tables.reported(&proxy("a"), version(1), []), [], "told once");
+    }
+
+    #[test]
+    fn a_later_table_stands_for_all_before_it_and_an_older_part_is_not_carried() {
+        let mut tables = Publication::new(Epoch(3));
+        for number in [4, 7, 5] {
+            tables.order(EffectNumber(number), part());
+            tables.next_table();
+        }
+        assert_eq!(tables.version(), version(2));
+        assert_eq!(tables.reported(&proxy("a"), version(2), []), [applied(7)]);
+    }
+
+    #[test]
+    fn an_instance_that_left_in_an_earlier_term_drains_with_the_first_table_of_this_one() {
+        let old = InstanceId { service: shop(), release: ReleaseId(1), ordinal: 1 };
+        let mut tables = Publication::new(Epoch(3));
+        tables.order(EffectNumber(9), part());
+        tables.leaving_since_before(old.clone());
+        tables.next_table();
+        assert_eq!(tables.reported(&proxy("a"), version(1), [(old.clone(), 2)]), [applied(9)]);
+        let drained = News {
+            service: shop(),
+            input: Input::Drained { instance: old.clone(), routes: EffectNumber(9) },
+        };
+        assert_eq!(tables.reported(&proxy("a"), version(1), []), [drained]);
+    }
+}

@@ -1,0 +1,1 @@
+//! What instances write, kept in bounded files, read back merged by time.

@@ -1,0 +1,107 @@
+//! Asking an instance how it is. The one implementation: the controller gates a start with it, a proxy watches its table with it.
+
+mod command;
+mod http;
+mod state;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use gapless_model::{Millis, ProbeKind};
+use tokio::net::TcpStream;
+
+pub use command::{CommandOrder, OUTPUT_BYTES_MAX, run as run_command};
+pub use http::{BODY_BYTES_MAX, Get, GetFailed, HEAD_BYTES_MAX, Response, get};
+pub use state::{Change, ProbeState};
+
+/// Whom a probe asks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProbeTarget {
+    /// The instance's address.
+    pub address: SocketAddr,
+    /// The environment for a command, complete: what the instance itself was given.
+    pub environment: BTreeMap<String, String>,
+    /// The working folder for a command; the release's own.
+    pub folder: PathBuf,
+    /// The label of the release, for `{release}`.
+    pub label: String,
+}
+
+/// What one probe found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ProbeResult {
+    /// It is well.
+    Passed,
+    /// It is not, or did not say so in time.
+    Failed(ProbeFailure),
+}
+
+/// Why a probe failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ProbeFailure {
+    /// Nobody listens there, or the connection failed.
+    Connect(String),
+    /// It took longer than the probe's timeout.
+    TimedOut(Millis),
+    /// It answered with a status outside the expected range.
+    Status(u16),
+    /// It answered with something that is not HTTP, or broke off.
+    Answer(String),
+    /// The command could not be run, or did not exit with 0; with the end of what it wrote.
+    Command(String),
+}
+
+impl fmt::Display for ProbeFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProbeFailure::Connect(reason) => write!(f, "cannot connect: {reason}"),
+            ProbeFailure::TimedOut(timeout) => write!(f, "no answer within {timeout}"),
+            ProbeFailure::Status(status) => write!(f, "answered with status {status}"),
+            ProbeFailure::Answer(reason) => write!(f, "no proper answer: {reason}"),
+            ProbeFailure::Command(reason) => write!(f, "the command failed: {reason}"),
+        }
+    }
+}
+
+/// Asks once. Always answers within `timeout` (and the moment it takes to kill a command).
+pub async fn ask(kind: &ProbeKind, target: &ProbeTarget, timeout: Millis) -> ProbeResult {
+    let asked = async {
+        match kind {
+            ProbeKind::Http { path, host, expect } => {
+                let host = host.clone().unwrap_or_else(|| target.address.to_string());
+                let order =
+                    Get { address: target.address, host, path: path.clone(), headers: Vec::new(), body_bytes_max: 0 };
+                match get(&order).await {
+                    Ok(response) if expect.holds(response.status) => ProbeResult::Passed,
+                    Ok(response) => ProbeResult::Failed(ProbeFailure::Status(response.status)),
+                    Err(GetFailed::Connect(error)) => ProbeResult::Failed(ProbeFailure::Connect(error.to_string())),
+                    Err(error) => ProbeResult::Failed(ProbeFailure::Answer(error.to_string())),
+                }
+            }
+            ProbeKind::Tcp => match TcpStream::connect(target.address).await {
+                Ok(_) => ProbeResult::Passed,
+                Err(error) => ProbeResult::Failed(ProbeFailure::Connect(error.to_string())),
+            },
+            ProbeKind::Command { argv } => {
+                let replace = |text: &String| {
+                    text.replace("{port}", &target.address.port().to_string()).replace("{release}", &target.label)
+                };
+                let order = CommandOrder {
+                    argv: argv.iter().map(replace).collect(),
+                    environment: target.environment.clone(),
+                    folder: Some(target.folder.clone()),
+                };
+                match run_command(&order).await {
+                    Ok(()) => ProbeResult::Passed,
+                    Err(reason) => ProbeResult::Failed(ProbeFailure::Command(reason)),
+                }
+            }
+        }
+    };
+    match tokio::time::timeout(timeout.to_duration(), asked).await {
+        Ok(result) => result,
+        Err(_) => ProbeResult::Failed(ProbeFailure::TimedOut(timeout)),
+    }
+}

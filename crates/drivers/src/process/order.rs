@@ -1,0 +1,141 @@
+//! What the controller orders and what it is answered.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use gapless_model::{EffectNumber, Epoch, InstanceId, ReleaseLabel, RunSpec};
+
+use super::Exit;
+
+/// Who orders: receivers refuse what is older than what they have seen (I5).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Fence {
+    /// The term of the controller.
+    pub epoch: Epoch,
+    /// The number of the effect within its service.
+    pub effect: EffectNumber,
+}
+
+/// An instance to start.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StartOrder {
+    /// Under this id, which no other instance ever had.
+    pub instance: InstanceId,
+    /// The label of its release.
+    pub label: ReleaseLabel,
+    /// The folder of its release, absolute.
+    pub folder: PathBuf,
+    /// How it runs.
+    pub run: RunSpec,
+    /// The port it is to listen on, at 127.0.0.1.
+    pub port: u16,
+    /// Who orders it.
+    pub fence: Fence,
+}
+
+/// An instance that was started. It may have ended since; that comes as an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Started {
+    /// Its main process.
+    pub pid: u32,
+    /// Where it is to listen.
+    pub address: SocketAddr,
+}
+
+/// Why an instance was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The release's own fault: its program is not there, not executable, its folder or user does not exist. Text for people.
+    #[error("{reason}")]
+    NotRunnable {
+        /// Why.
+        reason: String,
+    },
+    /// The machine's fault: no room, no processes, a keeper that does not answer.
+    #[error("cannot start a keeper")]
+    Keeper(#[source] DriverError),
+    /// The order came from an older term than the one the instance knows.
+    #[error("the order is older than the one this instance has seen")]
+    Stale,
+}
+
+/// An instance found again after a restart of the controller.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Adopted {
+    /// Which.
+    pub instance: InstanceId,
+    /// Where it is to listen.
+    pub address: SocketAddr,
+    /// Its main process; none when it was never started.
+    pub pid: Option<u32>,
+    /// Whether it runs.
+    pub state: AdoptedState,
+}
+
+/// How an instance was found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AdoptedState {
+    /// It runs, under its keeper.
+    Running,
+    /// It has ended.
+    Exited(Exit),
+    /// It was ordered, but its process was never started; [`super::ProcessDriver::start`] may be called for it again.
+    NeverStarted,
+}
+
+/// What happened to an instance without being ordered. The end of an instance that was stopped or killed by order is the answer
+/// to that order and no event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum InstanceEvent {
+    /// It ended.
+    Exited {
+        /// Which.
+        instance: InstanceId,
+        /// How.
+        exit: Exit,
+    },
+}
+
+/// What an instance uses: its whole process tree, without its keeper.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Resources {
+    /// Resident memory in bytes; with cgroup v2 what the group is charged for.
+    pub memory_bytes: u64,
+    /// CPU time since its start, in microseconds; of processes that ended only with cgroup v2 or when their parent waited for them.
+    pub cpu_us: u64,
+    /// Processes.
+    pub processes: u32,
+}
+
+/// Why the driver could not do what was ordered.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// No such instance is known here.
+    #[error("instance {0} is not known")]
+    Unknown(InstanceId),
+    /// It runs and cannot be forgotten.
+    #[error("instance {0} still runs")]
+    Running(InstanceId),
+    /// The order came from an older term than the one the keeper knows.
+    #[error("the order is older than the one this instance has seen")]
+    Stale,
+    /// A file of the state folder cannot be read or written.
+    #[error("cannot {act} {}", path.display())]
+    File {
+        /// What was being done.
+        act: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The keeper does not answer, or not properly.
+    #[error("the keeper of {instance} does not answer: {reason}")]
+    Keeper {
+        /// Whose.
+        instance: InstanceId,
+        /// Why.
+        reason: String,
+    },
+}

@@ -1,0 +1,61 @@
+//! A second place that knows how far the journal had come.
+//!
+//! SQLite takes a write-ahead log whose tail is damaged for one that ends there, which would lose commits in silence. After each commit
+//! its number is written to a file of 48 bytes beside the journal. It is not synced (the commit was), so after a power cut it may
+//! lag behind; it is never ahead. A journal that has come less far than its witness has lost something.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::StoreError;
+use crate::chain::{self, Hash};
+
+const MAGIC: &[u8; 8] = b"gaplessW";
+const LENGTH: usize = 48;
+
+/// The open witness file.
+pub(crate) struct Witness {
+    file: File,
+}
+
+impl Witness {
+    /// Reads a witness: its number of commits, or none where there is no file (a journal restored from a copy of the database alone).
+    pub(crate) fn read(path: &Path) -> Result<Option<u64>, StoreError> {
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::io("read", error)),
+        };
+        let damaged = || StoreError::damaged(format!("witness {}", path.display()));
+        let bytes: [u8; LENGTH] = bytes.try_into().map_err(|_| damaged())?;
+        let commits = u64::from_be_bytes(std::array::from_fn(|i| bytes[8 + i]));
+        if bytes != encode(commits) {
+            return Err(damaged());
+        }
+        Ok(Some(commits))
+    }
+
+    /// Opens (or makes) the witness and writes the number, synced.
+    pub(crate) fn open(path: &Path, commits: u64) -> io::Result<Witness> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        file.write_all_at(&encode(commits), 0)?;
+        file.sync_all()?;
+        Ok(Witness { file })
+    }
+
+    /// Notes a commit. One write within one sector: whole or not at all.
+    pub(crate) fn note(&self, commits: u64) -> io::Result<()> {
+        self.file.write_all_at(&encode(commits), 0)
+    }
+}
+
+fn encode(commits: u64) -> [u8; LENGTH] {
+    let hash: Hash = chain::hash("witness", &[&commits.to_be_bytes()]);
+    let mut bytes = [0; LENGTH];
+    bytes[..8].copy_from_slice(MAGIC);
+    bytes[8..16].copy_from_slice(&commits.to_be_bytes());
+    bytes[16..].copy_from_slice(&hash);
+    bytes
+}

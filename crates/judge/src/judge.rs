@@ -1,0 +1,311 @@
+//! The whole judgement: windows in, verdict and evidence out, state bounded and serialisable.
+
+use crate::arm::{Arm, Arms};
+use crate::combination::combined_log_evidence;
+use crate::engine::{Engine, Table, Taken};
+use crate::evidence::{Evidence, GaugeEvidence, MetricEvidence, Refusals, gather};
+use crate::latency::LatencyWindow;
+use crate::log_evidence::LogEvidence;
+use crate::plan::{MetricKind, MetricPlan, Plan};
+use crate::planner::{Gate, Traffic, Visible, smallest_visible};
+use crate::resources::{BlockMeans, GaugeSettings, GuardAction, Guards, InstanceEvent, InstanceEventKind};
+use crate::verdict::{Facts, Suspicion, Verdict, WEAK_EVIDENCE_MAX, decide};
+use crate::window::Window;
+use gapless_model::{Millis, Tick};
+use serde::{Deserialize, Serialize};
+
+/// A window counts for at most so long: a longer one hides what happened when.
+pub const WINDOW_MAX: Millis = Millis(60_000);
+
+/// Most gauges compared.
+pub const GAUGES_MAX: usize = 16;
+
+/// Most signatures in a window that are looked at; further ones are tallied as refused.
+pub const WINDOW_LOGS_MAX: usize = 10_000;
+
+/// One metric's state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Metric {
+    plan: MetricPlan,
+    weight: f64,
+    engine: Engine,
+    /// The engine's ln E, kept since most windows change it for few metrics.
+    log_evidence: f64,
+}
+
+/// Judges one candidate. Hot: takes `&mut self`; everything it knows is in here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judge {
+    settings: crate::plan::Settings,
+    logs_weight: f64,
+    metrics: Vec<Metric>,
+    logs: LogEvidence,
+    guards: Guards,
+    gauges: Vec<(String, BlockMeans)>,
+    latency: Arms<LatencyWindow>,
+    requests: Arms<u64>,
+    /// When each arm last reported, and the end of the last window.
+    reported_ms: Arms<Option<u64>>,
+    first_ms: Option<u64>,
+    last_ms: Option<u64>,
+    /// Time in which both arms had requests.
+    compared_ms: u64,
+    failed_ms: Option<u64>,
+    refusals: Refusals,
+}
+
+impl Judge {
+    /// A judge that has seen nothing. What a plan has fixed stays fixed.
+    pub fn new(plan: &Plan) -> Judge {
+        let weights = plan.weights();
+        let metrics = plan.metrics.iter().zip(&weights).map(|(metric, weight)| Metric {
+            plan: metric.clone(),
+            weight: *weight,
+            engine: Engine::new(metric.engine.clone()),
+            log_evidence: 0.0,
+        });
+        Judge {
+            settings: plan.settings.clone(),
+            logs_weight: plan.settings.weights.logs,
+            metrics: metrics.collect(),
+            logs: LogEvidence::new(plan.settings.log_null),
+            guards: Guards::new(plan.settings.guards),
+            gauges: Vec::new(),
+            latency: Arms::default(),
+            requests: Arms::default(),
+            reported_ms: Arms::default(),
+            first_ms: None,
+            last_ms: None,
+            compared_ms: 0,
+            failed_ms: None,
+            refusals: Refusals::default(),
+        }
+    }
+
+    /// Takes one window. One that ends no later than the last is refused: it may have been counted already.
+    pub fn handle_window(&mut self, window: &Window) {
+        if self.last_ms.is_some_and(|last| window.end.0 <= last) {
+            self.refusals.late_windows += 1;
+            return;
+        }
+        self.first_ms.get_or_insert(window.end.0);
+        self.last_ms = Some(window.end.0);
+        for arm in [Arm::Candidate, Arm::Current] {
+            if *window.reporting.of(arm) {
+                *self.reported_ms.of_mut(arm) = Some(window.end.0);
+            }
+            let requests = self.requests.of_mut(arm);
+            *requests = requests.saturating_add(*window.requests.of(arm));
+        }
+        if window.requests.candidate > 0 && window.requests.current > 0 {
+            self.compared_ms = self.compared_ms.saturating_add(window.length.0.min(WINDOW_MAX.0));
+        }
+        for count in &window.counts {
+            self.count(usize::from(count.metric.0), &count.table);
+        }
+        if let Some(latency) = &window.latency {
+            self.count_latency(latency);
+        }
+        self.count_logs(window);
+        if self.failed_ms.is_none() && self.combined_log_evidence() >= (1.0 / self.settings.alpha).ln() {
+            self.failed_ms = Some(window.end.0);
+        }
+    }
+
+    fn count(&mut self, metric: usize, table: &Table) {
+        let Some(metric) = self.metrics.get_mut(metric) else {
+            self.refusals.unknown_metrics += 1;
+            return;
+        };
+        if metric.engine.handle_window(table) == Taken::Counted && table.events() > 0 {
+            metric.log_evidence = metric.engine.fail_log_evidence();
+        }
+    }
+
+    fn count_latency(&mut self, latency: &Arms<LatencyWindow>) {
+        for index in 0..self.metrics.len() {
+            if let MetricKind::Latency { threshold } = self.metrics[index].plan.kind {
+                let table = Table {
+                    candidate: threshold.count(&latency.candidate),
+                    current: threshold.count(&latency.current),
+                };
+                self.count(index, &table);
+            }
+        }
+        self.latency.candidate.add(&latency.candidate);
+        self.latency.current.add(&latency.current);
+    }
+
+    fn count_logs(&mut self, window: &Window) {
+        let logs = &window.logs[..window.logs.len().min(WINDOW_LOGS_MAX)];
+        self.refusals.log_counts += (window.logs.len() - logs.len()) as u64;
+        if logs.is_empty() && self.logs.is_silent() {
+            return;
+        }
+        let fatal = logs.iter().filter(|log| log.fatal && !log.declared && !log.known && log.lines.current == 0);
+        self.guards.handle_fatal_lines(fatal.map(|log| log.lines.candidate).sum());
+        self.logs.handle_window((window.requests.candidate, window.requests.current), logs);
+    }
+
+    /// Takes something that happened to an instance. Guards look at the candidate only; samples of gauges are also compared.
+    pub fn handle_instance(&mut self, now: Tick, arm: Arm, event: &InstanceEvent) {
+        if arm == Arm::Candidate {
+            self.guards.handle(now, event);
+        }
+        if let InstanceEventKind::Sample { resource, value, .. } = &event.kind {
+            self.handle_gauge(now, arm, &event.instance, resource, *value as f64);
+        }
+    }
+
+    /// Takes a sample of a gauge without a limit.
+    pub fn handle_gauge(&mut self, now: Tick, arm: Arm, instance: &str, gauge: &str, value: f64) {
+        let index = match self.gauges.iter().position(|(name, _)| name == gauge) {
+            Some(index) => index,
+            None if self.gauges.len() < GAUGES_MAX => {
+                self.gauges.push((gauge.to_owned(), BlockMeans::new(GaugeSettings::default())));
+                self.gauges.len() - 1
+            }
+            None => {
+                self.refusals.gauges += 1;
+                return;
+            }
+        };
+        self.gauges[index].1.handle_sample(now, arm, instance, value);
+    }
+
+    /// ln Ē = ln Σ v_i E_i over the metrics, and the log signatures that may roll back.
+    pub fn combined_log_evidence(&self) -> f64 {
+        let metrics = self.metrics.iter().map(|metric| (metric.weight, metric.log_evidence));
+        let logs = self.logs.parts().filter(|part| part.gated);
+        combined_log_evidence(metrics.chain(logs.map(|part| (self.logs_weight * part.share, part.log_evidence))))
+    }
+
+    /// The verdict now. `deadline` is the end of the phase's time; before it an open question stays open.
+    pub fn verdict(&self, now: Tick, deadline: Tick) -> Verdict {
+        let guard = self.guards.acted();
+        let gating = || self.metrics.iter().filter(|metric| metric.plan.gates);
+        let proof = (1.0 / self.settings.beta).ln();
+        let all_proven = gating().next().is_some() && gating().all(|metric| metric.engine.pass_log_evidence() >= proof);
+        let deadline_reached = now >= deadline;
+        decide(Facts {
+            rollback_guard: guard
+                .clone()
+                .filter(|(_, action)| *action == GuardAction::RollBack)
+                .map(|(guard, _)| guard),
+            failed: self.failed_ms.is_some(),
+            suspicion: self.suspicion(now),
+            has_data: self.requests.candidate > 0 && self.requests.current > 0 && self.compared_ms > 0,
+            time_reached: self.compared_ms >= self.settings.time_min_ms,
+            requests_reached: self.requests.candidate >= self.settings.requests_min,
+            all_proven,
+            nothing_against: self.metrics.iter().all(|metric| metric.log_evidence < WEAK_EVIDENCE_MAX.ln()),
+            // Costly, and only asked at the deadline.
+            all_visible: deadline_reached && gating().next().is_some() && gating().all(|m| self.shows_what_matters(m)),
+            deadline_reached,
+        })
+    }
+
+    fn suspicion(&self, now: Tick) -> Option<Suspicion> {
+        if let Some((guard, GuardAction::Hold)) = self.guards.acted() {
+            return Some(Suspicion::Guard { guard });
+        }
+        let threshold = -0.5 * self.settings.alpha.ln();
+        if let Some(metric) = self.metrics.iter().find(|metric| metric.log_evidence >= threshold) {
+            return Some(Suspicion::Metric { name: metric.plan.name.clone() });
+        }
+        if self.combined_log_evidence() >= threshold {
+            return Some(Suspicion::Together);
+        }
+        // Many signatures are tried, so each counts by its share.
+        if combined_log_evidence(self.logs.parts().map(|part| (part.share, part.log_evidence))) >= threshold {
+            return Some(Suspicion::Logs);
+        }
+        if self.telemetry_is_missing(now) {
+            return Some(Suspicion::TelemetryMissing);
+        }
+        let proven = self.gauges.iter().find(|(_, gauge)| gauge.finding().is_some_and(|finding| finding.proven));
+        proven.map(|(name, _)| Suspicion::Gauge { name: name.clone() })
+    }
+
+    /// The current release has reported within the time allowed, the candidate has not.
+    fn telemetry_is_missing(&self, now: Tick) -> bool {
+        let allowed = Millis(self.settings.telemetry_missing_ms);
+        let Some(first) = self.first_ms else { return false };
+        let silent_for = |arm: Arm| now.since(Tick(self.reported_ms.of(arm).unwrap_or(first)));
+        let peers_report = self.reported_ms.current.is_some() && silent_for(Arm::Current) < allowed;
+        peers_report && silent_for(Arm::Candidate) >= allowed
+    }
+
+    fn shows_what_matters(&self, metric: &Metric) -> bool {
+        let visible = self.visible(metric);
+        visible.ratio.is_some_and(|ratio| ratio <= self.settings.visible_ratio_max)
+            || visible.share.is_some_and(|share| share <= self.settings.visible_share_max)
+    }
+
+    /// The smallest effect the exposure so far would have shown. A base rate of zero is taken as half an event.
+    fn visible(&self, metric: &Metric) -> Visible {
+        let totals = metric.engine.totals();
+        let current = totals.current.exposure as f64;
+        let rate = (totals.current.events as f64).max(0.5) / current.max(1.0);
+        let settings = metric.engine.settings();
+        let gate = Gate {
+            exposure: settings.exposure,
+            null: settings.fail_null,
+            alpha: self.settings.alpha,
+            weight: metric.weight,
+            dispersion: &settings.dispersion,
+        };
+        smallest_visible(&Traffic { candidate: totals.candidate.exposure as f64, current, rate }, &gate)
+    }
+
+    /// Everything known, as data: the verdict's reasons, ordered by what weighs most.
+    pub fn evidence(&self, now: Tick, deadline: Tick) -> Evidence {
+        let metrics = self.metrics.iter().map(|metric| MetricEvidence {
+            name: metric.plan.name.clone(),
+            kind: metric.plan.kind,
+            gates: metric.plan.gates,
+            weight: metric.weight,
+            counts: *metric.engine.totals(),
+            log_evidence: metric.log_evidence,
+            pass_log_evidence: metric.engine.pass_log_evidence(),
+            interval: metric.engine.interval(self.settings.alpha),
+            visible: self.visible(metric),
+            dispersion: metric.plan.engine.dispersion.index(),
+            refused_windows: metric.engine.refused(),
+        });
+        let gauges = self
+            .gauges
+            .iter()
+            .filter_map(|(name, gauge)| gauge.finding().map(|finding| GaugeEvidence { name: name.clone(), finding }));
+        gather(Evidence {
+            verdict: self.verdict(now, deadline),
+            at_ms: now.0,
+            compared_ms: self.compared_ms,
+            failed_ms: self.failed_ms,
+            requests: self.requests,
+            alpha: self.settings.alpha,
+            beta: self.settings.beta,
+            log_evidence: self.combined_log_evidence(),
+            metrics: metrics.collect(),
+            logs: self.logs.findings(
+                (self.requests.candidate as f64, self.requests.current as f64),
+                crate::evidence::LOG_FINDINGS_MAX,
+            ),
+            log_total_evidence: self.logs.total_log_evidence(),
+            gauges: gauges.collect(),
+            guard: self.guards.acted().map(|(guard, _)| guard),
+            body_shift: crate::latency::body_shift(&self.latency.candidate, &self.latency.current, self.settings.alpha),
+            refusals: self.refusals.clone(),
+        })
+    }
+
+    /// All latencies so far, for charts.
+    pub fn latencies(&self) -> &Arms<LatencyWindow> {
+        &self.latency
+    }
+
+    /// When the evidence first reached 1/α, on the controller's clock.
+    pub fn failed_at(&self) -> Option<Tick> {
+        self.failed_ms.map(Tick)
+    }
+}

@@ -1,0 +1,346 @@
+//! From distinct shapes to templates: which words are values after all.
+//!
+//! Only the *set* of distinct shapes takes part, never how often or in which order they came, so the order of lines
+//! cannot change a template. The idea is Drain's (He et al., 2017: shapes of one length that agree in most places are one
+//! template), with other rules for when a place is a variable:
+//!
+//! 1. Two shapes alike but for *compound names* (`a.b.C`, `x@y`) or for names after a word that announces one ("for user
+//!    *x* by …") are one template, in one step, however many places differ.
+//! 2. Else one place at a time: shapes alike but for one place make it a variable when more values are seen there than
+//!    words with a meaning would show; how many depends on the place ([`threshold`]). Repeated until nothing changes.
+//!
+//! A word with a meaning (`words::has_meaning`) never becomes a variable, in either step.
+
+use super::atoms::{Atom, Vocabulary, fold_lists};
+use super::hash::{HashKeyed, mix};
+use super::words;
+
+/// The second step ends after so many rounds; each makes at least one more place of some shape a variable.
+const ROUNDS_MAX: usize = 8;
+/// Values that make a variable of a place nothing is known of.
+const VALUES_PLAIN: usize = 8;
+/// … of the first place, where the subject or the verb stands.
+const VALUES_FIRST: usize = 16;
+/// … after `=` or `key:`, or when most values are identifiers. Fewer look like an enumeration, whose values have a meaning.
+const VALUES_AFTER_KEY: usize = 4;
+/// … when one of the values is a variable already.
+const VALUES_BESIDE_VARIABLE: usize = 3;
+/// … after a word that announces a name.
+const VALUES_NAME: usize = 2;
+
+/// The templates, and which one each shape belongs to.
+#[derive(Debug, Default)]
+pub struct Merged {
+    /// Distinct templates.
+    pub templates: Vec<Box<[Atom]>>,
+    /// For each shape given, the index of its template.
+    pub template_of: Vec<u32>,
+}
+
+/// Merges distinct shapes into templates. Time O(shapes × atoms × rounds).
+pub fn merge(shapes: &[&[Atom]], vocabulary: &Vocabulary) -> Merged {
+    let kinds = Kinds::new(vocabulary);
+    let mut state = State::new(shapes.iter().map(|shape| shape.to_vec()).collect());
+    state.merge_families(&kinds);
+    state.refold(vocabulary);
+    for _ in 0..ROUNDS_MAX {
+        if !state.merge_single_places(&kinds) {
+            break;
+        }
+        state.refold(vocabulary);
+    }
+    Merged { templates: state.current.into_iter().map(Vec::into_boxed_slice).collect(), template_of: state.template_of }
+}
+
+const WORD: u8 = 1;
+const MEANING: u8 = 2;
+const COMPOUND: u8 = 4;
+const ANNOUNCES: u8 = 8;
+const FOLLOWS_NAME: u8 = 16;
+const IDENTIFIER: u8 = 32;
+const KEY: u8 = 64;
+
+/// What each word of the vocabulary is, worked out once per merge.
+struct Kinds(Vec<u8>);
+
+impl Kinds {
+    fn new(vocabulary: &Vocabulary) -> Kinds {
+        Kinds((0..vocabulary.len()).map(|index| Kinds::of_word(vocabulary.word_at(index))).collect())
+    }
+
+    fn of_word(word: &[u8]) -> u8 {
+        if word.is_empty() {
+            return 0;
+        }
+        let key = if word == b"=" || word.len() > 1 && word.ends_with(b":") { KEY } else { 0 };
+        if !word.iter().any(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80) {
+            return key;
+        }
+        let mut kind = WORD | key;
+        // The scanner leaves a number as a word only where it has a meaning (an HTTP status).
+        if words::has_meaning(word) || word.iter().all(u8::is_ascii_digit) {
+            kind |= MEANING;
+        } else if words::is_compound_name(word) {
+            kind |= COMPOUND;
+        }
+        if words::announces_name(word) {
+            kind |= ANNOUNCES;
+        }
+        if words::may_follow_name(word) {
+            kind |= FOLLOWS_NAME;
+        }
+        let inner_capital = word.windows(2).any(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase());
+        if inner_capital || word.contains(&b'_') {
+            kind |= IDENTIFIER;
+        }
+        kind
+    }
+
+    fn of(&self, atom: Atom) -> u8 {
+        self.0.get(atom.index() as usize).copied().unwrap_or(0)
+    }
+
+    /// A place that announces a name, holds one word, and is followed by nothing that would belong to a phrase.
+    fn is_name_place(&self, atoms: &[Atom], at: usize) -> bool {
+        at > 0
+            && self.of(atoms[at - 1]) & ANNOUNCES != 0
+            && !atoms[at].is_glued()
+            && match atoms.get(at + 1) {
+                None => true,
+                Some(&next) => next.is_variable() || self.of(next) & WORD == 0 || self.of(next) & FOLLOWS_NAME != 0,
+            }
+    }
+
+    /// Whether the place is a variable wherever two different values are seen (step 1).
+    fn is_soft(&self, atoms: &[Atom], at: usize) -> bool {
+        let kind = self.of(atoms[at]);
+        atoms[at].is_variable()
+            || kind & (WORD | MEANING) == WORD
+                && at > 0
+                && (kind & COMPOUND != 0 && kind & KEY == 0 || self.is_name_place(atoms, at))
+    }
+}
+
+/// The templates so far and where each shape went.
+struct State {
+    current: Vec<Vec<Atom>>,
+    template_of: Vec<u32>,
+}
+
+impl State {
+    fn new(shapes: Vec<Vec<Atom>>) -> State {
+        let template_of = (0..shapes.len() as u32).collect();
+        let mut state = State { current: shapes, template_of };
+        state.deduplicate();
+        state
+    }
+
+    /// Step 1.
+    fn merge_families(&mut self, kinds: &Kinds) {
+        let mut families: HashKeyed<Vec<usize>> = HashKeyed::default();
+        for (index, atoms) in self.current.iter().enumerate() {
+            let mut constant_words = 0;
+            let skeleton = atoms.iter().enumerate().fold(atoms.len() as u64, |hash, (at, &atom)| {
+                let soft = kinds.is_soft(atoms, at);
+                constant_words += usize::from(!soft && kinds.of(atom) & WORD != 0);
+                mix(hash, if soft { atom.as_variable().code() } else { atom.code() })
+            });
+            if constant_words > 0 {
+                families.entry(skeleton).or_default().push(index);
+            }
+        }
+        for members in families.into_values().filter(|members| members.len() > 1) {
+            let first = self.current[members[0]].clone();
+            for (at, expected) in first.iter().enumerate() {
+                let differs = members.iter().any(|&member| self.current[member].get(at) != Some(expected));
+                if differs {
+                    for &member in &members {
+                        if let Some(atom) = self.current[member].get_mut(at) {
+                            *atom = atom.as_variable();
+                        }
+                    }
+                }
+            }
+        }
+        self.deduplicate();
+    }
+
+    /// Step 2, one round: every decision is made on the same state, then all are applied. Says whether one was.
+    fn merge_single_places(&mut self, kinds: &Kinds) -> bool {
+        let mut places: HashKeyed<Place> = HashKeyed::default();
+        self.each_place(kinds, |key, _, _, kind| places.entry(key).or_default().count(kind));
+        let mut variables: Vec<(usize, usize)> = Vec::new();
+        self.each_place(kinds, |key, index, at, kind| {
+            let Some(place) = places.get(&key) else { return };
+            if kind != VARIABLE
+                && place.total() >= 2
+                && place.total() >= threshold(place, &self.current[index], at, kinds)
+            {
+                variables.push((index, at));
+            }
+        });
+        for &(index, at) in &variables {
+            self.current[index][at] = self.current[index][at].as_variable();
+        }
+        self.deduplicate();
+        !variables.is_empty()
+    }
+
+    /// Calls back with (hash of everything but the place, template, place, kind of the value) for every place that may
+    /// be or become a variable.
+    fn each_place(&self, kinds: &Kinds, mut visit: impl FnMut(u64, usize, usize, u8)) {
+        for (index, atoms) in self.current.iter().enumerate() {
+            let constant_words = atoms.iter().filter(|&&atom| kinds.of(atom) & WORD != 0).count();
+            let part = |at: usize, atom: Atom| mix(at as u64 + 1, atom.code());
+            let whole =
+                atoms.iter().enumerate().fold(atoms.len() as u64, |sum, (at, &atom)| sum.wrapping_add(part(at, atom)));
+            for (at, &atom) in atoms.iter().enumerate() {
+                let kind = if atom.is_variable() { VARIABLE } else { kinds.of(atom) };
+                let may_vary = kind == VARIABLE || kind & (WORD | MEANING) == WORD && kind & KEY == 0;
+                let other_words = constant_words > usize::from(kind != VARIABLE);
+                if may_vary && other_words {
+                    let glue = u64::from(atom.is_glued());
+                    let rest = whole.wrapping_sub(part(at, atom));
+                    visit(mix(rest, (at as u64) << 1 | glue), index, at, kind);
+                }
+            }
+        }
+    }
+
+    /// Folds lists that new variables have made, then puts equal templates together.
+    fn refold(&mut self, vocabulary: &Vocabulary) {
+        for atoms in &mut self.current {
+            *atoms = fold_lists(atoms, vocabulary);
+        }
+        self.deduplicate();
+    }
+
+    fn deduplicate(&mut self) {
+        let mut seen: std::collections::HashMap<Vec<Atom>, u32> = std::collections::HashMap::new();
+        let mut kept: Vec<Vec<Atom>> = Vec::new();
+        let mut moved_to: Vec<u32> = Vec::with_capacity(self.current.len());
+        for atoms in std::mem::take(&mut self.current) {
+            let next = kept.len() as u32;
+            let index = *seen.entry(atoms.clone()).or_insert(next);
+            if index == next {
+                kept.push(atoms);
+            }
+            moved_to.push(index);
+        }
+        self.current = kept;
+        for template in &mut self.template_of {
+            *template = moved_to[*template as usize];
+        }
+    }
+}
+
+/// The kind of a value that is a variable already; no word has it.
+const VARIABLE: u8 = 128;
+
+/// The values seen in one place between equal surroundings.
+#[derive(Debug, Default)]
+struct Place {
+    words: usize,
+    compounds: usize,
+    identifiers: usize,
+    variable: bool,
+}
+
+impl Place {
+    fn count(&mut self, kind: u8) {
+        if kind == VARIABLE {
+            self.variable = true;
+        } else {
+            self.words += 1;
+            self.compounds += usize::from(kind & COMPOUND != 0);
+            self.identifiers += usize::from(kind & IDENTIFIER != 0);
+        }
+    }
+
+    fn total(&self) -> usize {
+        self.words + usize::from(self.variable)
+    }
+}
+
+/// How many values make this place a variable.
+fn threshold(place: &Place, atoms: &[Atom], at: usize, kinds: &Kinds) -> usize {
+    if at == 0 {
+        return VALUES_FIRST;
+    }
+    if kinds.is_name_place(atoms, at) || place.compounds == place.words {
+        VALUES_NAME
+    } else if place.variable {
+        VALUES_BESIDE_VARIABLE
+    } else if kinds.of(atoms[at - 1]) & KEY != 0 || place.identifiers * 2 > place.words {
+        VALUES_AFTER_KEY
+    } else {
+        VALUES_PLAIN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::atoms::{atoms_of, render};
+    use super::*;
+
+    fn templates(messages: &[&str]) -> Vec<String> {
+        let mut vocabulary = Vocabulary::default();
+        let shapes: Vec<Vec<Atom>> =
+            messages.iter().map(|message| atoms_of(message.as_bytes(), &mut vocabulary)).collect();
+        let shapes: Vec<&[Atom]> = shapes.iter().map(Vec::as_slice).collect();
+        let merged = merge(&shapes, &vocabulary);
+        let mut texts: Vec<String> = merged.templates.iter().map(|atoms| render(atoms, &vocabulary)).collect();
+        texts.sort();
+        texts
+    }
+
+    #[test]
+    fn words_with_meaning_stay_apart() {
+        let messages = ["VM Started (Lifecycle Event)", "VM Paused (Lifecycle Event)", "VM Resumed (Lifecycle Event)"];
+        assert_eq!(templates(&messages).len(), 3);
+        let states: Vec<String> =
+            words_of_state().iter().map(|state| format!("container web is now {state} on host")).collect();
+        let states: Vec<&str> = states.iter().map(String::as_str).collect();
+        assert_eq!(templates(&states).len(), states.len());
+    }
+
+    fn words_of_state() -> Vec<&'static str> {
+        vec!["started", "stopped", "failed", "ready", "unhealthy", "paused", "restarting", "lost", "up", "down", "dead"]
+    }
+
+    #[test]
+    fn names_after_a_word_that_announces_them_merge() {
+        let messages = [
+            "session opened for user cyrus by (uid=0)",
+            "session opened for user news by (uid=0)",
+            "session closed for user news",
+            "session closed for user root",
+        ];
+        assert_eq!(templates(&messages), ["session closed for user <*>", "session opened for user <*> by (uid=<*>)"]);
+    }
+
+    #[test]
+    fn compound_names_merge_in_several_places_at_once() {
+        let messages = ["Registering class a.b.C for class x.y.Z", "Registering class a.b.D for class x.y.W"];
+        assert_eq!(templates(&messages), ["Registering class <*> for class <*>"]);
+        assert_eq!(templates(&messages[..1]), [messages[0]]);
+    }
+
+    #[test]
+    fn two_plain_words_do_not_merge_but_many_do() {
+        assert_eq!(templates(&["loading plugin alpha twice", "loading plugin beta twice"]).len(), 2);
+        let many: Vec<String> = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis"]
+            .iter()
+            .map(|animal| format!("loading plugin {animal} twice"))
+            .collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(templates(&many), ["loading plugin <*> twice"]);
+    }
+
+    #[test]
+    fn single_words_are_never_merged() {
+        let words: Vec<String> = (b'a'..=b'z').map(|c| format!("on{}Event", c as char)).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        assert_eq!(templates(&words).len(), 26);
+    }
+}

@@ -1,0 +1,247 @@
+//! What will be judged and by which rules, fixed before the candidate takes load.
+
+use crate::combination::Weights;
+use crate::dispersion::Dispersion;
+use crate::engine::{EngineSettings, Exposure};
+use crate::host::HostEffect;
+use crate::latency::{QUANTILES, Threshold};
+use crate::resources::GuardSettings;
+use gapless_model::Millis;
+use serde::{Deserialize, Serialize};
+
+/// Most metrics of one plan: with more, each one's weight is too small to prove anything.
+pub const METRICS_MAX: usize = 64;
+
+/// A metric of the plan, by its place in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct MetricId(pub u16);
+
+/// What a metric counts, which decides its weight.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum MetricKind {
+    /// Requests that failed: 5xx by us or by the app, resets, timeouts; better: distinct clients with one.
+    Errors,
+    /// Requests slower than a threshold frozen from the current release.
+    Latency {
+        /// The threshold.
+        threshold: Threshold,
+    },
+    /// Unasked-for ends of instances, per instance-millisecond.
+    Restarts,
+    /// A count of the business, such as orders not completed.
+    Business,
+}
+
+/// One metric of the plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricPlan {
+    /// Its name in evidence, such as `errors` or `errors /checkout`.
+    pub name: String,
+    /// What it counts.
+    pub kind: MetricKind,
+    /// Whether a PASS must be proven on it. One that does not gate can still fail a release.
+    pub gates: bool,
+    /// How its engine is set.
+    pub engine: EngineSettings,
+}
+
+/// The rules of a judgement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Probability of ever failing a release that is no worse than tolerated.
+    pub alpha: f64,
+    /// Probability of passing a release that is worse than tolerated.
+    pub beta: f64,
+    /// ψ0: odds ratios up to here are no reason to roll back.
+    pub fail_null: f64,
+    /// ψ1: the worst odds ratio a PASS tolerates.
+    pub pass_null: f64,
+    /// ψ0 for log signatures.
+    pub log_null: f64,
+    /// Time compared (both arms with requests) before a PASS, in milliseconds.
+    pub time_min_ms: u64,
+    /// Candidate requests before a PASS.
+    pub requests_min: u64,
+    /// A weak pass needs at least so small an odds ratio to have been visible …
+    pub visible_ratio_max: f64,
+    /// … or so small a share of failing candidate requests.
+    pub visible_share_max: f64,
+    /// The candidate's telemetry is missing when it has been silent for so long while its peers report, in milliseconds.
+    pub telemetry_missing_ms: u64,
+    /// How the error probability is shared out.
+    pub weights: Weights,
+    /// When the guards act.
+    pub guards: GuardSettings,
+}
+
+impl Default for Settings {
+    /// The defaults of JUDGE §1 and §5.
+    fn default() -> Self {
+        Settings {
+            alpha: 0.01,
+            beta: 0.05,
+            fail_null: 1.25,
+            pass_null: 2.0,
+            log_null: 1.5,
+            time_min_ms: 300_000,
+            requests_min: 200,
+            visible_ratio_max: 10.0,
+            visible_share_max: 0.02,
+            telemetry_missing_ms: 15_000,
+            weights: Weights::default(),
+            guards: GuardSettings::default(),
+        }
+    }
+}
+
+/// A setting that cannot be judged by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SettingsInvalid {
+    /// Its key.
+    pub key: &'static str,
+    /// What it must be.
+    pub must: &'static str,
+}
+
+impl std::fmt::Display for SettingsInvalid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "judge setting `{}` must be {}", self.key, self.must)
+    }
+}
+
+impl std::error::Error for SettingsInvalid {}
+
+impl Settings {
+    /// The shortest time compared.
+    pub fn time_min(&self) -> Millis {
+        Millis(self.time_min_ms)
+    }
+
+    /// Checks what was written.
+    ///
+    /// # Errors
+    /// The first setting that no verdict could rest on.
+    pub fn check(&self) -> Result<(), SettingsInvalid> {
+        let rules = [
+            ("alpha", "above 0 and at most 0.5", self.alpha > 0.0 && self.alpha <= 0.5),
+            ("beta", "above 0 and at most 0.5", self.beta > 0.0 && self.beta <= 0.5),
+            ("fail_null", "from 1 to 20", (1.0..=20.0).contains(&self.fail_null)),
+            ("pass_null", "above fail_null and at most 50", self.pass_null > self.fail_null && self.pass_null <= 50.0),
+            ("log_null", "from 1 to 20", (1.0..=20.0).contains(&self.log_null)),
+            ("visible_ratio_max", "above fail_null", self.visible_ratio_max > self.fail_null),
+            ("visible_share_max", "from 0 to 1", (0.0..=1.0).contains(&self.visible_share_max)),
+            ("weights", "none negative, and at most 1 together", self.weights.are_valid()),
+        ];
+        match rules.into_iter().find(|(_, _, holds)| !holds) {
+            Some((key, must, _)) => Err(SettingsInvalid { key, must }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Everything fixed in advance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The rules.
+    pub settings: Settings,
+    /// The metrics, at most [`METRICS_MAX`].
+    pub metrics: Vec<MetricPlan>,
+}
+
+impl Plan {
+    /// A plan without metrics.
+    pub fn new(settings: Settings) -> Plan {
+        Plan { settings, metrics: Vec::new() }
+    }
+
+    /// Adds the error metric, or one of several (per route).
+    pub fn with_errors(self, name: &str, dispersion: Dispersion, host: HostEffect) -> Plan {
+        self.with(name, MetricKind::Errors, Gates::Yes, Exposure::Trials, dispersion, host)
+    }
+
+    /// Adds one metric per frozen threshold; the p90 and the p99 gate.
+    pub fn with_latency(mut self, thresholds: &[Threshold], dispersions: &[Dispersion], host: HostEffect) -> Plan {
+        for (index, threshold) in thresholds.iter().enumerate() {
+            let dispersion = dispersions.get(index).cloned().unwrap_or_else(Dispersion::none);
+            let gates = if [0.90, 0.99].contains(&threshold.quantile) { Gates::Yes } else { Gates::No };
+            let name = format!("latency p{}", threshold.quantile * 100.0);
+            let kind = MetricKind::Latency { threshold: *threshold };
+            self = self.with(&name, kind, gates, Exposure::Trials, dispersion, host);
+        }
+        self
+    }
+
+    /// Adds restarts per instance-millisecond.
+    pub fn with_restarts(self) -> Plan {
+        let dispersion = Dispersion::none();
+        self.with("restarts", MetricKind::Restarts, Gates::No, Exposure::Time, dispersion, HostEffect::default())
+    }
+
+    /// Adds a business counter (counted so that more is worse).
+    pub fn with_business(self, name: &str, dispersion: Dispersion) -> Plan {
+        self.with(name, MetricKind::Business, Gates::No, Exposure::Trials, dispersion, HostEffect::default())
+    }
+
+    /// Metrics beyond [`METRICS_MAX`] are left out.
+    fn with(
+        mut self,
+        name: &str,
+        kind: MetricKind,
+        gates: Gates,
+        exposure: Exposure,
+        dispersion: Dispersion,
+        host: HostEffect,
+    ) -> Plan {
+        if self.metrics.len() < METRICS_MAX {
+            let engine = EngineSettings {
+                exposure,
+                fail_null: self.settings.fail_null,
+                pass_null: self.settings.pass_null,
+                dispersion,
+            };
+            let engine = engine.with_host_effect(&host);
+            self.metrics.push(MetricPlan { name: name.to_owned(), kind, gates: gates == Gates::Yes, engine });
+        }
+        self
+    }
+
+    /// The metric of a name.
+    pub fn metric(&self, name: &str) -> Option<MetricId> {
+        self.metrics.iter().position(|metric| metric.name == name).map(|index| MetricId(index as u16))
+    }
+
+    /// Every metric's weight v_i: its kind's share, spread over the metrics of the kind (latency by [`QUANTILES`]), with the
+    /// shares of kinds that the plan does not have spread over those it has. Fixed with the plan, so Σ v_i ≤ 1 for all data.
+    pub fn weights(&self) -> Vec<f64> {
+        let kind_share = |kind: &MetricKind| match kind {
+            MetricKind::Errors => self.settings.weights.errors,
+            MetricKind::Latency { .. } => self.settings.weights.latency,
+            MetricKind::Restarts => self.settings.weights.restarts,
+            MetricKind::Business => self.settings.weights.business,
+        };
+        let part = |kind: &MetricKind| match kind {
+            MetricKind::Latency { threshold } => {
+                QUANTILES.iter().find(|(quantile, _)| *quantile == threshold.quantile).map_or(0.1, |(_, part)| *part)
+            }
+            _ => 1.0,
+        };
+        let same_kind = |a: &MetricKind, b: &MetricKind| std::mem::discriminant(a) == std::mem::discriminant(b);
+        let spread = self.settings.weights.spread_of_absent(self);
+        self.metrics
+            .iter()
+            .map(|metric| {
+                let of_kind: f64 =
+                    self.metrics.iter().filter(|m| same_kind(&m.kind, &metric.kind)).map(|m| part(&m.kind)).sum();
+                spread * kind_share(&metric.kind) * part(&metric.kind) / of_kind
+            })
+            .collect()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gates {
+    Yes,
+    No,
+}

@@ -1,0 +1,77 @@
+//! Orders and their acceptance.
+
+use serde::{Deserialize, Serialize};
+
+/// Deploy a release.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DeployRequest {
+    /// What people call the release.
+    pub label: String,
+    /// The artefact on the controller's machine: an absolute path of a folder or an archive. The controller reads it as itself; only
+    /// its own user and root can reach the socket.
+    pub from: String,
+    /// The text of the service's configuration, with the strategy it is to be deployed with.
+    pub config: String,
+    /// How errors call the configuration.
+    pub config_name: String,
+    /// Who orders it.
+    #[serde(default)]
+    pub by: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// Go back.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct RollbackRequest {
+    /// The label of the release to go back to; the previous one when none is given. A running rollout goes back to where it came from.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// Who orders it.
+    #[serde(default)]
+    pub by: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// An order about the running rollout.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct OperatorRequest {
+    /// Who orders it.
+    #[serde(default)]
+    pub by: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// The order is journalled and will be carried out.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OrderAccepted {
+    /// The service.
+    pub service: String,
+    /// The rollout that carries it out.
+    pub rollout: u64,
+    /// The label of the release it goes to, where that is known.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// Whether it waits for a running rollout.
+    #[serde(default)]
+    pub queued: bool,
+    /// What the operator should know although the order was taken.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// Tell what a deploy would do.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PlanRequest {
+    /// What people would call the release.
+    pub label: String,
+    /// The text of the service's configuration, with the strategy.
+    pub config: String,
+    /// How errors call the configuration.
+    pub config_name: String,
+}

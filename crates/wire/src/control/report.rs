@@ -1,0 +1,162 @@
+//! What a proxy reports: each second, and at once when an instance has drained. Counts are cumulative since the proxy began.
+
+use std::collections::BTreeMap;
+
+use gapless_model::{InstanceId, ReleaseId, ServiceName};
+use gapless_routing::{Histogram, SeriesCounts, SeriesKey, Terminal};
+use serde::{Deserialize, Serialize};
+
+use super::convert::DocInvalid;
+use super::message::HealthDoc;
+use super::table::{RouteDoc, VersionDoc};
+
+/// One report.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReportDoc {
+    /// Rising within the life of a proxy.
+    pub number: u64,
+    /// Milliseconds since the proxy began.
+    pub uptime_ms: u64,
+    /// The table that every thread uses; what follows was read after that was seen.
+    pub applied: VersionDoc,
+    /// Every instance that has requests in flight, draining ones included; those not named have none.
+    pub in_flight: Vec<InFlightDoc>,
+    /// Every series on the first report of a connection, later those that changed.
+    pub series: Vec<SeriesDoc>,
+    /// Every instance that is probed or was ejected.
+    pub health: Vec<HealthReport>,
+    /// Client connections that are open.
+    pub connections: u64,
+    /// Connections to instances that are open.
+    pub upstream_connections: u64,
+    /// Tunnels that are open.
+    pub tunnels: u64,
+    /// Requests that wait in a hold.
+    pub holding: u64,
+    /// Events and access records that were dropped, since the beginning.
+    pub dropped: u64,
+}
+
+/// The requests in flight of one instance.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct InFlightDoc {
+    /// As `SERVICE.rN.iN`.
+    pub instance: String,
+    /// Exact, over all threads; tunnels count until they end.
+    pub requests: u64,
+}
+
+/// The health of one instance as the proxy's own probes and its requests show it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HealthReport {
+    /// As `SERVICE.rN.iN`.
+    pub instance: String,
+    /// What the probes say.
+    pub probes: HealthDoc,
+    /// On how many threads it is left out because of what requests met.
+    #[serde(default)]
+    pub ejected_on: u32,
+}
+
+/// One series of counts.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SeriesDoc {
+    /// The service; none for requests that reached no service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// The release; none for requests that reached no release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<u64>,
+    /// The route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<RouteDoc>,
+    /// By [`Terminal::key`]; those not named are zero.
+    pub ended: BTreeMap<String, u64>,
+    /// Attempts after the first.
+    pub retries: u64,
+    /// Those of them that sent bytes a second time.
+    pub replays: u64,
+    /// Requests that were held.
+    pub held: u64,
+    /// The longest wait, in microseconds.
+    pub held_longest_us: u64,
+    /// (bucket, count) of the waits.
+    pub held_us: Vec<(usize, u64)>,
+    /// (bucket, count) of the latencies.
+    pub latency_us: Vec<(usize, u64)>,
+}
+
+impl SeriesDoc {
+    /// The document of a series; no key for [`Series::UNMATCHED`](gapless_routing::Series::UNMATCHED).
+    #[must_use]
+    pub fn new(key: Option<&SeriesKey>, counts: &SeriesCounts) -> SeriesDoc {
+        let ended = Terminal::all().map(|terminal| (terminal.key(), counts.terminals[terminal.index()]));
+        SeriesDoc {
+            service: key.map(|key| key.service.to_string()),
+            release: key.and_then(|key| key.release).map(|release| release.0),
+            route: key.map(|key| RouteDoc::from(&key.route)),
+            ended: ended.filter(|(_, count)| *count > 0).collect(),
+            retries: counts.retries,
+            replays: counts.replays,
+            held: counts.held,
+            held_longest_us: counts.held_longest_us,
+            held_us: counts.held_us.filled().collect(),
+            latency_us: counts.latency_us.filled().collect(),
+        }
+    }
+
+    /// What it counts; none for requests that reached no service.
+    ///
+    /// # Errors
+    /// [`DocInvalid`] where a name or route is none.
+    pub fn key(&self) -> Result<Option<SeriesKey>, DocInvalid> {
+        let (Some(service), Some(route)) = (&self.service, &self.route) else { return Ok(None) };
+        Ok(Some(SeriesKey {
+            service: ServiceName::new(service).map_err(|_| DocInvalid::ServiceName(service.clone()))?,
+            release: self.release.map(ReleaseId),
+            route: route.try_into()?,
+        }))
+    }
+
+    /// The counts. A terminal state that this reader does not know (a newer proxy's) is left out.
+    #[must_use]
+    pub fn counts(&self) -> SeriesCounts {
+        let mut counts = SeriesCounts {
+            retries: self.retries,
+            replays: self.replays,
+            held: self.held,
+            held_longest_us: self.held_longest_us,
+            held_us: histogram(&self.held_us),
+            latency_us: histogram(&self.latency_us),
+            ..SeriesCounts::default()
+        };
+        for (key, count) in &self.ended {
+            if let Some(terminal) = Terminal::from_key(key) {
+                counts.terminals[terminal.index()] = *count;
+            }
+        }
+        counts
+    }
+}
+
+fn histogram(filled: &[(usize, u64)]) -> Histogram {
+    let mut histogram = Histogram::default();
+    filled.iter().for_each(|(bucket, count)| histogram.add(*bucket, *count));
+    histogram
+}
+
+impl ReportDoc {
+    /// The requests in flight by instance.
+    ///
+    /// # Errors
+    /// [`DocInvalid::Instance`].
+    pub fn in_flight(&self) -> Result<Vec<(InstanceId, u64)>, DocInvalid> {
+        let parsed = |doc: &InFlightDoc| {
+            let id = doc.instance.parse().map_err(|_| DocInvalid::Instance(doc.instance.clone()))?;
+            Ok((id, doc.requests))
+        };
+        self.in_flight.iter().map(parsed).collect()
+    }
+}

@@ -1,0 +1,160 @@
+//! The stored form of effects: what was intended, for people who read the record and for the comparison at a replay.
+
+use gapless_rollout::{Admission, Effect, Intent, NoticeLevel, Outcome, Pool, PoolKind};
+use serde::{Deserialize, Serialize};
+
+/// One effect with its number.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct IntentRecord {
+    /// Its number within the service.
+    pub number: u64,
+    /// The rollout it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<u64>,
+    /// What was to be done.
+    #[serde(flatten)]
+    pub effect: EffectRecord,
+}
+
+/// What was to be done.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each variant and field mirrors the one of gapless_rollout::Effect")]
+pub enum EffectRecord {
+    StartInstance {
+        instance: String,
+    },
+    PublishRoutes {
+        pools: Vec<PoolRecord>,
+        #[serde(default)]
+        held: bool,
+    },
+    StopInstance {
+        instance: String,
+        grace_ms: u64,
+    },
+    RunCheck {
+        check: String,
+        release: u64,
+    },
+    Notify {
+        level: String,
+        message: String,
+    },
+    CloseReceipt {
+        of: u64,
+        outcome: OutcomeRecord,
+    },
+    KeepReleases {
+        releases: Vec<u64>,
+    },
+}
+
+/// A pool of a table that was ordered; what its releases ask of the proxy stands in their configurations.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PoolRecord {
+    /// The release.
+    pub release: u64,
+    /// Its weight in 1/10 000; none for a preview.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_bp: Option<u16>,
+    /// Its instances.
+    pub members: Vec<MemberRecord>,
+}
+
+/// An instance of a table that was ordered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MemberRecord {
+    /// Which.
+    pub instance: String,
+    /// Where.
+    pub address: String,
+}
+
+/// How a rollout ended, and why.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OutcomeRecord {
+    /// `done`, `rolled-back`, `needs-operator` or `superseded`.
+    pub kind: String,
+    /// For people.
+    pub text: String,
+}
+
+impl OutcomeRecord {
+    /// The stored form of an outcome.
+    #[must_use]
+    pub fn of(outcome: &Outcome) -> OutcomeRecord {
+        let kind = match outcome {
+            Outcome::Done => "done",
+            Outcome::RolledBack { .. } => "rolled-back",
+            Outcome::NeedsOperator { .. } => "needs-operator",
+            Outcome::Superseded { .. } => "superseded",
+        };
+        OutcomeRecord { kind: kind.to_owned(), text: outcome.to_string() }
+    }
+}
+
+impl IntentRecord {
+    /// The stored form of an effect.
+    #[must_use]
+    pub fn of(intent: &Intent) -> IntentRecord {
+        IntentRecord {
+            number: intent.number.0,
+            rollout: intent.rollout.map(|rollout| rollout.0),
+            effect: EffectRecord::of(&intent.effect),
+        }
+    }
+}
+
+impl EffectRecord {
+    fn of(effect: &Effect) -> EffectRecord {
+        match effect {
+            Effect::StartInstance { instance } => EffectRecord::StartInstance { instance: instance.to_string() },
+            Effect::PublishRoutes(routes) => EffectRecord::PublishRoutes {
+                pools: routes.pools.iter().map(PoolRecord::of).collect(),
+                held: routes.admission == Admission::Held,
+            },
+            Effect::StopInstance { instance, grace } => {
+                EffectRecord::StopInstance { instance: instance.to_string(), grace_ms: grace.0 }
+            }
+            Effect::RunCheck { check, release } => {
+                EffectRecord::RunCheck { check: check.name.clone(), release: release.0 }
+            }
+            Effect::Notify { level, message } => EffectRecord::Notify {
+                level: match level {
+                    NoticeLevel::Info => "info",
+                    NoticeLevel::Warning => "warning",
+                    NoticeLevel::Error => "error",
+                }
+                .to_owned(),
+                message: message.clone(),
+            },
+            Effect::CloseReceipt { rollout, outcome } => {
+                EffectRecord::CloseReceipt { of: rollout.0, outcome: OutcomeRecord::of(outcome) }
+            }
+            Effect::KeepReleases { releases } => {
+                EffectRecord::KeepReleases { releases: releases.iter().map(|release| release.0).collect() }
+            }
+        }
+    }
+}
+
+impl PoolRecord {
+    fn of(pool: &Pool) -> PoolRecord {
+        PoolRecord {
+            release: pool.release.0,
+            weight_bp: match pool.kind {
+                PoolKind::Live => Some(pool.weight.bp()),
+                PoolKind::Preview => None,
+            },
+            members: pool
+                .members
+                .iter()
+                .map(|member| MemberRecord {
+                    instance: member.instance.to_string(),
+                    address: member.address.to_string(),
+                })
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! The stored form of inputs.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use gapless_model::{Amount, EffectNumber, InstanceId, Millis, Order, Release, ReleaseId, RolloutId, Strategy};
+use gapless_rollout::{DeployOrder, Input, Origin, RollbackOrder};
+use serde::{Deserialize, Serialize};
+
+use super::RecordError;
+
+/// Who gave an order and why.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct OriginRecord {
+    /// The person or system.
+    #[serde(default)]
+    pub by: String,
+    /// Their words.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A strategy that an order names instead of the release's own.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum StrategyRecord {
+    /// Batch by batch.
+    Rolling {
+        /// `3` or `25%`.
+        batch: String,
+        /// Whether the old leave first.
+        in_place: bool,
+        /// Milliseconds.
+        observe: u64,
+        /// Milliseconds.
+        bake: u64,
+    },
+    /// The whole beside.
+    BlueGreen {
+        /// Milliseconds.
+        bake: u64,
+    },
+}
+
+/// An input. Instances, addresses and numbers stand as their printed forms.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each variant and field mirrors the one of gapless_rollout::Input")]
+pub enum InputRecord {
+    DeployOrdered {
+        rollout: u64,
+        release: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        strategy: Option<StrategyRecord>,
+        #[serde(default)]
+        origin: OriginRecord,
+    },
+    RollbackOrdered {
+        rollout: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<u64>,
+        #[serde(default)]
+        origin: OriginRecord,
+    },
+    AbortOrdered {
+        #[serde(default)]
+        origin: OriginRecord,
+    },
+    PromoteOrdered {
+        #[serde(default)]
+        origin: OriginRecord,
+    },
+    InstanceStarted {
+        instance: String,
+        address: String,
+    },
+    InstanceStartFailed {
+        instance: String,
+        reason: String,
+    },
+    InstanceReady {
+        instance: String,
+    },
+    InstanceUnhealthy {
+        instance: String,
+        reason: String,
+    },
+    InstanceExited {
+        instance: String,
+        status: String,
+    },
+    InstanceStopped {
+        instance: String,
+    },
+    RoutesApplied {
+        routes: u64,
+    },
+    Drained {
+        instance: String,
+        routes: u64,
+    },
+    CheckPassed {
+        check: u64,
+    },
+    CheckFailed {
+        check: u64,
+        reason: String,
+    },
+    ReceiptClosed {
+        rollout: u64,
+    },
+    TimerFired,
+    ControllerRestarted {
+        alive: Vec<String>,
+    },
+}
+
+impl InputRecord {
+    /// The stored form of an input.
+    #[must_use]
+    pub fn of(input: &Input) -> InputRecord {
+        match input {
+            Input::DeployOrdered(DeployOrder { rollout, release, strategy, origin }) => InputRecord::DeployOrdered {
+                rollout: rollout.0,
+                release: release.id.0,
+                strategy: strategy.as_ref().map(StrategyRecord::of),
+                origin: OriginRecord::of(origin),
+            },
+            Input::RollbackOrdered(RollbackOrder { rollout, to, origin }) => InputRecord::RollbackOrdered {
+                rollout: rollout.0,
+                to: to.map(|release| release.0),
+                origin: OriginRecord::of(origin),
+            },
+            Input::AbortOrdered(origin) => InputRecord::AbortOrdered { origin: OriginRecord::of(origin) },
+            Input::PromoteOrdered(origin) => InputRecord::PromoteOrdered { origin: OriginRecord::of(origin) },
+            Input::InstanceStarted { instance, address } => {
+                InputRecord::InstanceStarted { instance: instance.to_string(), address: address.to_string() }
+            }
+            Input::InstanceStartFailed { instance, reason } => {
+                InputRecord::InstanceStartFailed { instance: instance.to_string(), reason: reason.clone() }
+            }
+            Input::InstanceReady { instance } => InputRecord::InstanceReady { instance: instance.to_string() },
+            Input::InstanceUnhealthy { instance, reason } => {
+                InputRecord::InstanceUnhealthy { instance: instance.to_string(), reason: reason.clone() }
+            }
+            Input::InstanceExited { instance, status } => {
+                InputRecord::InstanceExited { instance: instance.to_string(), status: status.clone() }
+            }
+            Input::InstanceStopped { instance } => InputRecord::InstanceStopped { instance: instance.to_string() },
+            Input::RoutesApplied { routes } => InputRecord::RoutesApplied { routes: routes.0 },
+            Input::Drained { instance, routes } => {
+                InputRecord::Drained { instance: instance.to_string(), routes: routes.0 }
+            }
+            Input::CheckPassed { check } => InputRecord::CheckPassed { check: check.0 },
+            Input::CheckFailed { check, reason } => InputRecord::CheckFailed { check: check.0, reason: reason.clone() },
+            Input::ReceiptClosed { rollout } => InputRecord::ReceiptClosed { rollout: rollout.0 },
+            Input::TimerFired => InputRecord::TimerFired,
+            Input::ControllerRestarted { alive } => {
+                InputRecord::ControllerRestarted { alive: alive.iter().map(InstanceId::to_string).collect() }
+            }
+        }
+    }
+
+    /// The input, with the releases that it names.
+    ///
+    /// # Errors
+    /// [`RecordError`] where a name, number or address is none, or a release is not kept.
+    pub fn to_input(&self, release: &dyn Fn(ReleaseId) -> Option<Arc<Release>>) -> Result<Input, RecordError> {
+        Ok(match self {
+            InputRecord::DeployOrdered { rollout, release: id, strategy, origin } => {
+                let id = ReleaseId(*id);
+                Input::DeployOrdered(DeployOrder {
+                    rollout: RolloutId(*rollout),
+                    release: release(id).ok_or(RecordError::UnknownRelease(id))?,
+                    strategy: strategy.as_ref().map(StrategyRecord::to_strategy).transpose()?,
+                    origin: origin.to_origin(),
+                })
+            }
+            InputRecord::RollbackOrdered { rollout, to, origin } => Input::RollbackOrdered(RollbackOrder {
+                rollout: RolloutId(*rollout),
+                to: to.map(ReleaseId),
+                origin: origin.to_origin(),
+            }),
+            InputRecord::AbortOrdered { origin } => Input::AbortOrdered(origin.to_origin()),
+            InputRecord::PromoteOrdered { origin } => Input::PromoteOrdered(origin.to_origin()),
+            InputRecord::InstanceStarted { instance: id, address } => {
+                Input::InstanceStarted { instance: instance(id)?, address: parsed("address", address)? }
+            }
+            InputRecord::InstanceStartFailed { instance: id, reason } => {
+                Input::InstanceStartFailed { instance: instance(id)?, reason: reason.clone() }
+            }
+            InputRecord::InstanceReady { instance: id } => Input::InstanceReady { instance: instance(id)? },
+            InputRecord::InstanceUnhealthy { instance: id, reason } => {
+                Input::InstanceUnhealthy { instance: instance(id)?, reason: reason.clone() }
+            }
+            InputRecord::InstanceExited { instance: id, status } => {
+                Input::InstanceExited { instance: instance(id)?, status: status.clone() }
+            }
+            InputRecord::InstanceStopped { instance: id } => Input::InstanceStopped { instance: instance(id)? },
+            InputRecord::RoutesApplied { routes } => Input::RoutesApplied { routes: EffectNumber(*routes) },
+            InputRecord::Drained { instance: id, routes } => {
+                Input::Drained { instance: instance(id)?, routes: EffectNumber(*routes) }
+            }
+            InputRecord::CheckPassed { check } => Input::CheckPassed { check: EffectNumber(*check) },
+            InputRecord::CheckFailed { check, reason } => {
+                Input::CheckFailed { check: EffectNumber(*check), reason: reason.clone() }
+            }
+            InputRecord::ReceiptClosed { rollout } => Input::ReceiptClosed { rollout: RolloutId(*rollout) },
+            InputRecord::TimerFired => Input::TimerFired,
+            InputRecord::ControllerRestarted { alive } => Input::ControllerRestarted {
+                alive: alive.iter().map(|id| instance(id)).collect::<Result<BTreeSet<_>, _>>()?,
+            },
+        })
+    }
+}
+
+impl OriginRecord {
+    fn of(origin: &Origin) -> OriginRecord {
+        OriginRecord { by: origin.by.clone(), reason: origin.reason.clone() }
+    }
+
+    fn to_origin(&self) -> Origin {
+        Origin { by: self.by.clone(), reason: self.reason.clone() }
+    }
+}
+
+impl StrategyRecord {
+    /// The stored form of a strategy.
+    #[must_use]
+    pub fn of(strategy: &Strategy) -> StrategyRecord {
+        match strategy {
+            Strategy::Rolling { batch, order, observe, bake } => StrategyRecord::Rolling {
+                batch: batch.to_string(),
+                in_place: *order == Order::InPlace,
+                observe: observe.0,
+                bake: bake.0,
+            },
+            Strategy::BlueGreen { bake } => StrategyRecord::BlueGreen { bake: bake.0 },
+        }
+    }
+
+    /// The strategy.
+    ///
+    /// # Errors
+    /// [`RecordError::Impossible`] where the batch is neither a count nor a share.
+    pub fn to_strategy(&self) -> Result<Strategy, RecordError> {
+        Ok(match self {
+            StrategyRecord::Rolling { batch, in_place, observe, bake } => Strategy::Rolling {
+                batch: match batch.strip_suffix('%') {
+                    Some(percent) => Amount::Percent(parsed("share", percent)?),
+                    None => Amount::Count(parsed("count", batch)?),
+                },
+                order: if *in_place { Order::InPlace } else { Order::SurgeFirst },
+                observe: Millis(*observe),
+                bake: Millis(*bake),
+            },
+            StrategyRecord::BlueGreen { bake } => Strategy::BlueGreen { bake: Millis(*bake) },
+        })
+    }
+}
+
+fn instance(text: &str) -> Result<InstanceId, RecordError> {
+    parsed("instance id", text)
+}
+
+fn parsed<T: FromStr>(what: &'static str, text: &str) -> Result<T, RecordError> {
+    text.parse().map_err(|_| RecordError::Impossible { what, value: text.chars().take(100).collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use gapless_model::ServiceName;
+    use proptest::prelude::{Just, any, prop, prop_assert_eq, prop_assume, prop_oneof, proptest};
+    use proptest::strategy::Strategy as Values;
+
+    use super::*;
+
+    fn instances() -> impl Values<Value = InstanceId> {
+        (any::<u64>(), any::<u64>()).prop_map(|(release, ordinal)| InstanceId {
+            service: ServiceName::new("shop").unwrap(),
+            release: ReleaseId(release),
+            ordinal,
+        })
+    }
+
+    fn origins() -> impl Values<Value = Origin> {
+        (".*", ".*").prop_map(|(by, reason)| Origin { by, reason })
+    }
+
+    fn inputs() -> impl Values<Value = Input> {
+        let number = || any::<u64>().prop_map(EffectNumber);
+        let rollout = || any::<u64>().prop_map(RolloutId);
+        prop_oneof![
+            (rollout(), any::<Option<u64>>(), origins()).prop_map(|(rollout, to, origin)| Input::RollbackOrdered(
+                RollbackOrder { rollout, to: to.map(ReleaseId), origin }
+            )),
+            origins().prop_map(Input::AbortOrdered),
+            origins().prop_map(Input::PromoteOrdered),
+            (instances(), any::<std::net::SocketAddr>())
+                .prop_map(|(instance, address)| Input::InstanceStarted { instance, address }),
+            (instances(), ".*").prop_map(|(instance, reason)| Input::InstanceStartFailed { instance, reason }),
+            instances().prop_map(|instance| Input::InstanceReady { instance }),
+            (instances(), ".*").prop_map(|(instance, reason)| Input::InstanceUnhealthy { instance, reason }),
+            (instances(), ".*").prop_map(|(instance, status)| Input::InstanceExited { instance, status }),
+            instances().prop_map(|instance| Input::InstanceStopped { instance }),
+            number().prop_map(|routes| Input::RoutesApplied { routes }),
+            (instances(), number()).prop_map(|(instance, routes)| Input::Drained { instance, routes }),
+            number().prop_map(|check| Input::CheckPassed { check }),
+            (number(), ".*").prop_map(|(check, reason)| Input::CheckFailed { check, reason }),
+            rollout().prop_map(|rollout| Input::ReceiptClosed { rollout }),
+            Just(Input::TimerFired),
+            prop::collection::btree_set(instances(), 0..5).prop_map(|alive| Input::ControllerRestarted { alive }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn reading_what_was_written_gives_the_input_again(input in inputs()) {
+            let text = serde_json::to_string(&InputRecord::of(&input)).unwrap();
+            let read: InputRecord = serde_json::from_str(&text).unwrap();
+            // Scope ids and flow labels of IPv6 addresses are not part of an address on this machine.
+            if let Input::InstanceStarted { address: std::net::SocketAddr::V6(address), .. } = &input {
+                prop_assume!(address.flowinfo() == 0);
+            }
+            prop_assert_eq!(read.to_input(&|_| None).unwrap(), input);
+        }
+
+        #[test]
+        fn a_strategy_reads_back(batch in 0u16..2_000, percent in any::<bool>(), in_place in any::<bool>(), observe in any::<u64>(), bake in any::<u64>()) {
+            let batch = if percent { Amount::Percent((batch % 101) as u8) } else { Amount::Count(batch) };
+            let order = if in_place { Order::InPlace } else { Order::SurgeFirst };
+            for strategy in [
+                Strategy::Rolling { batch, order, observe: Millis(observe), bake: Millis(bake) },
+                Strategy::BlueGreen { bake: Millis(bake) },
+            ] {
+                prop_assert_eq!(StrategyRecord::of(&strategy).to_strategy().unwrap(), strategy);
+            }
+        }
+    }
+
+    #[test]
+    fn an_order_for_a_release_that_is_not_kept_is_refused() {
+        let text = r#"{"type":"deploy_ordered","rollout":1,"release":4}"#;
+        let record: InputRecord = serde_json::from_str(text).unwrap();
+        assert_eq!(record.to_input(&|_| None).unwrap_err().to_string(), "a record of release 4, which is not kept");
+    }
+
+    #[test]
+    fn a_damaged_name_is_refused_with_what_it_should_be() {
+        let text = r#"{"type":"instance_ready","instance":"../etc"}"#;
+        let record: InputRecord = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            record.to_input(&|_| None).unwrap_err().to_string(),
+            r#"a record with an impossible instance id: "../etc""#
+        );
+    }
+}
