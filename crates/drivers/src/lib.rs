@@ -6,6 +6,7 @@
 //! - [`process`]: the controller's side: start, adopt, stop, watch.
 //! - [`keeper`]: the other side: the small parent process of one instance, which outlives the controller.
 //! - [`logs`]: what instances write, kept in bounded files.
+//! - [`proxylink`]: the controller's hand on a proxy: its process, its control socket, the listening sockets.
 //! - [`probe`] and [`check`]: asking an instance, and a candidate, how they are.
 //!
 //! **Invariant D1**: an order performed twice equals the order performed once (`tests/process.rs`).
@@ -21,3 +22,4 @@ pub mod keeper;
 pub mod logs;
 pub mod probe;
 pub mod process;
+pub mod proxylink;

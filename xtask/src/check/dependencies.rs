@@ -33,8 +33,9 @@ const RULES: &[Rule] = &[
     Rule { name: "http1", may_know: &["model"], purity: Purity::Pure },
     Rule { name: "wire", may_know: &["model", "rollout", "routing", "judge"], purity: Purity::Shell },
     Rule { name: "journal", may_know: &["model", "wire"], purity: Purity::Shell },
-    Rule { name: "drivers", may_know: &["model", "rollout", "wire"], purity: Purity::Shell },
-    Rule { name: "proxy", may_know: &["model", "routing", "http1", "wire"], purity: Purity::Shell },
+    Rule { name: "drivers", may_know: &["model", "rollout", "routing", "wire"], purity: Purity::Shell },
+    // The proxy asks its instances with the one implementation of a probe, and speaks frames with the one of their socket.
+    Rule { name: "proxy", may_know: &["model", "routing", "http1", "wire", "drivers"], purity: Purity::Shell },
     Rule {
         name: "controller",
         may_know: &["model", "rollout", "routing", "judge", "schema", "wire", "journal", "drivers"],

@@ -100,6 +100,12 @@ impl<F> Decoder<F> {
         Ok(Some(message?))
     }
 
+    /// Whether nothing waits for its rest.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// The descriptors that belong to the message just read, which says how many.
     ///
     /// # Errors
