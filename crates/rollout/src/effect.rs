@@ -161,6 +161,11 @@ pub enum Cause {
         /// How long it had.
         after: Millis,
     },
+    /// The order waited and had become impossible when its turn came.
+    Impossible {
+        /// Why, for people.
+        refusal: String,
+    },
     /// The whole rollout took longer than it may.
     RolloutTimeout {
         /// How long it had.
@@ -181,6 +186,7 @@ impl fmt::Display for Cause {
                 write!(f, "{instance} became unhealthy in load: {reason}")
             }
             Cause::Deadline { phase, after } => write!(f, "{phase} did not end within {after}"),
+            Cause::Impossible { refusal } => write!(f, "it could not begin: {refusal}"),
             Cause::RolloutTimeout { after } => write!(f, "the rollout did not end within {after}"),
         }
     }

@@ -1,24 +1,102 @@
 //! A service as the machine knows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use gapless_model::{EffectNumber, Release, ReleaseId, RolloutId, ServiceName, Tick};
 
-use crate::{Report, ServiceRoutes, SituationReport, TimeToRollBack};
+use crate::healing::Backoff;
+use crate::instance::Instance;
+use crate::planted::PlantedBug;
+use crate::rollout::{BackStage, Rollout, Way};
+use crate::table::Table;
+use crate::want::{Want, Wants};
+use crate::{Cause, Outcome, ServiceRoutes};
 
 /// A service as the machine knows it: a value that only [`step`](crate::step) moves on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Service {
     pub(crate) name: ServiceName,
+    pub(crate) numbers: Numbers,
+    /// The releases that are kept.
     pub(crate) releases: BTreeMap<ReleaseId, Arc<Release>>,
+    /// Releases that were current before, the newest last; bounded by the current release's `releases_kept`.
+    pub(crate) history: Vec<ReleaseId>,
+    pub(crate) situation: Situation,
+    /// By ordinal.
+    pub(crate) instances: BTreeMap<u64, Instance>,
+    pub(crate) backoff: BTreeMap<ReleaseId, Backoff>,
+    pub(crate) table: Table,
+    /// Rollouts that ended and whose receipt is not written yet.
+    pub(crate) open_receipts: BTreeMap<RolloutId, OpenReceipt>,
+    pub(crate) kept: Kept,
+    pub(crate) planted: Option<PlantedBug>,
+}
+
+/// The last numbers given out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Numbers {
+    pub effect: EffectNumber,
+    pub ordinal: u64,
+    pub rollout: RolloutId,
+}
+
+/// A receipt that was ordered and is not written yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct OpenReceipt {
+    pub effect: EffectNumber,
+    pub outcome: Outcome,
+}
+
+/// The last order about which releases are kept.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Kept {
+    pub effect: EffectNumber,
+    pub releases: BTreeSet<ReleaseId>,
+}
+
+/// What a service is doing (I4: at most one rollout, by construction).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Situation {
+    /// No release serves.
+    Empty,
+    /// One release serves.
+    Settled { current: ReleaseId },
+    /// One release is being replaced, or the first is being brought up.
+    Rollout(Box<Rollout>),
+    /// A rollout could neither go on nor back; what serves is kept.
+    NeedsOperator(Stuck),
+}
+
+/// A rollout that could neither go on nor back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Stuck {
+    pub rollout: RolloutId,
+    /// The release that the rollout came from, or the first one deployed.
+    pub current: ReleaseId,
+    /// The candidate, where there was a release before it.
+    pub other: Option<ReleaseId>,
+    pub cause: Cause,
+    pub since: Tick,
 }
 
 impl Service {
     /// A service that no release was deployed to yet.
     #[must_use]
     pub fn new(name: ServiceName) -> Service {
-        Service { name, releases: BTreeMap::new() }
+        Service {
+            name,
+            numbers: Numbers::default(),
+            releases: BTreeMap::new(),
+            history: Vec::new(),
+            situation: Situation::Empty,
+            instances: BTreeMap::new(),
+            backoff: BTreeMap::new(),
+            table: Table::default(),
+            open_receipts: BTreeMap::new(),
+            kept: Kept::default(),
+            planted: None,
+        }
     }
 
     /// Its name.
@@ -30,19 +108,19 @@ impl Service {
     /// The release that serves; while a rollout runs, the one it came from.
     #[must_use]
     pub fn current(&self) -> Option<&Arc<Release>> {
-        None
+        self.current_id().and_then(|id| self.releases.get(&id))
     }
 
     /// The release that is being rolled out.
     #[must_use]
     pub fn candidate(&self) -> Option<&Arc<Release>> {
-        None
+        self.running().and_then(|rollout| self.releases.get(&rollout.to))
     }
 
-    /// The release that a rollback would go to.
+    /// The release that a rollback would go to when no rollout runs.
     #[must_use]
     pub fn previous(&self) -> Option<&Arc<Release>> {
-        None
+        self.history.last().and_then(|id| self.releases.get(id))
     }
 
     /// A release that is kept.
@@ -51,35 +129,139 @@ impl Service {
         self.releases.get(&id)
     }
 
+    /// All releases that are kept, in the order of their numbers.
+    pub fn releases(&self) -> impl Iterator<Item = &Arc<Release>> {
+        self.releases.values()
+    }
+
     /// The rollout that runs.
     #[must_use]
     pub fn rollout(&self) -> Option<RolloutId> {
-        None
+        self.running().map(|rollout| rollout.id)
     }
 
     /// The highest rollout number given out; the next order takes the one after it.
     #[must_use]
     pub fn last_rollout(&self) -> RolloutId {
-        RolloutId(0)
+        self.numbers.rollout
     }
 
     /// The newest table ordered, with the number of its effect.
     #[must_use]
     pub fn published(&self) -> Option<(EffectNumber, &ServiceRoutes)> {
-        None
+        self.table.published.as_ref().map(|published| (published.number, &published.routes))
     }
 
-    /// Where it stands.
-    pub fn report(&self, now: Tick) -> Report {
-        Report {
-            service: self.name.clone(),
-            now,
-            situation: SituationReport::Empty,
-            releases: Vec::new(),
-            waits: Vec::new(),
-            next: None,
-            rollback: TimeToRollBack::Impossible,
-            queued: None,
+    /// The newest table order that every proxy is known to use; zero before the first.
+    #[must_use]
+    pub fn applied(&self) -> EffectNumber {
+        self.table.applied
+    }
+
+    /// Its instances, in the order of their ordinals.
+    pub fn instances(&self) -> impl Iterator<Item = &Instance> {
+        self.instances.values()
+    }
+
+    /// The least number of ready instances in load that no action may go below (I2); the smaller of both releases' floors
+    /// while one replaces the other.
+    #[must_use]
+    pub fn floor(&self) -> u16 {
+        let of = |id: ReleaseId| {
+            self.releases.get(&id).map_or(0, |release| release.spec.floor.share_up(release.spec.instances))
+        };
+        match &self.situation {
+            Situation::Empty => 0,
+            Situation::Settled { current } => of(*current),
+            Situation::Rollout(rollout) => match rollout.from() {
+                Some(from) => of(from).min(of(rollout.to)),
+                None => of(rollout.to),
+            },
+            Situation::NeedsOperator(stuck) => {
+                stuck.other.map_or(of(stuck.current), |other| of(stuck.current).min(of(other)))
+            }
         }
+    }
+
+    /// The same service with a mistake planted in the machine, so that a suite can prove that it would be caught.
+    #[cfg(feature = "planted-bugs")]
+    #[must_use]
+    pub fn with_planted(self, bug: PlantedBug) -> Service {
+        Service { planted: Some(bug), ..self }
+    }
+
+    pub(crate) fn has(&self, bug: PlantedBug) -> bool {
+        self.planted == Some(bug)
+    }
+
+    pub(crate) fn running(&self) -> Option<&Rollout> {
+        match &self.situation {
+            Situation::Rollout(rollout) => Some(rollout),
+            Situation::Empty | Situation::Settled { .. } | Situation::NeedsOperator(_) => None,
+        }
+    }
+
+    pub(crate) fn current_id(&self) -> Option<ReleaseId> {
+        match &self.situation {
+            Situation::Empty => None,
+            Situation::Settled { current } => Some(*current),
+            Situation::Rollout(rollout) => rollout.from(),
+            Situation::NeedsOperator(stuck) => Some(stuck.current),
+        }
+    }
+
+    /// The releases that have a role, the one that should own the routes first.
+    pub(crate) fn roles(&self) -> Vec<ReleaseId> {
+        match &self.situation {
+            Situation::Empty => Vec::new(),
+            Situation::Settled { current } => vec![*current],
+            Situation::Rollout(rollout) => rollout.from().into_iter().chain([rollout.to]).collect(),
+            Situation::NeedsOperator(stuck) => [stuck.current].into_iter().chain(stuck.other).collect(),
+        }
+    }
+
+    /// How many instances a release asks for.
+    pub(crate) fn size_of(&self, release: ReleaseId) -> u16 {
+        self.releases.get(&release).map_or(0, |release| release.spec.instances)
+    }
+
+    /// What the situation wants of the fleet.
+    pub(crate) fn wants(&self) -> Wants {
+        match &self.situation {
+            Situation::Empty => Wants::new(),
+            Situation::Settled { current } => Wants::from([(*current, Want::live(self.size_of(*current)))]),
+            Situation::Rollout(rollout) => match &rollout.way {
+                Way::Forward(forward) => rollout.course.wants(forward.phase.name(), forward.batch),
+                Way::Back(back) => {
+                    let mut wants = Wants::new();
+                    if let Some(from) = rollout.from() {
+                        wants.insert(from, Want::live(self.size_of(from)));
+                    }
+                    match back.stage {
+                        BackStage::Restore { .. } => {
+                            wants.insert(rollout.to, Want::as_they_are());
+                        }
+                        BackStage::Switch { .. } | BackStage::Leave { .. } => {}
+                    }
+                    wants
+                }
+            },
+            Situation::NeedsOperator(stuck) => {
+                let mut wants = Wants::from([(stuck.current, Want::live(self.size_of(stuck.current)))]);
+                if let Some(other) = stuck.other {
+                    wants.insert(other, Want::as_they_are());
+                }
+                wants
+            }
+        }
+    }
+
+    /// Ready instances of a release, in load or not.
+    pub(crate) fn ready(&self, release: ReleaseId) -> u16 {
+        self.count(|instance| instance.release() == release && instance.is_ready())
+    }
+
+    pub(crate) fn count(&self, which: impl Fn(&Instance) -> bool) -> u16 {
+        u16::try_from(self.instances.values().filter(|instance| which(instance)).count()).unwrap_or(u16::MAX)
     }
 }

@@ -1,8 +1,9 @@
-//! One step of the machine.
+//! One step of the machine: a fact or an order comes in, the rollout moves as far as it can, what is missing is ordered.
 
 use gapless_model::Tick;
 
-use crate::{Entry, Input, Intent, Refused, Report, Service};
+use crate::turn::Turn;
+use crate::{Entry, Input, Intent, Refusal, Refused, Report, Service};
 
 /// What a step gives.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,7 +17,7 @@ pub struct Step {
     pub timeline: Vec<Entry>,
     /// Where the service stands now.
     pub report: Report,
-    /// When to come back with [`Input::TimerFired`] at the latest; may be in the past.
+    /// When to come back with [`Input::TimerFired`] at the latest; always later than `now`.
     pub next_deadline: Option<Tick>,
     /// Whether the input changed anything; one that did not is not journalled.
     pub change: Change,
@@ -31,22 +32,58 @@ pub enum Change {
     Unchanged,
 }
 
+/// How many moves one step may cause at most. Each phase of each batch is entered at most once per step and each gives up or orders
+/// something finite, so that this is only reached by a mistake in the machine.
+const MOVES_MAX: usize = 100_000;
+
 /// Takes the service through one input at the time `now`.
 ///
-/// `now` never runs backwards between steps; an earlier one is taken as the last one. The same state, input and time give the
-/// same step, so that replaying the journal gives the state again.
+/// The same state, input and time give the same step, so that replaying the journal gives the state again.
 ///
 /// # Errors
 /// [`Refused`] gives the state back, unchanged, with the reason; only orders are refused, facts never.
+///
+/// # Panics
+/// `BUG:` when one input moves the machine without end.
 pub fn step(state: Service, input: Input, now: Tick) -> Result<Step, Refused> {
-    let _ = input;
-    let report = state.report(now);
-    Ok(Step {
-        state,
-        effects: Vec::new(),
-        timeline: Vec::new(),
-        report,
-        next_deadline: None,
-        change: Change::Unchanged,
-    })
+    let before = state.clone();
+    let mut turn = Turn::new(state, now);
+    if let Err(reason) = turn.take(input) {
+        return Err(Refused { state: Box::new(before), reason });
+    }
+    let mut moves = 0;
+    while turn.advance() || turn.mend() || turn.expire() || turn.settle() {
+        moves += 1;
+        assert!(moves < MOVES_MAX, "BUG: one input moves the machine without end");
+    }
+    let Turn { service, effects, timeline, .. } = turn;
+    let report = service.report(now);
+    let change = if effects.is_empty() && service == before { Change::Unchanged } else { Change::Changed };
+    let next_deadline = report.next.as_ref().map(|next| next.at);
+    Ok(Step { state: service, effects, timeline, report, next_deadline, change })
+}
+
+impl Turn {
+    fn take(&mut self, input: Input) -> Result<(), Refusal> {
+        match input {
+            Input::DeployOrdered(order) => return self.deploy(order),
+            Input::RollbackOrdered(order) => return self.roll_back(order),
+            Input::AbortOrdered(origin) => return self.abort(origin),
+            Input::PromoteOrdered(origin) => return self.promote(origin),
+            Input::InstanceStarted { instance, address } => self.started(&instance, address),
+            Input::InstanceStartFailed { instance, reason } => self.start_failed(&instance, reason),
+            Input::InstanceReady { instance } => self.ready(&instance),
+            Input::InstanceUnhealthy { instance, reason } => self.unhealthy(&instance, reason),
+            Input::InstanceExited { instance, status } => self.exited(&instance, status),
+            Input::InstanceStopped { instance } => self.stopped(&instance),
+            Input::RoutesApplied { routes } => self.applied(routes),
+            Input::Drained { instance, routes } => self.drained(&instance, routes),
+            Input::CheckPassed { check } => self.check_passed(check),
+            Input::CheckFailed { check, reason } => self.check_failed(check, reason),
+            Input::ReceiptClosed { rollout } => self.receipt_closed(rollout),
+            Input::TimerFired => {}
+            Input::ControllerRestarted { alive } => self.restarted(&alive),
+        }
+        Ok(())
+    }
 }

@@ -77,6 +77,8 @@ pub enum Action {
         routes: EffectNumber,
         /// What is live in it.
         live: Vec<LiveShare>,
+        /// What is reached through the preview header alone.
+        preview: Vec<LiveShare>,
     },
     /// Every proxy uses the newest table.
     Applied {
@@ -101,6 +103,11 @@ pub enum Action {
         /// Its name.
         check: String,
     },
+    /// What a rollout left behind mended itself: the release before serves in full and nothing else does.
+    Mended {
+        /// The release that serves.
+        current: ReleaseLabel,
+    },
     /// An operator vouched for the candidate.
     Promoted {
         /// Who.
@@ -120,12 +127,12 @@ pub enum Action {
     },
 }
 
-/// How many instances of a release are live in a table.
+/// How many instances of a release are in a table.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LiveShare {
     /// The release.
     pub label: ReleaseLabel,
-    /// Its live instances.
+    /// Its instances.
     pub instances: u16,
 }
 
@@ -143,14 +150,15 @@ impl fmt::Display for Action {
             Action::Ready(instance) => write!(f, "{instance} is ready"),
             Action::Lost { instance, reason } => write!(f, "{instance} is lost: {reason}"),
             Action::Unhealthy { instance, reason } => write!(f, "{instance} is unhealthy: {reason}"),
-            Action::Published { routes, live } => {
+            Action::Published { routes, live, preview } => {
                 write!(f, "route (table {routes}) to")?;
                 if live.is_empty() {
-                    return f.write_str(" nothing: requests are held");
+                    f.write_str(" nothing: requests are held")?;
                 }
-                live.iter().enumerate().try_for_each(|(at, share)| {
-                    write!(f, "{} {} × {}", if at == 0 { "" } else { "," }, share.label, share.instances)
-                })
+                for (at, share) in live.iter().enumerate() {
+                    write!(f, "{} {} × {}", if at == 0 { "" } else { "," }, share.label, share.instances)?;
+                }
+                preview.iter().try_for_each(|share| write!(f, ", preview {} × {}", share.label, share.instances))
             }
             Action::Applied { routes } => write!(f, "table {routes} is in use at every proxy"),
             Action::Drained(instance) => write!(f, "{instance} is drained"),
@@ -159,6 +167,7 @@ impl fmt::Display for Action {
             Action::Stopped(instance) => write!(f, "{instance} is stopped"),
             Action::CheckBegan { check } => write!(f, "check {check:?}"),
             Action::CheckPassed { check } => write!(f, "check {check:?} passed"),
+            Action::Mended { current } => write!(f, "{current} serves in full again"),
             Action::Promoted { by } => write!(f, "promoted by {by}"),
             Action::ControllerRestarted { alive } => {
                 write!(f, "a controller took over and found {alive} instances running")

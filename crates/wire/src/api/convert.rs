@@ -193,6 +193,7 @@ fn action_words(action: &Action) -> (&'static str, Option<&InstanceId>) {
         Action::Stopped(instance) => ("stopped", Some(instance)),
         Action::CheckBegan { .. } => ("check-began", None),
         Action::CheckPassed { .. } => ("check-passed", None),
+        Action::Mended { .. } => ("mended", None),
         Action::Promoted { .. } => ("promoted", None),
         Action::ControllerRestarted { .. } => ("controller-restarted", None),
         Action::Notified { .. } => ("notified", None),

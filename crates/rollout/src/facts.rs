@@ -1,0 +1,275 @@
+//! Facts about the fleet, the proxies and the checks: what each one changes.
+//!
+//! Facts are never refused. One that speaks of what is gone or replaced changes nothing.
+
+use std::collections::BTreeSet;
+
+use core::net::SocketAddr;
+
+use gapless_model::{EffectNumber, InstanceId, Millis, RolloutId, Tick};
+
+use crate::instance::{Drain, Instance, Life, Listing};
+use crate::planted::PlantedBug;
+use crate::rollout::{BackStage, Forward, Phase, TestStage, Way};
+use crate::service::Situation;
+use crate::turn::Turn;
+use crate::want::sort;
+use crate::{Action, Cause};
+
+/// How often instances of a release may end before they were ready, within one batch or one rollback, until the release is held to
+/// be unable to start. Three: once is chance, twice may be a port or a disk that was busy, the third time says the same again.
+pub const START_FAILURES_MAX: u16 = 3;
+
+impl Turn {
+    fn known(&mut self, id: &InstanceId) -> Option<&mut Instance> {
+        self.service.instances.get_mut(&id.ordinal).filter(|instance| instance.id == *id)
+    }
+
+    pub(crate) fn started(&mut self, id: &InstanceId, address: SocketAddr) {
+        let now = self.now;
+        if let Some(instance) = self.known(id)
+            && let Life::Starting { deadline, .. } = instance.life
+        {
+            instance.life = Life::Warming { address, since: now, deadline };
+        }
+    }
+
+    pub(crate) fn ready(&mut self, id: &InstanceId) {
+        let now = self.now;
+        let Some(instance) = self.known(id) else { return };
+        match instance.life {
+            Life::Warming { address, .. } | Life::Unhealthy { address, .. } => {
+                instance.life = Life::Ready { address, since: now };
+                self.note(Action::Ready(id.clone()));
+            }
+            Life::Starting { .. } | Life::Ready { .. } | Life::Stopping { .. } => {}
+        }
+    }
+
+    pub(crate) fn unhealthy(&mut self, id: &InstanceId, reason: String) {
+        let now = self.now;
+        let Some(instance) = self.known(id).cloned() else { return };
+        let was_leaving = self.is_leaving(&instance);
+        let (address, ready_for) = match instance.life {
+            Life::Ready { address, since } => (address, now.since(since)),
+            // Its readiness was proven to an earlier controller; the proof failed this time.
+            Life::Warming { address, .. } if instance.is_live() => (address, Millis::ZERO),
+            Life::Starting { .. } | Life::Warming { .. } | Life::Unhealthy { .. } | Life::Stopping { .. } => return,
+        };
+        if let Some(instance) = self.known(id) {
+            instance.life = Life::Unhealthy { address, since: now, reason: reason.clone() };
+        }
+        self.note(Action::Unhealthy { instance: id.clone(), reason: reason.clone() });
+        if was_leaving {
+            return;
+        }
+        self.service.count_loss(instance.release(), ready_for, now);
+        let cause = Cause::CandidateUnhealthy { instance: id.clone(), reason: reason.clone() };
+        self.judge_loss(&instance, cause, reason);
+    }
+
+    pub(crate) fn exited(&mut self, id: &InstanceId, status: String) {
+        let Some(instance) = self.known(id).cloned() else { return };
+        let was_leaving = self.is_leaving(&instance);
+        self.service.instances.remove(&id.ordinal);
+        if instance.is_stopping() {
+            self.note(Action::Stopped(id.clone()));
+            return;
+        }
+        self.note(Action::Lost { instance: id.clone(), reason: status.clone() });
+        if was_leaving {
+            return;
+        }
+        let ready_for = match instance.life {
+            Life::Ready { since, .. } => self.now.since(since),
+            Life::Starting { .. } | Life::Warming { .. } | Life::Unhealthy { .. } | Life::Stopping { .. } => {
+                Millis::ZERO
+            }
+        };
+        self.service.count_loss(instance.release(), ready_for, self.now);
+        let cause = Cause::CandidateExited { instance: id.clone(), status: status.clone() };
+        self.judge_loss(&instance, cause, status);
+    }
+
+    /// Whether the instance is one that its release wants no more: its loss costs nothing.
+    fn is_leaving(&self, instance: &Instance) -> bool {
+        if matches!(instance.life, Life::Unhealthy { .. }) {
+            return true; // counted when it became unhealthy
+        }
+        let release = instance.release();
+        let sorted = sort(&self.service.instances, release, self.service.wants().get(&release));
+        !sorted.stay.contains(&instance.id.ordinal)
+    }
+
+    /// What the loss of an instance that was wanted means for the rollout.
+    ///
+    /// A candidate that is lost in load (or under test) fails the rollout: that is what it is being watched for. One that is
+    /// lost before it was ready may try again, [`START_FAILURES_MAX`] times. The release before is healed, whatever happens.
+    fn judge_loss(&mut self, instance: &Instance, cause: Cause, reason: String) {
+        let Situation::Rollout(rollout) = &mut self.service.situation else { return };
+        let is_candidate = instance.release() == rollout.to;
+        let stand = rollout.course.stand(rollout.phase_name(), batch_of(&rollout.way));
+        let start_failed = Cause::StartFailed { instance: instance.id.clone(), reason };
+        use crate::rollout::course::Stand;
+        let verdict = match (&mut rollout.way, is_candidate) {
+            (Way::Forward(_), false) | (Way::Back(_), true) => None,
+            (Way::Forward(forward), true) => match (stand, &mut forward.phase) {
+                (Stand::Earned, _) => None,
+                (Stand::Unexposed | Stand::Exposed, _) if instance.is_live() => Some(cause),
+                (Stand::Unexposed | Stand::Exposed, Phase::Start { failures, .. } | Phase::Warmup { failures, .. }) => {
+                    *failures += 1;
+                    (*failures >= START_FAILURES_MAX).then_some(start_failed)
+                }
+                (
+                    Stand::Unexposed | Stand::Exposed,
+                    Phase::Test { .. } | Phase::Expose { .. } | Phase::Observe { .. } | Phase::Bake { .. },
+                ) => Some(cause),
+                (Stand::Unexposed | Stand::Exposed, Phase::Drain { .. } | Phase::Stop { .. }) => None,
+            },
+            (Way::Back(back), false) => match &mut back.stage {
+                BackStage::Restore { failures, .. } => {
+                    *failures += 1;
+                    (*failures >= START_FAILURES_MAX).then_some(start_failed)
+                }
+                BackStage::Switch { .. } | BackStage::Leave { .. } => None,
+            },
+        };
+        match (verdict, is_candidate) {
+            (Some(cause), true) => self.turn_back(cause),
+            (Some(cause), false) => self.call_operator(cause),
+            (None, _) => {}
+        }
+    }
+
+    pub(crate) fn start_failed(&mut self, id: &InstanceId, reason: String) {
+        let is_starting = self.known(id).is_some_and(|instance| matches!(instance.life, Life::Starting { .. }));
+        let is_stopping = self.known(id).is_some_and(|instance| instance.is_stopping());
+        if is_starting || is_stopping {
+            self.exited(id, reason);
+        }
+    }
+
+    pub(crate) fn stopped(&mut self, id: &InstanceId) {
+        if self.known(id).is_some_and(|instance| instance.is_stopping()) {
+            self.service.instances.remove(&id.ordinal);
+            self.note(Action::Stopped(id.clone()));
+        }
+    }
+
+    pub(crate) fn applied(&mut self, routes: EffectNumber) {
+        let Some(published) = &self.service.table.published else { return };
+        if routes <= self.service.table.applied || routes > published.number {
+            return; // late, or of a table that was never ordered
+        }
+        let newest = published.number == routes;
+        if newest {
+            self.service.table.referred = published.routes.pools.iter().map(|pool| pool.release).collect();
+        }
+        self.service.table.applied = routes;
+        let now = self.now;
+        for instance in self.service.instances.values_mut() {
+            if let Listing::Left { by, drain: drain @ Drain::AwaitingTable } = &mut instance.listing
+                && *by <= routes
+            {
+                *drain = Drain::Running { since: now };
+            }
+        }
+        if newest {
+            self.note(Action::Applied { routes });
+        }
+    }
+
+    pub(crate) fn drained(&mut self, id: &InstanceId, routes: EffectNumber) {
+        let unfenced = self.service.has(PlantedBug::UnfencedDrain);
+        let Some(instance) = self.known(id) else { return };
+        if let Listing::Left { by, drain } = &mut instance.listing
+            && (*by <= routes || unfenced)
+            && *drain != Drain::Done
+        {
+            *drain = Drain::Done;
+            self.note(Action::Drained(id.clone()));
+        }
+    }
+
+    pub(crate) fn check_passed(&mut self, check: EffectNumber) {
+        let Some((to, stage)) = self.test_stage() else { return };
+        let TestStage::Checking { index, effect } = *stage else { return };
+        if effect != check {
+            return;
+        }
+        let Some(release) = self.service.releases.get(&to).cloned() else { return };
+        let name = release.spec.checks.get(index).map(|check| check.name.clone()).unwrap_or_default();
+        self.note(Action::CheckPassed { check: name });
+        self.begin_check(&release, index + 1);
+    }
+
+    pub(crate) fn check_failed(&mut self, check: EffectNumber, reason: String) {
+        let Some((to, stage)) = self.test_stage() else { return };
+        let TestStage::Checking { index, effect } = *stage else { return };
+        if effect == check {
+            let release = self.service.releases.get(&to);
+            let name = release.and_then(|release| release.spec.checks.get(index)).map(|check| check.name.clone());
+            self.turn_back(Cause::CheckFailed { check: name.unwrap_or_default(), reason });
+        }
+    }
+
+    /// The candidate and its stage, while it is under test.
+    pub(crate) fn test_stage(&mut self) -> Option<(gapless_model::ReleaseId, &mut TestStage)> {
+        let Situation::Rollout(rollout) = &mut self.service.situation else { return None };
+        match &mut rollout.way {
+            Way::Forward(Forward { phase: Phase::Test { stage, .. }, .. }) => Some((rollout.to, stage)),
+            Way::Forward(_) | Way::Back(_) => None,
+        }
+    }
+
+    pub(crate) fn receipt_closed(&mut self, rollout: RolloutId) {
+        self.service.open_receipts.remove(&rollout);
+    }
+
+    /// A controller took over: what was observed is observed again, deadlines go on, orders without an outcome are repeated.
+    pub(crate) fn restarted(&mut self, alive: &BTreeSet<InstanceId>) {
+        self.note(Action::ControllerRestarted { alive: u16::try_from(alive.len()).unwrap_or(u16::MAX) });
+        let ids: Vec<InstanceId> = self.service.instances.values().map(|instance| instance.id.clone()).collect();
+        for id in ids {
+            if alive.contains(&id) {
+                self.prove_again(&id);
+            } else if self.known(&id).is_some_and(|instance| instance.address().is_some()) {
+                self.exited(&id, "found gone when a controller took over".to_owned());
+            }
+        }
+        self.watch_again();
+        self.repeat_orders();
+    }
+
+    /// Health is never latched (I10): what an earlier controller saw is no proof now. Load is kept meanwhile.
+    fn prove_again(&mut self, id: &InstanceId) {
+        let now = self.now;
+        let deadline = self.start_deadline(id.release);
+        let latched = self.service.has(PlantedBug::LatchedObservation);
+        let Some(instance) = self.known(id) else { return };
+        match instance.life {
+            Life::Ready { address, .. } | Life::Unhealthy { address, .. } if !latched => {
+                instance.life = Life::Warming { address, since: now, deadline };
+            }
+            Life::Ready { .. }
+            | Life::Unhealthy { .. }
+            | Life::Starting { .. }
+            | Life::Warming { .. }
+            | Life::Stopping { .. } => {}
+        }
+    }
+
+    /// When an instance of `release` that starts now is given up.
+    pub(crate) fn start_deadline(&self, release: gapless_model::ReleaseId) -> Tick {
+        let timeout = self.service.releases.get(&release).map_or(Millis::ZERO, |release| release.spec.start_timeout);
+        self.now.after(timeout)
+    }
+}
+
+/// The batch of a rollout, whichever way it goes.
+fn batch_of(way: &Way) -> u16 {
+    match way {
+        Way::Forward(forward) => forward.batch,
+        Way::Back(_) => 0,
+    }
+}

@@ -1,0 +1,214 @@
+//! Operators' orders: what each one begins, or why it is refused.
+
+use std::sync::Arc;
+
+use gapless_model::{Millis, Release, ReleaseId, RolloutId, SecondOrder, Strategy};
+
+use crate::effect::{Effect, Outcome};
+use crate::rollout::course::Stand;
+use crate::rollout::{Back, BackStage, Course, Forward, Phase, Rollout, Tests, Way};
+use crate::service::{OpenReceipt, Situation};
+use crate::turn::Turn;
+use crate::{Action, Cause, DeployOrder, Origin, Refusal, RollbackOrder};
+
+impl Turn {
+    pub(crate) fn deploy(&mut self, order: DeployOrder) -> Result<(), Refusal> {
+        let spec = &order.release.spec;
+        if spec.service != self.service.name {
+            let (expected, found) = (self.service.name.clone(), spec.service.clone());
+            return Err(Refusal::OtherService { expected, found });
+        }
+        self.take_number(order.rollout)?;
+        if self.service.roles().contains(&order.release.id) {
+            return Err(Refusal::AlreadyDeployed(order.release.id));
+        }
+        let current = self.service.current().cloned();
+        let Situation::Rollout(running) = &self.service.situation else {
+            let course = Course::compile(
+                current.as_deref(),
+                &order.release,
+                order.strategy.as_ref().unwrap_or(&order.release.spec.strategy),
+            )?;
+            self.begin(order, course, Tests::Run);
+            return Ok(());
+        };
+        match spec.second_order {
+            SecondOrder::Reject => Err(Refusal::RolloutRunning { running: running.id }),
+            SecondOrder::Queue => {
+                self.queue(order);
+                Ok(())
+            }
+            SecondOrder::Supersede => {
+                let cause = Cause::Superseded { by: order.rollout };
+                self.queue(order);
+                if self.can_turn_back() {
+                    self.turn_back(cause);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn roll_back(&mut self, order: RollbackOrder) -> Result<(), Refusal> {
+        let RollbackOrder { rollout, to, origin } = order;
+        match &self.service.situation {
+            Situation::Empty => Err(Refusal::NoEarlierRelease),
+            Situation::Rollout(_) => self.abort(origin),
+            Situation::Settled { current } => {
+                let current = *current;
+                let to = to.or_else(|| self.service.history.last().copied()).ok_or(Refusal::NoEarlierRelease)?;
+                self.take_number(rollout)?;
+                self.return_to(current, to, rollout, origin)
+            }
+            Situation::NeedsOperator(stuck) => {
+                let (current, other) = (stuck.current, stuck.other);
+                self.take_number(rollout)?;
+                match (to, other) {
+                    (Some(to), _) if to != current => self.return_to(current, to, rollout, origin),
+                    (Some(_) | None, Some(other)) => {
+                        self.retry_way_back(current, other, rollout, origin);
+                        Ok(())
+                    }
+                    (Some(_) | None, None) => Err(Refusal::NoEarlierRelease),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn abort(&mut self, origin: Origin) -> Result<(), Refusal> {
+        let Situation::Rollout(rollout) = &self.service.situation else { return Err(Refusal::NoRollout) };
+        match &rollout.way {
+            Way::Back(_) => Err(Refusal::RollingBack(rollout.id)),
+            Way::Forward(forward) => {
+                let stand = rollout.course.stand(forward.phase.name(), forward.batch);
+                if stand == Stand::Earned && rollout.from().is_none() {
+                    return Err(Refusal::NoEarlierRelease);
+                }
+                self.turn_back(Cause::Operator { by: origin.by, reason: origin.reason });
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn promote(&mut self, origin: Origin) -> Result<(), Refusal> {
+        let now = self.now;
+        let Situation::Rollout(rollout) = &mut self.service.situation else { return Err(Refusal::NoRollout) };
+        match &mut rollout.way {
+            Way::Back(_) => Err(Refusal::RollingBack(rollout.id)),
+            Way::Forward(forward) => match &mut forward.phase {
+                Phase::Observe { until, .. } | Phase::Bake { until, .. } => {
+                    *until = now;
+                    self.note(Action::Promoted { by: origin.by });
+                    Ok(())
+                }
+                Phase::Start { .. }
+                | Phase::Warmup { .. }
+                | Phase::Test { .. }
+                | Phase::Expose { .. }
+                | Phase::Drain { .. }
+                | Phase::Stop { .. } => Err(Refusal::NothingToPromote { phase: forward.phase.name() }),
+            },
+        }
+    }
+
+    fn take_number(&mut self, given: RolloutId) -> Result<(), Refusal> {
+        let last = self.service.numbers.rollout;
+        if given <= last {
+            return Err(Refusal::RolloutNumberUsed { given, last });
+        }
+        self.service.numbers.rollout = given;
+        Ok(())
+    }
+
+    /// Whether the running rollout is going forward and its result is not earned yet.
+    fn can_turn_back(&self) -> bool {
+        self.service.running().is_some_and(|rollout| match &rollout.way {
+            Way::Forward(forward) => rollout.course.stand(forward.phase.name(), forward.batch) != Stand::Earned,
+            Way::Back(_) => false,
+        })
+    }
+
+    /// At most one order waits; the one that waited before is over.
+    fn queue(&mut self, order: DeployOrder) {
+        let by = order.rollout;
+        self.service.releases.insert(order.release.id, Arc::clone(&order.release));
+        self.note(Action::Queued { to: order.release.label.clone() });
+        let Situation::Rollout(rollout) = &mut self.service.situation else { return };
+        if let Some(earlier) = rollout.queued.replace(order) {
+            self.close_receipt(earlier.rollout, Outcome::Superseded { by });
+        }
+    }
+
+    /// Begins a rollout; the situation is not one already.
+    pub(crate) fn begin(&mut self, order: DeployOrder, course: Course, tests: Tests) {
+        let DeployOrder { rollout, release, strategy: _, origin } = order;
+        self.service.releases.insert(release.id, Arc::clone(&release));
+        let from = course.from().and_then(|id| self.service.releases.get(&id)).map(|release| release.label.clone());
+        let action = Action::Began { from, to: release.label.clone(), strategy: course.name() };
+        let first = course.begin();
+        self.service.situation = Situation::Rollout(Box::new(Rollout {
+            id: rollout,
+            origin,
+            to: release.id,
+            course,
+            tests,
+            began: self.now,
+            deadline: self.now.after(release.spec.rollout_timeout),
+            // Replaced at once by the first phase of the course.
+            way: Way::Forward(Forward { batch: 0, since: self.now, phase: Phase::Stop { deadline: self.now } }),
+            queued: None,
+        }));
+        self.note(action);
+        self.enter(first, 0);
+    }
+
+    /// Goes back to an earlier release by a rollout: it was stopped, so it comes up beside and takes over by one table.
+    fn return_to(
+        &mut self,
+        current: ReleaseId,
+        to: ReleaseId,
+        rollout: RolloutId,
+        origin: Origin,
+    ) -> Result<(), Refusal> {
+        if to == current {
+            return Err(Refusal::AlreadyDeployed(to));
+        }
+        let release = self.service.releases.get(&to).cloned().ok_or(Refusal::ReleaseNotKept(to))?;
+        let from: Option<Arc<Release>> = self.service.releases.get(&current).cloned();
+        let strategy = Strategy::BlueGreen { bake: Millis::ZERO };
+        let course = Course::compile(from.as_deref(), &release, &strategy)?;
+        self.begin(DeployOrder { rollout, release, strategy: Some(strategy), origin }, course, Tests::Skip);
+        Ok(())
+    }
+
+    /// Tries once more to put back `current` where `other` is in the way.
+    fn retry_way_back(&mut self, current: ReleaseId, other: ReleaseId, rollout: RolloutId, origin: Origin) {
+        let releases = &self.service.releases;
+        let (Some(from), Some(to)) = (releases.get(&current), releases.get(&other)) else { return };
+        let strategy = Strategy::BlueGreen { bake: Millis::ZERO };
+        let Ok(course) = Course::compile(Some(from), to, &strategy) else { return };
+        let cause = Cause::Operator { by: origin.by.clone(), reason: origin.reason.clone() };
+        let action = Action::Began { from: Some(to.label.clone()), to: from.label.clone(), strategy: "rollback" };
+        let deadline = self.now.after(to.spec.rollout_timeout);
+        let stage = BackStage::Leave { deadline };
+        self.service.situation = Situation::Rollout(Box::new(Rollout {
+            id: rollout,
+            origin,
+            to: other,
+            course,
+            tests: Tests::Skip,
+            began: self.now,
+            deadline,
+            way: Way::Back(Back { cause: cause.clone(), since: self.now, stage }),
+            queued: None,
+        }));
+        self.note(action);
+        self.enter_back(cause);
+    }
+
+    /// Orders the receipt of a rollout that is over.
+    pub(crate) fn close_receipt(&mut self, rollout: RolloutId, outcome: Outcome) {
+        let effect = self.order(Effect::CloseReceipt { rollout, outcome: outcome.clone() });
+        self.service.open_receipts.insert(rollout, OpenReceipt { effect, outcome });
+    }
+}

@@ -1,0 +1,126 @@
+//! The ends of a rollout: Done, RolledBack, NeedsOperator. Each orders the receipt, tells the operators and lets the order
+//! that waited begin.
+
+use gapless_model::ReleaseId;
+
+use crate::effect::{NoticeLevel, Outcome};
+use crate::rollout::{Course, Rollout, Tests};
+use crate::service::{Situation, Stuck};
+use crate::turn::Turn;
+use crate::{Action, Cause, DeployOrder};
+
+impl Turn {
+    /// The candidate is the current release.
+    pub(crate) fn finish_done(&mut self) {
+        let Some(rollout) = self.service.running().cloned() else { return };
+        if let Some(from) = rollout.from() {
+            self.remember(from, rollout.to);
+        }
+        let next = Situation::Settled { current: rollout.to };
+        let label = self.label(rollout.to);
+        self.finish(rollout, Outcome::Done, next, NoticeLevel::Info, |_| format!("{label} is the current release"));
+    }
+
+    /// The release before serves again.
+    pub(crate) fn finish_back(&mut self, cause: Cause) {
+        let Some(rollout) = self.service.running().cloned() else { return };
+        let next = match rollout.from() {
+            Some(current) => Situation::Settled { current },
+            None => Situation::Empty,
+        };
+        let label = self.label(rollout.to);
+        let level = match cause {
+            Cause::Operator { .. } | Cause::Superseded { .. } => NoticeLevel::Info,
+            Cause::StartFailed { .. }
+            | Cause::CheckFailed { .. }
+            | Cause::CandidateExited { .. }
+            | Cause::CandidateUnhealthy { .. }
+            | Cause::Deadline { .. }
+            | Cause::Impossible { .. }
+            | Cause::RolloutTimeout { .. } => NoticeLevel::Warning,
+        };
+        self.finish(rollout, Outcome::RolledBack { reason: cause }, next, level, |outcome| {
+            format!("{label} was {outcome}")
+        });
+    }
+
+    /// Neither forward nor back: everything that serves is kept.
+    pub(crate) fn call_operator(&mut self, cause: Cause) {
+        let Some(rollout) = self.service.running().cloned() else { return };
+        let (current, other) = match rollout.from() {
+            Some(from) => (from, Some(rollout.to)),
+            None => (rollout.to, None),
+        };
+        let stuck = Stuck { rollout: rollout.id, current, other, cause: cause.clone(), since: self.now };
+        let label = self.label(rollout.to);
+        let outcome = Outcome::NeedsOperator { reason: cause };
+        let next = Situation::NeedsOperator(stuck);
+        self.finish(rollout, outcome, next, NoticeLevel::Error, |outcome| format!("the rollout to {label} {outcome}"));
+    }
+
+    /// ## NeedsOperator => Settled
+    /// What the rollout left behind may mend itself when the fault ends: the release before serves in full at every proxy and no
+    /// instance of the candidate is left. Then there is nothing to decide. Says whether it was so.
+    pub(crate) fn mend(&mut self) -> bool {
+        let Situation::NeedsOperator(stuck) = &self.service.situation else { return false };
+        let current = stuck.current;
+        let left = stuck.other.map_or(0, |other| self.service.count(|instance| instance.release() == other));
+        let serving = self.service.count(|i| i.release() == current && i.is_live() && i.is_ready());
+        if left > 0 || serving < self.service.size_of(current) || !self.service.table_in_use() {
+            return false;
+        }
+        self.service.situation = Situation::Settled { current };
+        if let Some(current) = self.service.releases.get(&current).map(|release| release.label.clone()) {
+            self.note(Action::Mended { current });
+        }
+        true
+    }
+
+    fn finish(
+        &mut self,
+        rollout: Rollout,
+        outcome: Outcome,
+        next: Situation,
+        level: NoticeLevel,
+        message: impl FnOnce(&Outcome) -> String,
+    ) {
+        self.note(Action::Ended { outcome: outcome.clone(), after: self.now.since(rollout.began) });
+        self.notify(level, message(&outcome));
+        self.close_receipt(rollout.id, outcome);
+        self.service.situation = next;
+        if let Some(order) = rollout.queued {
+            self.begin_queued(order);
+        }
+    }
+
+    /// The order that waited begins; where it has become impossible its rollout ends at once.
+    fn begin_queued(&mut self, order: DeployOrder) {
+        let current = self.service.current().cloned();
+        let strategy = order.strategy.clone().unwrap_or_else(|| order.release.spec.strategy.clone());
+        match Course::compile(current.as_deref(), &order.release, &strategy) {
+            Ok(course) => self.begin(order, course, Tests::Run),
+            Err(refusal) => {
+                let label = order.release.label.clone();
+                self.notify(NoticeLevel::Error, format!("the rollout to {label} that waited cannot begin: {refusal}"));
+                let reason = Cause::Impossible { refusal: refusal.to_string() };
+                self.close_receipt(order.rollout, Outcome::RolledBack { reason });
+            }
+        }
+    }
+
+    /// `from` is the one to go back to now; a return to an earlier release forgets those after it.
+    fn remember(&mut self, from: ReleaseId, to: ReleaseId) {
+        let history = &mut self.service.history;
+        match history.iter().position(|earlier| *earlier == to) {
+            Some(at) => history.truncate(at),
+            None => history.push(from),
+        }
+        let kept = self.service.releases.get(&to).map_or(1, |release| usize::from(release.spec.releases_kept.max(1)));
+        let excess = history.len().saturating_sub(kept);
+        history.drain(..excess);
+    }
+
+    fn label(&self, release: ReleaseId) -> String {
+        self.service.releases.get(&release).map(|release| release.label.to_string()).unwrap_or_default()
+    }
+}

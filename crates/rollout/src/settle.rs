@@ -1,0 +1,259 @@
+//! Settling: what the situation wants is compared with what the fleet is, and the difference is ordered.
+//!
+//! Starts what is missing (after the back-off), orders the table that should be (under the floor), stops what is too much (under
+//! the permit of the drain), and says which releases are kept. This is the only place where capacity comes and goes.
+
+use std::collections::BTreeSet;
+
+use gapless_model::{InstanceId, Millis, ReleaseId};
+
+use crate::effect::Effect;
+use crate::instance::{Drain, Ground, Instance, Life, Listing, StopPermit};
+use crate::planted::PlantedBug;
+use crate::rollout::{Forward, Phase, TestStage, Way};
+use crate::service::{Kept, Service};
+use crate::table::{self, Listed, Published};
+use crate::turn::Turn;
+use crate::want::sort;
+use crate::{Action, LiveShare, PoolKind, ServiceRoutes};
+
+impl Turn {
+    /// Gives up instances whose time to become ready is over; says whether there was one.
+    pub(crate) fn expire(&mut self) -> bool {
+        let now = self.now;
+        let late: Vec<Instance> = self
+            .service
+            .instances
+            .values()
+            .filter(|instance| match instance.life {
+                Life::Starting { deadline, .. } | Life::Warming { deadline, .. } => now >= deadline,
+                Life::Ready { .. } | Life::Unhealthy { .. } | Life::Stopping { .. } => false,
+            })
+            .cloned()
+            .collect();
+        for instance in &late {
+            let reason = "it was not ready in time".to_owned();
+            if instance.is_live() {
+                self.unhealthy(&instance.id, reason);
+                continue;
+            }
+            self.lose_unready(instance, reason);
+        }
+        !late.is_empty()
+    }
+
+    /// An instance that never became ready is stopped; whether it is missed is for the sorting to say.
+    fn lose_unready(&mut self, instance: &Instance, reason: String) {
+        self.note(Action::Lost { instance: instance.id.clone(), reason });
+        self.service.count_loss(instance.release(), Millis::ZERO, self.now);
+        match instance.stop_permit(self.now, Millis::ZERO) {
+            Ok(permit) => self.stop(instance.id.ordinal, permit),
+            // It is reached by preview, or has requests of a preview in flight: it leaves as an unhealthy one does.
+            Err(_) => self.mark_unhealthy(instance.id.ordinal),
+        }
+    }
+
+    fn mark_unhealthy(&mut self, ordinal: u64) {
+        let now = self.now;
+        if let Some(instance) = self.service.instances.get_mut(&ordinal)
+            && let Some(address) = instance.address()
+        {
+            instance.life = Life::Unhealthy { address, since: now, reason: "it was not ready in time".to_owned() };
+        }
+    }
+
+    /// Orders what is missing; says whether anything was.
+    pub(crate) fn settle(&mut self) -> bool {
+        let before = self.effects.len();
+        self.start_missing();
+        self.publish();
+        self.stop_surplus();
+        let tested = self.advance_test();
+        self.keep_releases();
+        tested || self.effects.len() > before
+    }
+
+    fn start_missing(&mut self) {
+        for (release, want) in self.service.wants() {
+            let missing = sort(&self.service.instances, release, Some(&want)).missing;
+            if self.service.backoff_until(release, self.now).is_some() {
+                continue;
+            }
+            for _ in 0..missing {
+                self.start(release);
+            }
+        }
+    }
+
+    pub(crate) fn start(&mut self, release: ReleaseId) {
+        self.service.numbers.ordinal += 1;
+        let ordinal = self.service.numbers.ordinal;
+        let id = InstanceId { service: self.service.name.clone(), release, ordinal };
+        let effect = self.order(Effect::StartInstance { instance: id.clone() });
+        self.note(Action::Starting(id.clone()));
+        let life = Life::Starting { effect, since: self.now, deadline: self.start_deadline(release) };
+        self.service.instances.insert(ordinal, Instance { id, life, listing: Listing::Never });
+    }
+
+    fn publish(&mut self) {
+        let floor = if self.service.has(PlantedBug::BelowFloor) { 0 } else { self.service.floor() };
+        let listed = table::listed(&self.service.instances, &self.service.wants(), floor);
+        let Some(serving) = self.service.serving(&listed) else { return };
+        let service = &self.service;
+        let routes = table::routes(&service.name, &service.releases, serving, &service.instances, &listed);
+        let is_same = match &service.table.published {
+            Some(published) => published.routes == routes,
+            None => routes.pools.is_empty(),
+        };
+        if is_same {
+            return;
+        }
+        let number = self.order(Effect::PublishRoutes(routes.clone()));
+        let (live, preview) = (shares(&routes, PoolKind::Live), shares(&routes, PoolKind::Preview));
+        self.note(Action::Published { routes: number, live, preview });
+        self.service.table.referred.extend(routes.pools.iter().map(|pool| pool.release));
+        self.service.table.published = Some(Published { number, since: self.now, routes });
+        for instance in self.service.instances.values_mut() {
+            let ordinal = instance.id.ordinal;
+            instance.listing = if listed.live.contains(&ordinal) {
+                Listing::Live
+            } else if listed.preview.contains(&ordinal) {
+                Listing::Preview
+            } else if instance.is_listed() {
+                Listing::Left { by: number, drain: Drain::AwaitingTable }
+            } else {
+                instance.listing
+            };
+        }
+    }
+
+    fn stop_surplus(&mut self) {
+        let wants = self.service.wants();
+        let releases: BTreeSet<ReleaseId> = self.service.instances.values().map(Instance::release).collect();
+        for release in releases {
+            let limit = self.service.traffic_of(release).tunnels;
+            for ordinal in sort(&self.service.instances, release, wants.get(&release)).go {
+                let instance = &self.service.instances[&ordinal];
+                let permit = match instance.stop_permit(self.now, limit) {
+                    Ok(permit) => permit,
+                    Err(_) if self.service.ignores_drain(instance) => StopPermit(Ground::Idle),
+                    Err(_) => continue,
+                };
+                self.stop(ordinal, permit);
+            }
+        }
+    }
+
+    fn stop(&mut self, ordinal: u64, permit: StopPermit) {
+        let Some(instance) = self.service.instances.get(&ordinal) else { return };
+        let id = instance.id.clone();
+        let grace = self.service.traffic_of(id.release).grace;
+        match permit.0 {
+            Ground::Idle => {}
+            Ground::DrainDeadline => self.note(Action::DrainCut(id.clone())),
+        }
+        self.note(Action::Stopping(id.clone()));
+        let effect = self.order(Effect::StopInstance { instance: id, grace });
+        let since = self.now;
+        if let Some(instance) = self.service.instances.get_mut(&ordinal) {
+            instance.life = Life::Stopping { effect, since, grace };
+        }
+    }
+
+    fn keep_releases(&mut self) {
+        let releases = self.service.needed_releases();
+        if releases == self.service.kept.releases {
+            return;
+        }
+        let effect = self.order(Effect::KeepReleases { releases: releases.clone() });
+        self.service.releases.retain(|id, _| releases.contains(id));
+        self.service.backoff.retain(|id, _| releases.contains(id));
+        self.service.kept = Kept { effect, releases };
+    }
+
+    /// Repeats, under their old numbers, all orders that have no outcome yet (I6).
+    pub(crate) fn repeat_orders(&mut self) {
+        if let Some(published) = self.service.table.published.clone() {
+            self.repeat(published.number, Effect::PublishRoutes(published.routes));
+        }
+        let instances: Vec<Instance> = self.service.instances.values().cloned().collect();
+        for instance in instances {
+            match instance.life {
+                Life::Starting { .. } if self.service.has(PlantedBug::StartTwice) => self.start(instance.release()),
+                Life::Starting { effect, .. } => self.repeat(effect, Effect::StartInstance { instance: instance.id }),
+                Life::Stopping { effect, grace, .. } => {
+                    self.repeat(effect, Effect::StopInstance { instance: instance.id, grace });
+                }
+                Life::Warming { .. } | Life::Ready { .. } | Life::Unhealthy { .. } => {}
+            }
+        }
+        self.repeat_check();
+        for (rollout, receipt) in self.service.open_receipts.clone() {
+            self.repeat(receipt.effect, Effect::CloseReceipt { rollout, outcome: receipt.outcome });
+        }
+        if !self.service.kept.releases.is_empty() {
+            let Kept { effect, releases } = self.service.kept.clone();
+            self.repeat(effect, Effect::KeepReleases { releases });
+        }
+    }
+
+    fn repeat_check(&mut self) {
+        let Some(rollout) = self.service.running() else { return };
+        let Way::Forward(Forward { phase: Phase::Test { stage: TestStage::Checking { index, effect }, .. }, .. }) =
+            &rollout.way
+        else {
+            return;
+        };
+        let (number, release) = (*effect, rollout.to);
+        let check = self.service.releases.get(&release).and_then(|to| to.spec.checks.get(*index)).cloned();
+        if let Some(check) = check {
+            self.repeat(number, Effect::RunCheck { check, release });
+        }
+    }
+}
+
+impl Service {
+    /// The release whose routes the table takes: the one in load, the older first; none before the first table.
+    fn serving(&self, listed: &Listed) -> Option<ReleaseId> {
+        let roles = self.roles();
+        let is_live = |id: &ReleaseId| listed.live.iter().any(|ordinal| self.instances[ordinal].release() == *id);
+        let last = self.table.published.as_ref().and_then(|published| published.routes.pools.first());
+        roles.iter().find(|id| is_live(id)).or(roles.first()).copied().or(last.map(|pool| pool.release))
+    }
+
+    fn ignores_drain(&self, instance: &Instance) -> bool {
+        match instance.listing {
+            Listing::Never | Listing::Live | Listing::Preview => false,
+            Listing::Left { drain: Drain::AwaitingTable, .. } => {
+                self.has(PlantedBug::SkipAcknowledgement) || self.has(PlantedBug::StopBeforeDrained)
+            }
+            Listing::Left { .. } => self.has(PlantedBug::StopBeforeDrained),
+        }
+    }
+
+    /// What an instance, a table, an order or the way back needs (I9).
+    fn needed_releases(&self) -> BTreeSet<ReleaseId> {
+        let queued = self.running().and_then(|rollout| rollout.queued.as_ref()).map(|order| order.release.id);
+        let of_instances = self.instances.values().map(Instance::release);
+        self.roles()
+            .into_iter()
+            .chain(queued)
+            .chain(of_instances)
+            .chain(self.history.iter().copied())
+            .chain(self.table.referred.iter().copied())
+            .collect()
+    }
+}
+
+/// What of one kind is in a table, for the timeline.
+fn shares(routes: &ServiceRoutes, kind: PoolKind) -> Vec<LiveShare> {
+    routes
+        .pools
+        .iter()
+        .filter(|pool| pool.kind == kind)
+        .map(|pool| LiveShare {
+            label: pool.label.clone(),
+            instances: u16::try_from(pool.members.len()).unwrap_or(u16::MAX),
+        })
+        .collect()
+}

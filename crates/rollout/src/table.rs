@@ -1,0 +1,161 @@
+//! The service's part of the routing table: what it should hold, under the permit of the floor (I2, I8).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use gapless_model::{EffectNumber, Release, ReleaseId, ServiceName, Tick, Weight};
+
+use crate::instance::{Instance, Life};
+use crate::want::{self, Rest, Wants};
+use crate::{Admission, Member, Pool, PoolKind, ServiceRoutes};
+
+/// The newest table ordered, and how far the proxies are.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Table {
+    /// The newest order.
+    pub published: Option<Published>,
+    /// The newest order that every proxy uses.
+    pub applied: EffectNumber,
+    /// The releases of all tables that some proxy may use still.
+    pub referred: BTreeSet<ReleaseId>,
+}
+
+/// A table that was ordered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Published {
+    /// By which effect.
+    pub number: EffectNumber,
+    /// When.
+    pub since: Tick,
+    /// What it holds.
+    pub routes: ServiceRoutes,
+}
+
+impl Table {
+    /// Whether every proxy uses the newest table.
+    pub(crate) fn is_applied(&self) -> bool {
+        self.published.as_ref().is_none_or(|published| published.number <= self.applied)
+    }
+}
+
+/// Which instances a table holds, by ordinal.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Listed {
+    pub live: BTreeSet<u64>,
+    pub preview: BTreeSet<u64>,
+}
+
+/// What the next table should hold.
+///
+/// An instance that is wanted no more leaves only as far as `floor` ready instances stay in load; while fewer are ready, the
+/// unhealthy ones stay in load too: a bad answer from some is better than none from all.
+pub(crate) fn listed(instances: &BTreeMap<u64, Instance>, wants: &Wants, floor: u16) -> Listed {
+    let mut next = Listed::default();
+    for (release, want) in wants {
+        let sorted = want::sort(instances, *release, Some(want));
+        for instance in sorted.stay.iter().map(|ordinal| &instances[ordinal]) {
+            let may_serve =
+                instance.is_ready() || (instance.is_live() && matches!(instance.life, Life::Warming { .. }));
+            let has_room = live_of(instances, &next, *release) < usize::from(want.live);
+            // What was kept "as it is" does not come into load anew.
+            let belongs = want.upkeep == want::Upkeep::Maintain || instance.is_live();
+            if may_serve && has_room && belongs {
+                next.live.insert(instance.id.ordinal);
+            } else if instance.is_ready() && want.rest == Rest::Preview {
+                next.preview.insert(instance.id.ordinal);
+            }
+        }
+    }
+    keep_floor(instances, &mut next, floor);
+    next
+}
+
+fn live_of(instances: &BTreeMap<u64, Instance>, listed: &Listed, release: ReleaseId) -> usize {
+    listed.live.iter().filter(|ordinal| instances[*ordinal].release() == release).count()
+}
+
+/// Puts back as many of those that would leave as the floor needs. A floor of none lets the last ready instance leave (the
+/// requests are held then), but never an unhealthy one for nothing.
+fn keep_floor(instances: &BTreeMap<u64, Instance>, next: &mut Listed, floor: u16) {
+    let floor = usize::from(floor);
+    let ready = |listed: &Listed| listed.live.iter().filter(|ordinal| instances[*ordinal].is_ready()).count();
+    let mut leaving: Vec<&Instance> = instances
+        .values()
+        .filter(|instance| instance.is_live() && !instance.is_stopping() && !next.live.contains(&instance.id.ordinal))
+        .collect();
+    leaving.sort_by_key(|instance| instance.rank());
+    for instance in leaving.iter().filter(|instance| instance.is_ready()) {
+        if ready(next) >= floor {
+            break;
+        }
+        next.preview.remove(&instance.id.ordinal);
+        next.live.insert(instance.id.ordinal);
+    }
+    if ready(next) < floor.max(1) {
+        let kept: Vec<u64> = leaving.iter().map(|instance| instance.id.ordinal).collect();
+        kept.iter().for_each(|ordinal| {
+            next.preview.remove(ordinal);
+        });
+        next.live.extend(kept);
+    }
+}
+
+/// Writes the table out; weights follow the number of instances, so that every live instance has the same share.
+pub(crate) fn routes(
+    service: &ServiceName,
+    releases: &BTreeMap<ReleaseId, Arc<Release>>,
+    serving: ReleaseId,
+    instances: &BTreeMap<u64, Instance>,
+    listed: &Listed,
+) -> ServiceRoutes {
+    let mut pools = Vec::new();
+    let shares = shares(instances, listed);
+    for (kind, ordinals) in [(PoolKind::Live, &listed.live), (PoolKind::Preview, &listed.preview)] {
+        for (id, release) in releases {
+            let members: Vec<Member> = ordinals
+                .iter()
+                .map(|ordinal| &instances[ordinal])
+                .filter(|instance| instance.release() == *id)
+                .filter_map(|instance| Some(Member { instance: instance.id.clone(), address: instance.address()? }))
+                .collect();
+            if members.is_empty() {
+                continue;
+            }
+            let weight = match kind {
+                PoolKind::Live => shares.get(id).copied().unwrap_or(Weight::NONE),
+                PoolKind::Preview => Weight::NONE,
+            };
+            pools.push(Pool {
+                release: *id,
+                label: release.label.clone(),
+                kind,
+                weight,
+                members,
+                traffic: release.spec.traffic.clone(),
+                probe: release.spec.probe.clone(),
+            });
+        }
+    }
+    let admission = if listed.live.is_empty() { Admission::Held } else { Admission::Open };
+    let routes = releases.get(&serving).map(|release| release.spec.routes.clone()).unwrap_or_default();
+    ServiceRoutes { service: service.clone(), routes, pools, admission }
+}
+
+/// Shares that sum up to [`Weight::ALL`]: the remainder of the division goes to the last release.
+fn shares(instances: &BTreeMap<u64, Instance>, listed: &Listed) -> BTreeMap<ReleaseId, Weight> {
+    let mut counts: BTreeMap<ReleaseId, u32> = BTreeMap::new();
+    for ordinal in &listed.live {
+        *counts.entry(instances[ordinal].release()).or_default() += 1;
+    }
+    let total: u32 = counts.values().sum();
+    let all = u32::from(Weight::ALL.bp());
+    let mut given = 0;
+    let mut shares = BTreeMap::new();
+    let last = counts.keys().next_back().copied();
+    for (release, count) in counts {
+        let share = if Some(release) == last { all - given } else { all * count / total };
+        given += share;
+        shares.insert(release, Weight::from_bp(share).unwrap_or(Weight::ALL));
+    }
+    shares
+}
