@@ -1,1 +1,34 @@
 //! The control plane: collect inputs, step, journal, perform; the API.
+//!
+//! Owns: the loop around the pure service machine, and everything it takes to be found again after a crash. Refuses to know: how a rollout
+//! is decided (`rollout`), how a request is routed (`routing`, `proxy`), how a process is run (`drivers`), how bytes are written (`wire`).
+//!
+//! - [`core`](mod@core): input → step → journal → effects, and nothing else. [`recover`](recover::recover) gives it back after a crash.
+//! - `publication`, `ledger`, `chronicle`: pure books: tables and their acknowledgements, counts and receipts, what happened.
+//! - `performer`, `prober`, `proxies`: effects made real; each outcome comes back as a fact.
+//! - `api`: what people and programs ask and order.
+//! - [`start`](mod@start): from nothing, or from what an earlier controller left running, to all of this.
+
+mod api;
+mod chronicle;
+mod clock;
+pub mod core;
+mod crash_point;
+mod deploy;
+mod down;
+mod fleet;
+mod ledger;
+mod logs;
+mod performer;
+mod prober;
+mod proxies;
+mod publication;
+pub mod recover;
+mod shared;
+pub mod start;
+mod wall;
+
+pub use api::SOCKET as API_SOCKET;
+pub use crash_point::CRASH_AT_ENV;
+pub use shared::End;
+pub use start::{Options, StartFailed, run};

@@ -90,10 +90,7 @@ impl Publication {
     /// The newest table, for a proxy that comes.
     #[must_use]
     pub fn table(&self) -> TableSpec {
-        TableSpec {
-            version: self.version,
-            services: self.parts.values().map(|(_, part)| service_spec(part)).collect(),
-        }
+        TableSpec { version: self.version, services: self.parts.values().map(|(_, part)| service_spec(part)).collect() }
     }
 
     /// The number of the newest table.
@@ -113,6 +110,13 @@ impl Publication {
         *known = applied.max(*known);
         self.drains.reported(proxy, applied, in_flight);
         self.news()
+    }
+
+    /// A proxy said that every thread of it uses a table. What it has in flight only a report tells.
+    pub fn applied(&mut self, proxy: &ProxyId, version: TableVersion) -> Vec<News> {
+        let known = self.proxies.entry(proxy.clone()).or_default();
+        *known = version.max(*known);
+        self.newly_applied()
     }
 
     /// A proxy's process is known to be gone, with all it had in flight.
@@ -261,10 +265,8 @@ mod tests {
         tables.leaving_since_before(old.clone());
         tables.next_table();
         assert_eq!(tables.reported(&proxy("a"), version(1), [(old.clone(), 2)]), [applied(9)]);
-        let drained = News {
-            service: shop(),
-            input: Input::Drained { instance: old.clone(), routes: EffectNumber(9) },
-        };
+        let drained =
+            News { service: shop(), input: Input::Drained { instance: old.clone(), routes: EffectNumber(9) } };
         assert_eq!(tables.reported(&proxy("a"), version(1), []), [drained]);
     }
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 pub use effect::{EffectRecord, IntentRecord, MemberRecord, OutcomeRecord, PoolRecord};
 pub use input::{InputRecord, OriginRecord, StrategyRecord};
-pub use release::ReleaseRecord;
+pub use release::{ReleaseRecord, ReleaseUnreadable};
 
 /// The kind under which a journal keeps a [`StepRecord`].
 pub const STEP_KIND: &str = "step/1";

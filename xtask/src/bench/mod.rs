@@ -1,8 +1,6 @@
 //! Measurements, one file per question. Each prints a table on stderr and, with `--json`, one final object on stdout.
 
 mod deploy_loss;
-mod logs;
-mod logs_speed;
 mod peers;
 mod process;
 mod proxy;
@@ -16,8 +14,6 @@ pub enum Bench {
     Proxy(proxy::Options),
     /// What a deploy costs the clients, side by side with other load balancers.
     DeployLoss(deploy_loss::Options),
-    /// How well and how fast log lines become signatures.
-    Logs(logs::Options),
 }
 
 /// Runs one measurement to its end.
@@ -25,7 +21,6 @@ pub fn run(what: &Bench) -> anyhow::Result<()> {
     match what {
         Bench::Proxy(options) => proxy::run(options),
         Bench::DeployLoss(options) => deploy_loss::run(options),
-        Bench::Logs(options) => logs::run(options),
     }
 }
 

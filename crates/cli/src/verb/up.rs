@@ -1,8 +1,19 @@
 //! `gapless up`: starts the controller and the proxy on this machine.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
-use crate::{Context, Exit, Failure};
+use gapless_controller::start::StartFailed;
+use gapless_controller::{End, Options};
+use gapless_wire::config::{ServerConfig, parse_server_config};
+
+use crate::{Context, Exit, Failure, hint};
+
+/// The machine's configuration in the state folder.
+const CONFIG: &str = "gapless-server.toml";
+
+/// What says how much the controller tells on stderr; in the words of tracing's `EnvFilter`.
+const LOG_ENV: &str = "GAPLESS_LOG";
 
 /// What `gapless up` is given.
 #[derive(clap::Args, Debug)]
@@ -12,10 +23,82 @@ pub struct Args {
     pub config: Option<PathBuf>,
 }
 
-/// Runs the verb.
+/// Runs the verb: until SIGTERM or Ctrl-C, which end the controller alone, or until `gapless down`.
 ///
 /// # Errors
-/// What failed.
-pub fn run(_args: &Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::new("`gapless up` is not built yet"))
+/// What kept the controller from starting, or made it stop acting.
+pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env(LOG_ENV).unwrap_or_else(|_| "info".into());
+    let _set_before = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let gapless =
+        std::env::current_exe().map_err(|error| Failure::new("cannot tell where this program is").because(&error))?;
+    let options = Options { state: context.state.path().to_path_buf(), config: read_config(args, context)?, gapless };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new("cannot start a runtime").because(&error))?;
+    let state = options.state.clone();
+    let ended = runtime.block_on(gapless_controller::run(options, |addresses| ready(addresses, &state)));
+    match ended {
+        Ok(End::Stopped) => {
+            eprintln!("the controller has ended; proxy and instances serve on, and `gapless up` takes them over again");
+            Ok(Exit::Done)
+        }
+        Ok(End::Down) => Ok(Exit::Done),
+        Ok(End::JournalFailed(reason)) => {
+            let mut failure = Failure::new("the controller stopped acting because its journal failed; traffic goes on");
+            failure.caused_by.push(reason);
+            Err(failure.hint(hint::MEND_JOURNAL))
+        }
+        Ok(End::Superseded(reason)) => {
+            let mut failure = Failure::new("another controller has taken over");
+            failure.caused_by.push(reason);
+            Err(failure.hint(hint::OTHER_CONTROLLER))
+        }
+        Err(failed) => Err(not_started(&failed)),
+    }
+}
+
+fn ready(addresses: &[SocketAddr], state: &Path) {
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    eprintln!("ready: serving on {}, state in {}", addresses.join(", "), state.display());
+}
+
+fn read_config(args: &Args, context: &Context) -> Result<ServerConfig, Failure> {
+    let path = args.config.clone().unwrap_or_else(|| context.state.path().join(CONFIG));
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && args.config.is_none() => {
+            return Ok(ServerConfig::default());
+        }
+        Err(error) => {
+            return Err(Failure::new(format!("cannot read `{}`", path.display())).because(&error));
+        }
+    };
+    parse_server_config(&text, &path.display().to_string()).map_err(|errors| {
+        let failure = Failure::new(format!("`{}` is refused", path.display()));
+        let mut failure = failure.hint(hint::HELP_CONFIG).exit(Exit::Refused);
+        failure.caused_by = errors.0.iter().map(ToString::to_string).collect();
+        failure
+    })
+}
+
+/// The three parts of what kept the controller from starting.
+fn not_started(failed: &StartFailed) -> Failure {
+    use gapless_controller::recover::RecoverError;
+    use gapless_controller::start::{ListenFailed, ProxyUnavailable, StoreError};
+    let failure = Failure::new("the controller did not start").because(failed);
+    match failed {
+        StartFailed::Recover(RecoverError::Store(StoreError::InUse { .. })) => failure.hint(hint::SECOND_CONTROLLER),
+        StartFailed::Recover(RecoverError::Store(StoreError::Newer { .. })) => failure.hint(hint::NEWER_JOURNAL),
+        StartFailed::Recover(RecoverError::Store(StoreError::Full)) => failure.hint(hint::MAKE_ROOM),
+        StartFailed::Recover(_) | StartFailed::Write(_) => failure.hint(hint::MEND_JOURNAL),
+        StartFailed::Proxy(ProxyUnavailable::Listen(ListenFailed::InUse { .. })) => failure.hint(hint::PORT_IN_USE),
+        StartFailed::Proxy(_) => failure.hint(hint::SEE_PROXY_LOG),
+        StartFailed::Api(_) => failure.hint(hint::SECOND_CONTROLLER),
+        StartFailed::Folder { .. } | StartFailed::Driver(_) | StartFailed::Artefacts(_) => {
+            failure.hint(hint::NAME_STATE)
+        }
+        StartFailed::Signals(_) => failure,
+    }
 }

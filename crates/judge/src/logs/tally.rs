@@ -49,13 +49,6 @@ impl Side {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub(super) u32);
 
-impl EntryId {
-    /// Its place in what [`Tally::signatures_by_entry`] gives.
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
 /// Severity, logger and exception class, the last two as indices of names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Head {

@@ -1,0 +1,222 @@
+//! What stands how: every route that changes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use gapless_model::{InstanceId, RolloutId, ServiceName};
+use gapless_wire::api::{
+    self, ControllerStatus, ErrorBody, ErrorCode, History, ProxyStatus, Receipt, ReleaseRole, ReleaseSummary, Releases,
+    RolloutSummary, ServiceStatus, Status,
+};
+use serde::Deserialize;
+
+use super::answer::{Failed, no_service, service_name};
+use crate::core::Tended;
+use crate::shared::Shared;
+use crate::wall;
+
+/// Rollouts of a history when no number is asked for.
+const HISTORY_DEFAULT: usize = 20;
+
+type Looked<T> = Result<Json<T>, Failed>;
+
+pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
+    let names: Vec<ServiceName> = shared.core().services().keys().cloned().collect();
+    Json(Status {
+        controller: controller(&shared),
+        proxies: vec![proxy(&shared)],
+        services: names.iter().filter_map(|name| service_status(&shared, name)).collect(),
+    })
+}
+
+pub async fn service(State(shared): State<Arc<Shared>>, Path(service): Path<String>) -> Looked<ServiceStatus> {
+    let name = service_name(&service)?;
+    service_status(&shared, &name).map(Json).ok_or_else(|| no_service(&name))
+}
+
+pub async fn releases(State(shared): State<Arc<Shared>>, Path(service): Path<String>) -> Looked<Releases> {
+    let name = service_name(&service)?;
+    let core = shared.core();
+    let tended = core.service(&name).ok_or_else(|| no_service(&name))?;
+    let current = tended.state.current().map(|release| release.id);
+    let candidate = tended.state.candidate().map(|release| release.id);
+    let previous = tended.state.previous().map(|release| release.id);
+    let instances = |id| {
+        let reported = tended.report.releases.iter().find(|reported| reported.release == id);
+        reported.map_or(0, |reported| u16::try_from(reported.instances.len()).unwrap_or(u16::MAX))
+    };
+    let releases = tended.kept_releases().map(|known| {
+        let id = known.release.id;
+        ReleaseSummary {
+            release: id.0,
+            label: known.release.label.to_string(),
+            digest: known.release.digest.to_string(),
+            role: match Some(id) {
+                id if id == candidate => ReleaseRole::Candidate,
+                id if id == current => ReleaseRole::Current,
+                id if id == previous => ReleaseRole::Previous,
+                _ if instances(id) > 0 => ReleaseRole::Retiring,
+                _ => ReleaseRole::Kept,
+            },
+            instances: instances(id),
+            registered_at: wall::rfc3339(known.record.registered_wall_ms),
+            bytes: None,
+        }
+    });
+    Ok(Json(Releases { releases: releases.collect() }))
+}
+
+/// `?limit=N`
+#[derive(Debug, Deserialize)]
+pub struct Limit {
+    limit: Option<usize>,
+}
+
+pub async fn history(
+    State(shared): State<Arc<Shared>>,
+    Path(service): Path<String>,
+    Query(Limit { limit }): Query<Limit>,
+) -> Looked<History> {
+    let name = service_name(&service)?;
+    let core = shared.core();
+    let tended = core.service(&name).ok_or_else(|| no_service(&name))?;
+    let rollouts = tended.chronicle.summaries(core.now()).take(limit.unwrap_or(HISTORY_DEFAULT)).collect();
+    Ok(Json(History { rollouts }))
+}
+
+pub async fn rollout(
+    State(shared): State<Arc<Shared>>,
+    Path((service, rollout)): Path<(String, String)>,
+) -> Looked<RolloutSummary> {
+    let name = service_name(&service)?;
+    let core = shared.core();
+    let tended = core.service(&name).ok_or_else(|| no_service(&name))?;
+    let number = rollout_number(tended, &rollout, Chronicle::Newest)?;
+    tended.chronicle.summary(number, core.now()).map(Json).ok_or_else(|| no_rollout(&name, &rollout))
+}
+
+pub async fn receipt(
+    State(shared): State<Arc<Shared>>,
+    Path((service, rollout)): Path<(String, String)>,
+) -> Looked<Receipt> {
+    let name = service_name(&service)?;
+    let mut core = shared.core();
+    let tended = core.service(&name).ok_or_else(|| no_service(&name))?;
+    let number = rollout_number(tended, &rollout, Chronicle::NewestEnded)?;
+    let known = tended.chronicle.summary(number, core.now()).is_some();
+    let bytes = core
+        .receipt(&name, number)
+        .map_err(|error| Failed(ErrorBody::new(ErrorCode::Internal, "the receipt cannot be read").because(&error)))?;
+    match bytes.map(|bytes| serde_json::from_slice(&bytes)) {
+        Some(Ok(receipt)) => Ok(Json(receipt)),
+        Some(Err(error)) => {
+            Err(ErrorBody::new(ErrorCode::Internal, "the receipt cannot be read").because(&error).into())
+        }
+        None if known => {
+            Err(ErrorBody::new(ErrorCode::NotFound, format!("rollout {number} of {name} has no receipt yet"))
+                .hint("a receipt is written when its rollout has ended; `gapless status -w` waits for that")
+                .into())
+        }
+        None => Err(no_rollout(&name, &rollout)),
+    }
+}
+
+/// What `last` means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Chronicle {
+    /// The newest rollout.
+    Newest,
+    /// The newest one that has ended.
+    NewestEnded,
+}
+
+/// A rollout's number from a path: digits or `last`.
+pub fn rollout_number(tended: &Tended, text: &str, last: Chronicle) -> Result<RolloutId, Failed> {
+    let number = match (text, last) {
+        ("last", Chronicle::Newest) => tended.chronicle.newest(),
+        ("last", Chronicle::NewestEnded) => tended.chronicle.newest_ended(),
+        (digits, _) => digits.parse().ok().map(RolloutId),
+    };
+    number.ok_or_else(|| no_rollout(tended.state.name(), text))
+}
+
+pub fn no_rollout(name: &ServiceName, text: &str) -> Failed {
+    let shown: String = text.chars().take(40).collect();
+    ErrorBody::new(ErrorCode::NotFound, format!("service {name} has no rollout {shown:?}"))
+        .hint("`gapless history` lists its rollouts")
+        .into()
+}
+
+fn controller(shared: &Shared) -> ControllerStatus {
+    let (epoch, full) = {
+        let core = shared.core();
+        (core.epoch().0, core.is_full())
+    };
+    let view = shared.proxy();
+    let mut warnings: Vec<String> = view.trouble.iter().map(|trouble| format!("the proxy: {trouble}")).collect();
+    if full {
+        warnings.push("the journal cannot be written for want of room: facts wait, orders are refused".to_owned());
+    }
+    ControllerStatus {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        epoch,
+        uptime_ms: u64::try_from(shared.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        state_folder: shared.state.display().to_string(),
+        listeners: view.addresses.iter().map(ToString::to_string).collect(),
+        warnings,
+    }
+}
+
+fn proxy(shared: &Shared) -> ProxyStatus {
+    let wanted = shared.core().publication.version();
+    let view = shared.proxy();
+    let last = view.last.as_ref();
+    ProxyStatus {
+        name: view.id.as_ref().map_or_else(|| "proxy".to_owned(), ToString::to_string),
+        pid: view.pid,
+        connected: view.link.is_some(),
+        table_applied: view.applied.map(|version| version.to_string()),
+        table_wanted: Some(wanted.to_string()),
+        connections: last.map_or(0, |report| report.connections),
+        in_flight: last.map_or(0, |report| report.in_flight.iter().map(|doc| doc.requests).sum()),
+        held: last.map_or(0, |report| report.holding),
+        tunnels: last.map_or(0, |report| report.tunnels),
+    }
+}
+
+fn service_status(shared: &Shared, name: &ServiceName) -> Option<ServiceStatus> {
+    let mut status = {
+        let core = shared.core();
+        let tended = core.service(name)?;
+        let mut status = api::service_status(&tended.state.report(core.now()));
+        if let Some(release) = tended.state.current().or(tended.state.candidate()) {
+            let spec = &release.spec;
+            status.routes = spec.routes.iter().map(|route| format!("{}{}", route.host, route.path)).collect();
+            status.floor = Some(spec.floor.share_up(spec.instances));
+        }
+        status.last_rollout =
+            tended.chronicle.newest_ended().and_then(|rollout| tended.chronicle.summary(rollout, core.now()));
+        status
+    };
+    let in_flight: BTreeMap<String, u64> = {
+        let view = shared.proxy();
+        let report = view.last.as_ref();
+        report
+            .map(|report| report.in_flight.iter().map(|doc| (doc.instance.clone(), doc.requests)).collect())
+            .unwrap_or_default()
+    };
+    let fleet = shared.fleet();
+    for instance in status.releases.iter_mut().flat_map(|release| &mut release.instances) {
+        instance.in_flight = Some(in_flight.get(&instance.instance).copied().unwrap_or(0));
+        let running = instance.instance.parse::<InstanceId>().ok().and_then(|id| fleet.get(&id));
+        if let Some(running) = running {
+            instance.pid = running.pid;
+            instance.memory_bytes = running.resources.map(|(resources, _)| resources.memory_bytes);
+            instance.cpu_milli = running.resources.map(|(_, cpu_milli)| cpu_milli);
+        }
+    }
+    Some(status)
+}

@@ -1,0 +1,210 @@
+//! What happened to a service, rollout by rollout, as people ask for it: summaries and events.
+//!
+//! Pure, and not a source of anything: built from the steps of the machine as they are taken, and built again at a replay.
+
+use std::collections::BTreeMap;
+
+use gapless_model::{RolloutId, Tick};
+use gapless_rollout::{Action, Input, Outcome, SituationReport, Step};
+use gapless_wire::api::{self, Event, RolloutState, RolloutSummary};
+
+/// Events of one rollout kept: far above what any rollout needs; the last place is for the end.
+const EVENTS_MAX: usize = 10_000;
+
+/// Rollouts of one service kept with their events. Older ones live on in their receipts.
+const ROLLOUTS_MAX: usize = 100;
+
+/// The rollouts of one service.
+#[derive(Debug, Default)]
+pub struct Chronicle {
+    rollouts: BTreeMap<RolloutId, Told>,
+}
+
+/// One rollout.
+#[derive(Debug)]
+pub struct Told {
+    summary: RolloutSummary,
+    began: Tick,
+    events: Vec<Event>,
+    ended: Option<Outcome>,
+    receipt_written: bool,
+}
+
+impl Chronicle {
+    /// A step was taken at `now` because of `input`; `wall` is the wall clock then, as people read it.
+    pub fn told(&mut self, input: &Input, step: &Step, now: Tick, wall: &str) {
+        self.ordered(input, now, wall);
+        for entry in &step.timeline {
+            let Some(told) = entry.rollout.and_then(|rollout| self.rollouts.get_mut(&rollout)) else { continue };
+            told.acted(&entry.action, now);
+            let running = match &step.report.situation {
+                SituationReport::Rollout(running) if Some(running.rollout) == entry.rollout => Some(running),
+                SituationReport::Rollout(_)
+                | SituationReport::Empty
+                | SituationReport::Settled { .. }
+                | SituationReport::NeedsOperator { .. } => None,
+            };
+            if told.events.len() < EVENTS_MAX {
+                let seq = told.events.len() as u64;
+                let (phase, batch, progress) = match running {
+                    Some(running) => (Some(running.phase), Some(running.batch), running.progress_milli),
+                    None => (None, None, told.events.last().map_or(0, |event| event.progress_milli)),
+                };
+                told.events.push(api::event(seq, told.began, entry, phase, batch, progress));
+            }
+        }
+        while self.rollouts.len() > ROLLOUTS_MAX {
+            self.rollouts.pop_first();
+        }
+    }
+
+    /// The receipt of a rollout is written: with this its events are complete.
+    pub fn receipt_written(&mut self, rollout: RolloutId, failed_by_us: u64) {
+        if let Some(told) = self.rollouts.get_mut(&rollout) {
+            told.summary.failed_by_us = Some(failed_by_us);
+            if !std::mem::replace(&mut told.receipt_written, true)
+                && let Some(last) = told.events.last_mut()
+            {
+                last.ended = Some(told.summary.clone());
+            }
+        }
+    }
+
+    /// How many requests a rollout lost, known from its receipt.
+    pub fn receipt_counted(&mut self, rollout: RolloutId, failed_by_us: u64) {
+        if let Some(told) = self.rollouts.get_mut(&rollout) {
+            told.summary.failed_by_us = Some(failed_by_us);
+            if let Some(ended) = told.events.last_mut().and_then(|event| event.ended.as_mut()) {
+                ended.failed_by_us = Some(failed_by_us);
+            }
+        }
+    }
+
+    /// A rollout that ended before this chronicle began, known from its receipt.
+    pub fn remember(&mut self, summary: RolloutSummary) {
+        let rollout = RolloutId(summary.rollout);
+        self.rollouts.entry(rollout).or_insert_with(|| Told {
+            began: Tick::ZERO,
+            events: vec![Event {
+                seq: 0,
+                at_ms: summary.took_ms,
+                phase: None,
+                batch: None,
+                action: "ended".to_owned(),
+                instance: None,
+                text: summary.cause.clone().unwrap_or_else(|| summary.state.as_str().to_owned()),
+                took_ms: Some(summary.took_ms),
+                progress_milli: 1_000,
+                ended: Some(summary.clone()),
+            }],
+            ended: Some(Outcome::Done),
+            receipt_written: true,
+            summary,
+        });
+    }
+
+    /// The newest rollout.
+    #[must_use]
+    pub fn newest(&self) -> Option<RolloutId> {
+        self.rollouts.last_key_value().map(|(rollout, _)| *rollout)
+    }
+
+    /// The newest rollout that ended.
+    #[must_use]
+    pub fn newest_ended(&self) -> Option<RolloutId> {
+        self.rollouts.iter().rev().find(|(_, told)| told.ended.is_some()).map(|(rollout, _)| *rollout)
+    }
+
+    /// A rollout as it stands at `now`.
+    #[must_use]
+    pub fn summary(&self, rollout: RolloutId, now: Tick) -> Option<RolloutSummary> {
+        self.rollouts.get(&rollout).map(|told| told.summary_at(now))
+    }
+
+    /// The rollouts, the newest first.
+    pub fn summaries(&self, now: Tick) -> impl Iterator<Item = RolloutSummary> {
+        self.rollouts.values().rev().map(move |told| told.summary_at(now))
+    }
+
+    /// The events of a rollout from a number on, and whether more may come.
+    #[must_use]
+    pub fn events(&self, rollout: RolloutId, from: u64) -> Option<(Vec<Event>, bool)> {
+        let told = self.rollouts.get(&rollout)?;
+        let from = usize::try_from(from).unwrap_or(usize::MAX).min(told.events.len());
+        // Until the receipt is written the last event is held back: it may yet become the one that tells the end.
+        let upto =
+            if told.ended.is_some() && !told.receipt_written { told.events.len() - 1 } else { told.events.len() };
+        Some((told.events.get(from..upto).unwrap_or_default().to_vec(), !told.receipt_written))
+    }
+
+    fn ordered(&mut self, input: &Input, now: Tick, wall: &str) {
+        let (rollout, origin, to) = match input {
+            Input::DeployOrdered(order) => (order.rollout, &order.origin, order.release.label.to_string()),
+            Input::RollbackOrdered(order) => (order.rollout, &order.origin, String::new()),
+            _ => return,
+        };
+        self.rollouts.entry(rollout).or_insert_with(|| Told {
+            summary: RolloutSummary {
+                rollout: rollout.0,
+                from: None,
+                to,
+                strategy: String::new(),
+                state: RolloutState::Queued,
+                cause: None,
+                by: origin.by.clone(),
+                reason: origin.reason.clone(),
+                ordered_at: wall.to_owned(),
+                took_ms: 0,
+                failed_by_us: None,
+            },
+            began: now,
+            events: Vec::new(),
+            ended: None,
+            receipt_written: false,
+        });
+    }
+
+    /// Drops what an order left behind that turned out to be about a rollout that runs already.
+    pub fn forget_if_empty(&mut self, rollout: RolloutId) {
+        if self.rollouts.get(&rollout).is_some_and(|told| told.events.is_empty()) {
+            self.rollouts.remove(&rollout);
+        }
+    }
+}
+
+impl Told {
+    fn acted(&mut self, action: &Action, now: Tick) {
+        match action {
+            Action::Began { from, to, strategy } => {
+                self.began = now;
+                self.summary.from = from.as_ref().map(ToString::to_string);
+                self.summary.to = to.to_string();
+                self.summary.strategy = (*strategy).to_owned();
+                self.summary.state = RolloutState::Running;
+            }
+            Action::Queued { to } => self.summary.to = to.to_string(),
+            Action::TurnedBack { cause } => self.summary.cause = Some(cause.to_string()),
+            Action::Ended { outcome, after } => {
+                self.summary.took_ms = after.0;
+                (self.summary.state, self.summary.cause) = match outcome {
+                    Outcome::Done => (RolloutState::Done, self.summary.cause.take()),
+                    Outcome::RolledBack { reason } => (RolloutState::RolledBack, Some(reason.to_string())),
+                    Outcome::NeedsOperator { reason } => (RolloutState::NeedsOperator, Some(reason.to_string())),
+                    Outcome::Superseded { by } => {
+                        (RolloutState::Superseded, Some(format!("superseded by rollout {by}")))
+                    }
+                };
+                self.ended = Some(outcome.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn summary_at(&self, now: Tick) -> RolloutSummary {
+        let mut summary = self.summary.clone();
+        if self.ended.is_none() {
+            summary.took_ms = now.since(self.began).0;
+        }
+        summary
+    }
+}

@@ -1,0 +1,415 @@
+//! The decisions: every service's state, the journal they are written to, the tables that follow from them.
+//!
+//! One input at a time: step, write, and only then hand the effects out. This is the whole of DESIGN's "journal first, act second"; nothing
+//! else in this crate changes a service.
+//!
+//! **Invariant K1**: an effect leaves here only after the record that intends it is durable (I6).
+//! **Invariant K2**: a fact is never dropped because the journal is full: it waits, in order, and orders are refused meanwhile.
+//! **Invariant K3**: after any other failure of the journal nothing is decided any more ([`TakeError::Journal`]); the proxies serve on (I12).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use gapless_journal::{Batch, Store, StoreError};
+use gapless_model::{Epoch, Release, ReleaseId, RolloutId, ServiceName, Tick};
+use gapless_rollout::{Action, Change, Effect, Entry, Input, Intent, Refusal, Report, Service, Step, step};
+use gapless_wire::record::{ReleaseRecord, STEP_KIND, StepRecord};
+
+use crate::chronicle::Chronicle;
+use crate::clock::Clock;
+use crate::crash_point::CrashPoint;
+use crate::ledger::Ledger;
+use crate::publication::{News, Publication};
+use crate::wall;
+
+/// Facts that wait for room in the journal, per service. Past that the oldest probes' news could be dropped, but so many come only from a
+/// machine whose disk has been full for hours: then the controller stops.
+const UNWRITTEN_MAX: usize = 10_000;
+
+/// One service with what is known around it.
+#[derive(Debug)]
+pub struct Tended {
+    /// The machine's state.
+    pub state: Service,
+    /// Where it stands, as of its last step.
+    pub report: Report,
+    /// When to step again at the latest.
+    pub next_deadline: Option<Tick>,
+    /// What happened to it.
+    pub chronicle: Chronicle,
+    /// Every release that a record names.
+    pub releases: BTreeMap<ReleaseId, Known>,
+    /// The releases that may not be deleted; all of them before the machine said anything.
+    pub kept: Option<BTreeSet<ReleaseId>>,
+    unwritten: VecDeque<Input>,
+}
+
+/// A registered release.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// What it means.
+    pub release: Arc<Release>,
+    /// How it is kept.
+    pub record: ReleaseRecord,
+}
+
+/// An effect to perform.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Order {
+    /// Of which service.
+    pub service: ServiceName,
+    /// What.
+    pub intent: Intent,
+}
+
+/// Why an input was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// The machine refuses the order.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// There is no room in the journal; the order can be given again.
+    #[error("the journal is full")]
+    Full(#[source] StoreError),
+    /// The journal failed; the controller has to stop acting.
+    #[error("the journal failed")]
+    Journal(#[source] StoreError),
+}
+
+/// Everything that is decided.
+pub struct Core<S> {
+    store: S,
+    clock: Clock,
+    epoch: Epoch,
+    crash_point: CrashPoint,
+    services: BTreeMap<ServiceName, Tended>,
+    /// The tables.
+    pub publication: Publication,
+    /// The counts of the proxies.
+    pub ledger: Ledger,
+}
+
+impl<S> std::fmt::Debug for Core<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("epoch", &self.epoch).field("services", &self.services).finish_non_exhaustive()
+    }
+}
+
+impl<S: Store> Core<S> {
+    /// Of a new term, with the services as recovery found them.
+    pub fn new(
+        store: S,
+        clock: Clock,
+        epoch: Epoch,
+        services: BTreeMap<ServiceName, Tended>,
+        ledger: Ledger,
+    ) -> Core<S> {
+        Core {
+            store,
+            clock,
+            epoch,
+            crash_point: CrashPoint::from_environment(),
+            services,
+            publication: Publication::new(epoch),
+            ledger,
+        }
+    }
+
+    /// The term.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Now, by the controller's clock.
+    pub fn now(&self) -> Tick {
+        self.clock.now()
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// All services.
+    pub fn services(&self) -> &BTreeMap<ServiceName, Tended> {
+        &self.services
+    }
+
+    /// One service.
+    pub fn service(&self, name: &ServiceName) -> Option<&Tended> {
+        self.services.get(name)
+    }
+
+    /// The deadline that comes next, of any service.
+    pub fn next_deadline(&self) -> Option<Tick> {
+        self.services.values().filter_map(|tended| tended.next_deadline).min()
+    }
+
+    /// Takes an operator's order. `with` becomes durable with it or not at all.
+    ///
+    /// # Errors
+    /// [`TakeError`].
+    pub fn order(&mut self, service: &ServiceName, input: Input, with: Batch) -> Result<Vec<Order>, TakeError> {
+        self.flush(service)?;
+        self.take(service, &input, with)
+    }
+
+    /// Takes a fact. When the journal is full it waits and is taken later, by [`Core::flush_all`].
+    ///
+    /// # Errors
+    /// [`TakeError::Journal`] alone.
+    pub fn fact(&mut self, service: &ServiceName, input: Input) -> Result<Vec<Order>, TakeError> {
+        let Some(tended) = self.services.get_mut(service) else { return Ok(Vec::new()) };
+        if tended.unwritten.len() >= UNWRITTEN_MAX {
+            return Err(TakeError::Journal(StoreError::Full));
+        }
+        tended.unwritten.push_back(input);
+        match self.flush(service) {
+            Err(TakeError::Full(_)) => Ok(Vec::new()),
+            other => other,
+        }
+    }
+
+    /// Takes every fact that waits. Called once a second while any does.
+    ///
+    /// # Errors
+    /// [`TakeError`]; with [`TakeError::Full`] some still wait.
+    pub fn flush_all(&mut self) -> Result<Vec<Order>, TakeError> {
+        let waiting: Vec<ServiceName> = self
+            .services
+            .iter()
+            .filter(|(_, tended)| !tended.unwritten.is_empty())
+            .map(|(name, _)| name.clone())
+            .collect();
+        let mut orders = Vec::new();
+        for service in waiting {
+            orders.extend(self.flush(&service)?);
+        }
+        Ok(orders)
+    }
+
+    /// Whether facts wait for room in the journal.
+    pub fn is_full(&self) -> bool {
+        self.services.values().any(|tended| !tended.unwritten.is_empty())
+    }
+
+    /// Steps every service whose deadline has come.
+    ///
+    /// # Errors
+    /// [`TakeError::Journal`] alone.
+    pub fn fire_timers(&mut self) -> Result<Vec<Order>, TakeError> {
+        let now = self.now();
+        let due: Vec<ServiceName> = self
+            .services
+            .iter()
+            .filter(|(_, tended)| tended.unwritten.is_empty() && tended.next_deadline.is_some_and(|at| at <= now))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let mut orders = Vec::new();
+        for service in due {
+            orders.extend(self.fact(&service, Input::TimerFired)?);
+        }
+        Ok(orders)
+    }
+
+    /// Takes what the proxies' words mean to the services.
+    ///
+    /// # Errors
+    /// [`TakeError::Journal`] alone.
+    pub fn heard(&mut self, news: Vec<News>) -> Result<Vec<Order>, TakeError> {
+        let mut orders = Vec::new();
+        for News { service, input } in news {
+            orders.extend(self.fact(&service, input)?);
+        }
+        Ok(orders)
+    }
+
+    /// A service that orders may be given to; made when it is new.
+    pub fn tend(&mut self, name: &ServiceName) -> &mut Tended {
+        let now = self.clock.now();
+        self.services.entry(name.clone()).or_insert_with(|| Tended::new(Service::new(name.clone()), now))
+    }
+
+    /// Drops a service that nothing was ever ordered of.
+    pub fn drop_if_untouched(&mut self, name: &ServiceName) {
+        if self
+            .services
+            .get(name)
+            .is_some_and(|tended| tended.chronicle.newest().is_none() && tended.state.current().is_none())
+        {
+            self.services.remove(name);
+        }
+    }
+
+    /// The receipt of a rollout: written and told to the machine in one transaction.
+    ///
+    /// # Errors
+    /// [`TakeError`].
+    pub fn close_receipt(
+        &mut self,
+        service: &ServiceName,
+        rollout: RolloutId,
+        receipt: &gapless_wire::api::Receipt,
+    ) -> Result<Vec<Order>, TakeError> {
+        self.flush(service)?;
+        let mut with = Batch::new();
+        with.put(
+            RECEIPTS,
+            fact_key(service, rollout.0),
+            serde_json::to_vec(receipt).expect("BUG: a receipt is always JSON"),
+        );
+        with.delete(BASELINES, fact_key(service, rollout.0));
+        let orders = self.take(service, &Input::ReceiptClosed { rollout }, with)?;
+        self.ledger.settled(service, rollout);
+        if let Some(tended) = self.services.get_mut(service) {
+            tended.chronicle.receipt_written(rollout, receipt.failed_by_us);
+        }
+        Ok(orders)
+    }
+
+    /// A receipt that was written.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn receipt(&mut self, service: &ServiceName, rollout: RolloutId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.fact(RECEIPTS, &fact_key(service, rollout.0))
+    }
+
+    /// Makes small facts durable beside the log.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.store.commit(batch).map(|_| ())
+    }
+
+    fn flush(&mut self, service: &ServiceName) -> Result<Vec<Order>, TakeError> {
+        let mut orders = Vec::new();
+        while let Some(input) = self.services.get(service).and_then(|tended| tended.unwritten.front().cloned()) {
+            match self.take(service, &input, Batch::new()) {
+                Ok(taken) => orders.extend(taken),
+                // Facts are never refused; an order that waited may be, by what happened meanwhile.
+                Err(TakeError::Refused(reason)) => {
+                    tracing::warn!(service = %service, %reason, "an input that waited was refused");
+                }
+                Err(error) => return Err(error),
+            }
+            if let Some(tended) = self.services.get_mut(service) {
+                tended.unwritten.pop_front();
+            }
+        }
+        Ok(orders)
+    }
+
+    fn take(&mut self, service: &ServiceName, input: &Input, mut with: Batch) -> Result<Vec<Order>, TakeError> {
+        let (now, wall_ms) = (self.clock.now(), wall::now_ms());
+        let Some(tended) = self.services.get_mut(service) else { return Ok(Vec::new()) };
+        let taken = match step(tended.state.clone(), input.clone(), now) {
+            Ok(taken) => taken,
+            Err(refused) => return Err(TakeError::Refused(refused.reason)),
+        };
+        if taken.change == Change::Changed {
+            let record = StepRecord::of(now, wall_ms, input, &taken.effects);
+            with.append(service.as_str(), STEP_KIND, record.to_bytes());
+            for rollout in began(&taken) {
+                with.put(BASELINES, fact_key(service, rollout.0), self.ledger.begin(service, rollout));
+            }
+        }
+        if !with.is_empty() {
+            self.crash_point.commit_begins();
+            self.store.commit(&with).map_err(|error| match error {
+                StoreError::Full => TakeError::Full(StoreError::Full),
+                other => TakeError::Journal(other),
+            })?;
+            self.crash_point.commit_ended();
+        }
+        Ok(Self::settle(tended, &mut self.publication, input, taken, now, wall_ms))
+    }
+
+    /// The step is durable: what it says becomes what is.
+    fn settle(
+        tended: &mut Tended,
+        publication: &mut Publication,
+        input: &Input,
+        taken: Step,
+        now: Tick,
+        wall_ms: u64,
+    ) -> Vec<Order> {
+        for entry in &taken.timeline {
+            tracing::info!(service = %taken.state.name(), rollout = entry.rollout.map(|rollout| rollout.0), action = %entry.action, "step");
+        }
+        let effects = tended.settle(input, taken, now, wall_ms);
+        let service = tended.state.name().clone();
+        for intent in &effects {
+            if let Effect::PublishRoutes(part) = &intent.effect {
+                publication.order(intent.number, part.clone());
+            }
+        }
+        effects.into_iter().map(|intent| Order { service: service.clone(), intent }).collect()
+    }
+}
+
+impl Tended {
+    /// A service about which nothing is known yet.
+    #[must_use]
+    pub fn new(state: Service, now: Tick) -> Tended {
+        Tended {
+            report: state.report(now),
+            state,
+            next_deadline: None,
+            chronicle: Chronicle::default(),
+            releases: BTreeMap::new(),
+            kept: None,
+            unwritten: VecDeque::new(),
+        }
+    }
+
+    /// Takes over what a step gave; used by live steps and by the replay alike. Answers its effects.
+    pub fn settle(&mut self, input: &Input, taken: Step, now: Tick, wall_ms: u64) -> Vec<Intent> {
+        self.chronicle.told(input, &taken, now, &wall::rfc3339(wall_ms));
+        for intent in &taken.effects {
+            if let Effect::KeepReleases { releases } = &intent.effect {
+                self.kept = Some(releases.clone());
+            }
+        }
+        self.state = taken.state;
+        self.report = taken.report;
+        self.next_deadline = taken.next_deadline;
+        taken.effects
+    }
+
+    /// The release with a label among those that are kept, the newest where several have it.
+    #[must_use]
+    pub fn kept_with_label(&self, label: &str) -> Option<&Known> {
+        self.kept_releases().find(|known| known.release.label.as_str() == label)
+    }
+
+    /// The releases that are kept, the newest first.
+    pub fn kept_releases(&self) -> impl Iterator<Item = &Known> {
+        self.releases.iter().rev().filter(|(id, _)| self.is_kept(**id)).map(|(_, known)| known)
+    }
+
+    /// Whether a release may not be deleted. What was registered after the machine last said so is not known to it yet, and kept.
+    fn is_kept(&self, id: ReleaseId) -> bool {
+        self.kept.as_ref().is_none_or(|kept| kept.contains(&id) || kept.last().is_none_or(|newest| id > *newest))
+    }
+}
+
+/// The rollouts that begin with a step: from here on their receipts count.
+fn began(taken: &Step) -> impl Iterator<Item = RolloutId> {
+    let begins = |entry: &&Entry| matches!(entry.action, Action::Began { .. });
+    taken.timeline.iter().filter(begins).filter_map(|entry| entry.rollout)
+}
+
+/// The table of releases: `service/number` → `ReleaseRecord`.
+pub const RELEASES: &str = "release";
+/// The table of receipts: `service/number` → `Receipt`.
+pub const RECEIPTS: &str = "receipt";
+/// The table of what the ledgers stood at when a rollout began.
+pub const BASELINES: &str = "baseline";
+
+/// The key of something numbered within a service; sorts as the numbers do.
+#[must_use]
+pub fn fact_key(service: &ServiceName, number: u64) -> String {
+    format!("{service}/{number:020}")
+}

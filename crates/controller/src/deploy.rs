@@ -1,0 +1,216 @@
+//! From a request to a journalled order: the configuration read, the artefact taken in, the release registered.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use gapless_drivers::artefact::ArtefactError;
+use gapless_journal::Batch;
+use gapless_model::{Digest, Release, ReleaseId, ReleaseLabel, ReleaseSpec, ServiceName};
+use gapless_rollout::{DeployOrder, Input};
+use gapless_wire::api::{
+    self, DeployRequest, ErrorBody, ErrorCode, OrderAccepted, PlanAnswer, PlanRequest, RolloutState,
+};
+use gapless_wire::config::{parse_service_config, routes_taken};
+use gapless_wire::record::ReleaseRecord;
+
+use crate::core::{Core, Known, RELEASES, TakeError, fact_key};
+use crate::shared::Shared;
+use crate::wall;
+
+/// Why an order was not taken.
+#[derive(Debug)]
+pub enum DeployFailed {
+    /// The request or what it names is refused.
+    Refused(Box<ErrorBody>),
+    /// The core did not take it.
+    Take(TakeError),
+}
+
+impl From<ErrorBody> for DeployFailed {
+    fn from(body: ErrorBody) -> DeployFailed {
+        DeployFailed::Refused(Box::new(body))
+    }
+}
+
+impl From<DeployFailed> for crate::api::Failed {
+    fn from(failed: DeployFailed) -> Self {
+        match failed {
+            DeployFailed::Refused(body) => crate::api::Failed(*body),
+            DeployFailed::Take(error) => error.into(),
+        }
+    }
+}
+
+/// Deploys: answers when the release is unpacked and the order durable.
+///
+/// # Errors
+/// [`DeployFailed`]; nothing has changed then but, perhaps, an artefact that nothing refers to.
+pub async fn deploy(
+    shared: &Arc<Shared>,
+    name: &ServiceName,
+    request: DeployRequest,
+) -> Result<OrderAccepted, DeployFailed> {
+    let spec = read_spec(name, &request.config, &request.config_name)?;
+    let label = read_label(&request.label)?;
+    refuse_taken_routes(&shared.core(), &spec)?;
+    let source = Path::new(&request.from).to_owned();
+    if !source.is_absolute() {
+        let body =
+            ErrorBody::new(ErrorCode::BadRequest, format!("the artefact {:?} is not an absolute path", request.from));
+        return Err(body.into());
+    }
+    let _kept = shared.artefact_gate.read().await;
+    let (artefacts, service) = (shared.artefacts.clone(), name.clone());
+    let taken = tokio::task::spawn_blocking(move || artefacts.take(&service, &source)).await.map_err(|error| {
+        ErrorBody::new(ErrorCode::Internal, "taking the artefact in ended by itself").because(&error)
+    })?;
+    let taken = taken.map_err(|error| refused_artefact(&request.from, &error))?;
+    let mut accepted = None;
+    shared
+        .act(|core| {
+            let (orders, order) = register(core, name, &label, taken.digest, &spec, &request)?;
+            accepted = Some(order);
+            Ok(orders)
+        })
+        .map_err(DeployFailed::Take)?;
+    match accepted {
+        Some(Ok(accepted)) => Ok(accepted),
+        Some(Err(body)) => Err(body.into()),
+        None => Err(ErrorBody::new(ErrorCode::Internal, "BUG: the order has no answer").into()),
+    }
+}
+
+/// What a deploy would do.
+///
+/// # Errors
+/// As [`deploy`] would refuse it.
+pub fn plan(shared: &Shared, request: &PlanRequest) -> Result<PlanAnswer, DeployFailed> {
+    let spec =
+        parse_service_config(&request.config, &request.config_name).map_err(|errors| ErrorBody::from(&errors))?;
+    let label = read_label(&request.label)?;
+    let core = shared.core();
+    refuse_taken_routes(&core, &spec)?;
+    let name = spec.service.clone();
+    let (state, id) = match core.service(&name) {
+        Some(tended) => (tended.state.clone(), next_release(&tended.releases)),
+        None => (gapless_rollout::Service::new(name.clone()), ReleaseId(1)),
+    };
+    let release = Release { id, label, digest: Digest([0; 32]), spec };
+    match gapless_rollout::plan(&state, &release, None) {
+        Ok(plan) => Ok(api::plan_answer(&name, &plan)),
+        Err(reason) => Err(DeployFailed::Take(TakeError::Refused(reason))),
+    }
+}
+
+type Registered = (Vec<crate::core::Order>, Result<OrderAccepted, ErrorBody>);
+
+/// Registers the release and gives the order, in one transaction.
+fn register<S: gapless_journal::Store>(
+    core: &mut Core<S>,
+    name: &ServiceName,
+    label: &ReleaseLabel,
+    digest: Digest,
+    spec: &ReleaseSpec,
+    request: &DeployRequest,
+) -> Result<Registered, TakeError> {
+    let refused = |body| Ok((Vec::new(), Err(body)));
+    if let Err(DeployFailed::Refused(body)) = refuse_taken_routes(core, spec) {
+        return refused(*body);
+    }
+    let tended = core.tend(name);
+    if let Some(known) = tended.kept_with_label(label.as_str())
+        && (known.release.digest != digest || known.record.config != request.config)
+    {
+        let error =
+            format!("the label {label} belongs to release {} of {name}, which has another content", known.release.id);
+        return refused(ErrorBody::new(ErrorCode::LabelTaken, error).hint("give the new release a label of its own"));
+    }
+    if let Some(known) = tended.kept_with_label(label.as_str()) {
+        let error = format!("release {label} of {name} is registered already, with the same content");
+        let current = tended.state.current().is_some_and(|current| current.id == known.release.id);
+        let hint = match current {
+            true => "it is the current release; there is nothing to deploy",
+            false => {
+                "to put it back into service, use `gapless rollback SERVICE --to LABEL`, or deploy it under a new label"
+            }
+        };
+        return refused(ErrorBody::new(ErrorCode::LabelTaken, error).hint(hint));
+    }
+    let id = next_release(&tended.releases);
+    let rollout = tended.state.last_rollout().next();
+    let record = ReleaseRecord {
+        id: id.0,
+        label: label.to_string(),
+        digest: digest.to_string(),
+        config: request.config.clone(),
+        registered_wall_ms: wall::now_ms(),
+    };
+    let release = Arc::new(Release { id, label: label.clone(), digest, spec: spec.clone() });
+    let mut with = Batch::new();
+    with.put(RELEASES, fact_key(name, id.0), serde_json::to_vec(&record).expect("BUG: a record is always JSON"));
+    let origin = crate::api::origin(&request.by, &request.reason);
+    let order = DeployOrder { rollout, release: Arc::clone(&release), strategy: None, origin };
+    let orders = match core.order(name, Input::DeployOrdered(order), with) {
+        Ok(orders) => orders,
+        Err(error) => {
+            core.drop_if_untouched(name);
+            return Err(error);
+        }
+    };
+    let tended = core.tend(name);
+    tended.releases.insert(id, Known { release, record });
+    let queued = tended.report.queued == Some(rollout);
+    let summary = core.service(name).and_then(|tended| tended.chronicle.summary(rollout, core.now()));
+    let accepted = OrderAccepted {
+        service: name.to_string(),
+        rollout: rollout.0,
+        label: Some(label.to_string()),
+        queued: queued || summary.is_some_and(|summary| summary.state == RolloutState::Queued),
+        warnings: Vec::new(),
+    };
+    Ok((orders, Ok(accepted)))
+}
+
+fn next_release(releases: &BTreeMap<ReleaseId, Known>) -> ReleaseId {
+    releases.last_key_value().map_or(ReleaseId(1), |(id, _)| id.next())
+}
+
+fn read_spec(name: &ServiceName, config: &str, config_name: &str) -> Result<ReleaseSpec, ErrorBody> {
+    let spec = parse_service_config(config, config_name).map_err(|errors| ErrorBody::from(&errors))?;
+    if spec.service != *name {
+        let error = format!("{config_name} is the configuration of service {}, not of {name}", spec.service);
+        let hint = format!("say `gapless deploy {}`, or change `service` in {config_name}", spec.service);
+        return Err(ErrorBody::new(ErrorCode::ConfigInvalid, error).hint(hint));
+    }
+    Ok(spec)
+}
+
+fn read_label(label: &str) -> Result<ReleaseLabel, ErrorBody> {
+    ReleaseLabel::new(label).map_err(|error| {
+        let shown: String = label.chars().take(80).collect();
+        ErrorBody::new(ErrorCode::BadRequest, format!("{shown:?} is not a label of a release"))
+            .because(&error)
+            .hint("such as --label 1.4.0")
+    })
+}
+
+fn refuse_taken_routes<S: gapless_journal::Store>(core: &Core<S>, spec: &ReleaseSpec) -> Result<(), DeployFailed> {
+    let mut others = Vec::new();
+    for (name, tended) in core.services() {
+        for release in [tended.state.current(), tended.state.candidate()].into_iter().flatten() {
+            others.push((name, release.spec.routes.as_slice()));
+        }
+    }
+    let taken = routes_taken(&spec.service, &spec.routes, others.into_iter());
+    let Some(first) = taken.first() else { return Ok(()) };
+    let error = format!("the route {}{} belongs to service {}", first.route.host, first.route.path, first.by);
+    let body = ErrorBody::new(ErrorCode::RouteTaken, error)
+        .hint("give this service another `host` or a longer `path` under [[route]] in its gapless.toml");
+    Err(body.into())
+}
+
+fn refused_artefact(from: &str, error: &ArtefactError) -> ErrorBody {
+    let shown: String = from.chars().take(400).collect();
+    ErrorBody::new(ErrorCode::ArtefactRefused, format!("the artefact {shown} is refused")).because(error)
+}

@@ -1,0 +1,49 @@
+//! The end of everything on this machine: the proxy drains, then the instances stop.
+//!
+//! Nothing of it is journalled. What is deployed stays deployed; the next controller finds no instance alive and starts them again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gapless_model::{InstanceId, Millis};
+
+use crate::shared::Shared;
+
+/// How long requests in flight may run on.
+const DRAIN_WITHIN: Millis = Millis(10_000);
+
+/// Stops it all, bounded in time.
+pub async fn stop_everything(shared: &Arc<Shared>) {
+    shared.stop_acting();
+    let link = shared.proxy().link.clone();
+    if let Some(link) = link
+        && link.drain(DRAIN_WITHIN).await.is_ok()
+    {
+        let gone = async {
+            while shared.proxy().link.is_some() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _late = tokio::time::timeout(DRAIN_WITHIN.to_duration() + Duration::from_secs(2), gone).await;
+    }
+    let running: Vec<(InstanceId, Millis)> = {
+        let (fleet, core) = (shared.fleet(), shared.core());
+        let grace = |instance: &InstanceId| {
+            let known = core.service(&instance.service).and_then(|tended| tended.releases.get(&instance.release));
+            known.map_or(DRAIN_WITHIN, |known| known.release.spec.run.stop_grace)
+        };
+        fleet.all().map(|(instance, _)| (instance.clone(), grace(instance))).collect()
+    };
+    let mut stops = tokio::task::JoinSet::new();
+    for (instance, grace) in running {
+        let shared = Arc::clone(shared);
+        stops.spawn(async move {
+            shared.fleet().unprobed(&instance);
+            match shared.driver.stop(&instance, grace).await {
+                Ok(_) => crate::performer::forget(&shared, &instance).await,
+                Err(error) => tracing::warn!(%instance, %error, "an instance could not be stopped"),
+            }
+        });
+    }
+    while stops.join_next().await.is_some() {}
+}

@@ -1,0 +1,175 @@
+//! What the proxies counted, and the receipts that follow from it.
+//!
+//! Pure. A proxy's counts are cumulative over its life, so a missed report loses nothing. What a rollout cost is the difference between
+//! its end and its begin; the begin (its *baseline*) is kept in the journal, so that a receipt is whole over restarts of the controller.
+
+use std::collections::BTreeMap;
+
+use gapless_model::{ReleaseId, ReleaseLabel, RolloutId, ServiceName};
+use gapless_routing::{Blame, ProxyId, SeriesCounts, SeriesKey, Terminal};
+use gapless_wire::api::{Receipt, ReleaseCounts, RolloutSummary};
+use gapless_wire::control::{ReportDoc, SeriesDoc};
+
+type Life = BTreeMap<SeriesKey, SeriesCounts>;
+
+/// The counts of all lives of all proxies that a receipt may still need.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    lives: BTreeMap<ProxyId, Life>,
+    /// Lives that have ended; kept while a rollout counts that began before.
+    gone: BTreeMap<ProxyId, Life>,
+    baselines: BTreeMap<(ServiceName, RolloutId), BTreeMap<ProxyId, Life>>,
+    /// Rollouts during which a life ended: its last moments are not known.
+    torn: Vec<(ServiceName, RolloutId)>,
+}
+
+impl Ledger {
+    /// A proxy reported. Series that a newer proxy names in a way that cannot be read are left out.
+    pub fn reported(&mut self, proxy: &ProxyId, report: &ReportDoc) {
+        let life = self.lives.entry(proxy.clone()).or_default();
+        for doc in &report.series {
+            if let Ok(Some(key)) = doc.key() {
+                life.insert(key, doc.counts());
+            }
+        }
+    }
+
+    /// A proxy's process ended.
+    pub fn proxy_gone(&mut self, proxy: &ProxyId) {
+        if let Some(life) = self.lives.remove(proxy)
+            && !self.baselines.is_empty()
+        {
+            self.gone.insert(proxy.clone(), life);
+            self.torn.extend(self.baselines.keys().cloned());
+        }
+    }
+
+    /// A rollout begins. Answers its baseline in the form in which it is kept.
+    pub fn begin(&mut self, service: &ServiceName, rollout: RolloutId) -> Vec<u8> {
+        let of_service = |life: &Life| -> Life {
+            life.iter()
+                .filter(|(key, _)| key.service == *service)
+                .map(|(key, counts)| (key.clone(), counts.clone()))
+                .collect()
+        };
+        let baseline: BTreeMap<ProxyId, Life> =
+            self.lives.iter().map(|(proxy, life)| (proxy.clone(), of_service(life))).collect();
+        let docs: BTreeMap<&str, Vec<SeriesDoc>> = baseline
+            .iter()
+            .map(|(proxy, life)| {
+                (proxy.0.as_str(), life.iter().map(|(key, counts)| SeriesDoc::new(Some(key), counts)).collect())
+            })
+            .collect();
+        let bytes = serde_json::to_vec(&docs).expect("BUG: counts are always JSON");
+        self.baselines.insert((service.clone(), rollout), baseline);
+        bytes
+    }
+
+    /// A baseline of an earlier term. One that cannot be read is taken as empty, and the receipt says that it is not whole.
+    pub fn restore(&mut self, service: &ServiceName, rollout: RolloutId, bytes: &[u8]) {
+        let docs: BTreeMap<String, Vec<SeriesDoc>> = serde_json::from_slice(bytes).unwrap_or_else(|_| {
+            self.torn.push((service.clone(), rollout));
+            BTreeMap::new()
+        });
+        let life = |docs: Vec<SeriesDoc>| {
+            docs.iter().filter_map(|doc| doc.key().ok().flatten().map(|key| (key, doc.counts()))).collect()
+        };
+        let baseline = docs.into_iter().map(|(proxy, docs)| (ProxyId(proxy), life(docs))).collect();
+        self.baselines.insert((service.clone(), rollout), baseline);
+    }
+
+    /// The receipt of a rollout that ended. `label` names releases.
+    #[must_use]
+    pub fn receipt(
+        &self,
+        service: &ServiceName,
+        rollout: RolloutSummary,
+        label: impl Fn(ReleaseId) -> Option<ReleaseLabel>,
+    ) -> Receipt {
+        let key = (service.clone(), RolloutId(rollout.rollout));
+        let baseline = self.baselines.get(&key);
+        // A life of the baseline that is neither here nor known to be gone ended while no controller watched.
+        let unseen = |proxy: &ProxyId| !self.lives.contains_key(proxy) && !self.gone.contains_key(proxy);
+        let whole = !self.torn.contains(&key) && baseline.is_some_and(|lives| !lives.keys().any(unseen));
+        let mut sums: BTreeMap<Option<ReleaseId>, SeriesCounts> = BTreeMap::new();
+        for (proxy, life) in self.lives.iter().chain(&self.gone) {
+            let before = baseline.and_then(|lives| lives.get(proxy));
+            for (series, counts) in life.iter().filter(|(series, _)| series.service == *service) {
+                let during = match before.and_then(|life| life.get(series)) {
+                    Some(before) => counts.since(before),
+                    None => counts.clone(),
+                };
+                sums.entry(series.release).or_default().merge(&during);
+            }
+        }
+        receipt(service, rollout, &sums, whole, label)
+    }
+
+    /// The receipt of a rollout is written: its baseline is not needed any more.
+    pub fn settled(&mut self, service: &ServiceName, rollout: RolloutId) {
+        let key = (service.clone(), rollout);
+        self.baselines.remove(&key);
+        self.torn.retain(|torn| *torn != key);
+        if self.baselines.is_empty() {
+            self.gone.clear();
+        }
+    }
+}
+
+fn receipt(
+    service: &ServiceName,
+    rollout: RolloutSummary,
+    sums: &BTreeMap<Option<ReleaseId>, SeriesCounts>,
+    complete: bool,
+    label: impl Fn(ReleaseId) -> Option<ReleaseLabel>,
+) -> Receipt {
+    let mut all = SeriesCounts::default();
+    sums.values().for_each(|counts| all.merge(counts));
+    let ended = |wanted: &dyn Fn(Terminal) -> bool| -> u64 {
+        Terminal::all().filter(|terminal| wanted(*terminal)).map(|terminal| all.terminals[terminal.index()]).sum()
+    };
+    let reasons = Terminal::all()
+        .filter(|terminal| !matches!(terminal, Terminal::Answered(_)))
+        .map(|terminal| (terminal.key(), all.terminals[terminal.index()]))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    let failed = |blame| ended(&|terminal| !matches!(terminal, Terminal::Answered(_)) && terminal.blame() == blame);
+    Receipt {
+        service: service.to_string(),
+        requests: all.total(),
+        releases: sums
+            .iter()
+            .rev()
+            .filter_map(|(release, counts)| release.map(|release| (release, counts)))
+            .map(|(release, counts)| release_counts(release, counts, label(release)))
+            .filter(|counts| counts.answered > 0)
+            .collect(),
+        answered_by_us: ended(&|terminal| matches!(terminal, Terminal::AnsweredByUs(_))),
+        client_left: ended(&|terminal| matches!(terminal, Terminal::ClientLeft)),
+        cut: ended(&|terminal| matches!(terminal, Terminal::Cut(_))),
+        retried: all.retries.saturating_sub(all.replays),
+        replayed: all.replays,
+        held: all.held,
+        longest_wait_ms: all.held_longest_us / 1_000,
+        failed_by_service: failed(Blame::Service),
+        failed_by_us: failed(Blame::Us),
+        reasons,
+        complete,
+        rollout,
+    }
+}
+
+fn release_counts(release: ReleaseId, counts: &SeriesCounts, label: Option<ReleaseLabel>) -> ReleaseCounts {
+    let answered = Terminal::all().filter(|terminal| matches!(terminal, Terminal::Answered(_)));
+    let by_class: BTreeMap<String, u64> = answered
+        .map(|terminal| (terminal.key(), counts.terminals[terminal.index()]))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    ReleaseCounts {
+        label: label.map_or_else(|| format!("r{release}"), |label| label.to_string()),
+        answered: by_class.values().sum(),
+        by_class,
+        p50_us: counts.latency_us.quantile_us(5_000),
+        p99_us: counts.latency_us.quantile_us(9_900),
+    }
+}

@@ -1,0 +1,202 @@
+//! Effects made real. Each is performed in a task of its own and comes back as a fact; the order between them is the machine's affair.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use gapless_drivers::check::{self, CheckTarget};
+use gapless_drivers::process::{Fence, StartOrder};
+use gapless_model::{Check, EffectNumber, InstanceId, Millis, Release, ReleaseId, RolloutId, ServiceName};
+use gapless_rollout::{Effect, Input, NoticeLevel};
+use tokio::sync::mpsc;
+
+use crate::core::Order;
+use crate::prober;
+use crate::shared::Shared;
+
+/// How long the end of a receipt waits for a proxy's newest counts. Proxies report each second.
+const COUNTS_WAIT_MAX: Duration = Duration::from_millis(2_500);
+
+/// Performs orders until the controller ends.
+pub async fn perform(shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
+    while let Some(Order { service, intent }) = orders.recv().await {
+        let (shared, number) = (Arc::clone(&shared), intent.number);
+        match intent.effect {
+            Effect::StartInstance { instance } => {
+                tokio::spawn(start(shared, instance, number));
+            }
+            // The core has put it into the publication already; the proxies' tasks send what is new there.
+            Effect::PublishRoutes(_) => shared.tables.notify_one(),
+            Effect::StopInstance { instance, grace } => {
+                tokio::spawn(stop(shared, instance, grace));
+            }
+            Effect::RunCheck { check, release } => {
+                tokio::spawn(run_check(shared, service, number, check, release));
+            }
+            Effect::Notify { level, message } => match level {
+                NoticeLevel::Info => tracing::info!(%service, message, "notice"),
+                NoticeLevel::Warning => tracing::warn!(%service, message, "notice"),
+                NoticeLevel::Error => tracing::error!(%service, message, "notice"),
+            },
+            Effect::CloseReceipt { rollout, outcome: _ } => {
+                tokio::spawn(close_receipt(shared, service, rollout));
+            }
+            Effect::KeepReleases { .. } => {
+                tokio::spawn(collect(shared, service));
+            }
+        }
+    }
+}
+
+/// What an instance's process and its probes find in their environment besides the machine's own.
+pub fn environment(release: &Release, instance: &InstanceId, port: u16) -> BTreeMap<String, String> {
+    let mut environment: BTreeMap<String, String> = release
+        .spec
+        .run
+        .environment
+        .iter()
+        .map(|(name, value)| {
+            let value = value.replace("{port}", &port.to_string()).replace("{release}", release.label.as_str());
+            (name.clone(), value)
+        })
+        .collect();
+    environment.insert("PORT".to_owned(), port.to_string());
+    environment.insert("GAPLESS_SERVICE".to_owned(), instance.service.to_string());
+    environment.insert("GAPLESS_RELEASE".to_owned(), release.label.to_string());
+    environment.insert("GAPLESS_INSTANCE".to_owned(), instance.to_string());
+    environment
+}
+
+fn release(shared: &Shared, service: &ServiceName, id: ReleaseId) -> Option<Arc<Release>> {
+    let core = shared.core();
+    core.service(service)?.releases.get(&id).map(|known| Arc::clone(&known.release))
+}
+
+async fn start(shared: Arc<Shared>, instance: InstanceId, number: EffectNumber) {
+    let service = instance.service.clone();
+    let failed = |reason: String| {
+        shared.fleet().gone(&instance);
+        shared.fact(&service, Input::InstanceStartFailed { instance: instance.clone(), reason });
+    };
+    let Some(release) = release(&shared, &service, instance.release) else {
+        return failed("its release is not kept".to_owned());
+    };
+    let port = match shared.fleet().port(&instance) {
+        Ok(port) => port,
+        Err(error) => return failed(error.to_string()),
+    };
+    let order = StartOrder {
+        instance: instance.clone(),
+        label: release.label.clone(),
+        folder: shared.artefacts.folder(&service, &release.digest),
+        run: release.spec.run.clone(),
+        port,
+        fence: Fence { epoch: shared.core().epoch(), effect: number },
+    };
+    match shared.driver.start(order).await {
+        Ok(started) => {
+            shared.fleet().started(&instance, started.address, Some(started.pid));
+            shared.fact(&service, Input::InstanceStarted { instance: instance.clone(), address: started.address });
+            prober::watch(&shared, &instance, &release);
+        }
+        Err(error) => {
+            let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+            failed(format!("{error}{source}"));
+        }
+    }
+}
+
+async fn stop(shared: Arc<Shared>, instance: InstanceId, grace: Millis) {
+    shared.fleet().unprobed(&instance);
+    let service = instance.service.clone();
+    loop {
+        match shared.driver.stop(&instance, grace).await {
+            Ok(_) => break,
+            // Nothing of it is known: it is gone as ordered.
+            Err(gapless_drivers::process::DriverError::Unknown(_)) => break,
+            Err(error) => {
+                tracing::warn!(%instance, %error, "an instance could not be stopped; trying again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+    shared.fact(&service, Input::InstanceStopped { instance: instance.clone() });
+    forget(&shared, &instance).await;
+}
+
+/// The instance has ended and that is on the record: its keeper and files may go.
+pub async fn forget(shared: &Shared, instance: &InstanceId) {
+    shared.fleet().gone(instance);
+    if let Err(error) = shared.driver.forget(instance).await {
+        tracing::debug!(%instance, %error, "an instance that ended could not be forgotten");
+    }
+}
+
+async fn run_check(
+    shared: Arc<Shared>,
+    service: ServiceName,
+    number: EffectNumber,
+    check: Check,
+    release_id: ReleaseId,
+) {
+    let failed = |reason: String| shared.fact(&service, Input::CheckFailed { check: number, reason });
+    let Some(release) = release(&shared, &service, release_id) else {
+        return failed("its release is not kept".to_owned());
+    };
+    let Some(proxy) = shared.proxy().reachable_at() else {
+        return failed("no proxy is there to ask through".to_owned());
+    };
+    let route = release.spec.routes.first();
+    let target = CheckTarget {
+        proxy,
+        host: route.map(|route| route.host.as_str().replacen("*.", "preview.", 1)).filter(|host| host != "*"),
+        prefix: route.map(|route| route.path.as_str().trim_end_matches('/').to_owned()).unwrap_or_default(),
+        preview: release.label.clone(),
+        folder: shared.artefacts.folder(&service, &release.digest),
+    };
+    match check::run(&check, &target).await {
+        Ok(()) => shared.fact(&service, Input::CheckPassed { check: number }),
+        Err(error) => failed(error.reason),
+    }
+}
+
+async fn close_receipt(shared: Arc<Shared>, service: ServiceName, rollout: RolloutId) {
+    let deadline = tokio::time::Instant::now() + COUNTS_WAIT_MAX;
+    let mut fresh = shared.proxy().reports.subscribe();
+    let seen = *fresh.borrow_and_update();
+    let newer = async { fresh.wait_for(|count| *count > seen).await.is_ok() };
+    let _late = tokio::time::timeout_at(deadline, newer).await;
+    loop {
+        let closed = shared.act(|core| {
+            let now = core.now();
+            let Some(tended) = core.service(&service) else { return Ok(Vec::new()) };
+            let Some(summary) = tended.chronicle.summary(rollout, now) else { return Ok(Vec::new()) };
+            let labels: BTreeMap<ReleaseId, _> =
+                tended.releases.iter().map(|(id, known)| (*id, known.release.label.clone())).collect();
+            let receipt = core.ledger.receipt(&service, summary, |id| labels.get(&id).cloned());
+            core.close_receipt(&service, rollout, &receipt)
+        });
+        match closed {
+            // Room may come back; until then the rollout has no receipt, and says so.
+            Err(crate::core::TakeError::Full(_)) => tokio::time::sleep(Duration::from_secs(1)).await,
+            Ok(()) | Err(_) => return,
+        }
+    }
+}
+
+async fn collect(shared: Arc<Shared>, service: ServiceName) {
+    let _alone = shared.artefact_gate.write().await;
+    let keep: Option<BTreeSet<_>> = {
+        let core = shared.core();
+        core.service(&service).map(|tended| tended.kept_releases().map(|known| known.release.digest).collect())
+    };
+    let Some(keep) = keep else { return };
+    let artefacts = shared.artefacts.clone();
+    let collected = tokio::task::spawn_blocking(move || artefacts.collect(&service, &keep)).await;
+    match collected {
+        Ok(Ok(gone)) if gone.is_empty() => {}
+        Ok(Ok(gone)) => tracing::info!(releases = gone.len(), "deleted artefacts that nothing refers to"),
+        Ok(Err(error)) => tracing::warn!(%error, "artefacts that nothing refers to could not be deleted"),
+        Err(error) => tracing::error!(%error, "BUG: deleting artefacts ended by itself"),
+    }
+}

@@ -1,0 +1,176 @@
+//! Recovery: the journal read back into the services' states.
+//!
+//! Replay *is* recovery: the recorded inputs go through the same `step`, at their recorded times. What it gives is the state at the last
+//! record; `ControllerRestarted` then repeats, under their old numbers, the orders that have no outcome yet.
+//!
+//! **Invariant V1**: a journal that cannot be read whole is not acted on (I12): every error here ends the start.
+//! **Invariant V2**: effects are computed again, never read; where they differ from the record, a newer program decides differently, and
+//! that is said in the log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gapless_journal::{Batch, RecordKind, Sequence, Store, StoreError};
+use gapless_model::{ReleaseId, RolloutId, ServiceName, Tick};
+use gapless_rollout::{Input, Service, step};
+use gapless_wire::api::Receipt;
+use gapless_wire::record::{IntentRecord, RecordError, ReleaseRecord, ReleaseUnreadable, StepRecord};
+
+use crate::clock::{Clock, ClockMark};
+use crate::core::{BASELINES, Core, Known, RECEIPTS, RELEASES, Tended};
+use crate::ledger::Ledger;
+
+/// The table and key of the clock's mark.
+const CLOCK: (&str, &str) = ("clock", "mark");
+
+/// Why the journal was not taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// It cannot be opened, read or written.
+    #[error("the journal cannot be taken over")]
+    Store(#[from] StoreError),
+    /// A record is not readable.
+    #[error("record {sequence} of service {service} cannot be read")]
+    Record {
+        /// Of which service.
+        service: String,
+        /// Which.
+        sequence: Sequence,
+        /// Why.
+        source: RecordError,
+    },
+    /// A record was refused at its replay.
+    #[error("record {sequence} of service {service} is refused at its replay: {reason}")]
+    Replay {
+        /// Of which service.
+        service: String,
+        /// Which.
+        sequence: Sequence,
+        /// Why.
+        reason: String,
+    },
+    /// A release is not readable.
+    #[error("a release of service {service} cannot be read")]
+    Release {
+        /// Of which service.
+        service: String,
+        /// Why.
+        source: ReleaseUnreadable,
+    },
+    /// A fact is not what its table holds.
+    #[error("the fact {table}/{key} cannot be read")]
+    Fact {
+        /// Its table.
+        table: &'static str,
+        /// Its key.
+        key: String,
+    },
+}
+
+/// Takes a journal over: begins a term and reads every service back.
+///
+/// # Errors
+/// [`RecoverError`]; nothing may be acted on then.
+pub fn recover<S: Store>(mut store: S) -> Result<Core<S>, RecoverError> {
+    let epoch = store.begin_term()?;
+    let mut releases = releases(&mut store)?;
+    let mut services = BTreeMap::new();
+    let mut last = Tick::ZERO;
+    for stream in store.streams()? {
+        let name = ServiceName::new(&stream)
+            .map_err(|_| RecoverError::Fact { table: "stream", key: stream.chars().take(100).collect() })?;
+        let known = releases.remove(&name).unwrap_or_default();
+        let (tended, newest) = replay(&mut store, name.clone(), known)?;
+        last = last.max(newest);
+        services.insert(name, tended);
+    }
+    receipts(&mut store, &mut services)?;
+    let ledger = baselines(&mut store)?;
+    let earlier = store.fact(CLOCK.0, CLOCK.1)?.and_then(|bytes| serde_json::from_slice::<ClockMark>(&bytes).ok());
+    let clock = Clock::begin(earlier.as_ref(), last);
+    let mut batch = Batch::new();
+    batch.put(CLOCK.0, CLOCK.1, serde_json::to_vec(clock.mark()).expect("BUG: a mark is always JSON"));
+    store.commit(&batch)?;
+    Ok(Core::new(store, clock, epoch, services, ledger))
+}
+
+type Releases = BTreeMap<ServiceName, BTreeMap<ReleaseId, Known>>;
+
+fn releases<S: Store>(store: &mut S) -> Result<Releases, RecoverError> {
+    let mut releases = Releases::new();
+    for (key, bytes) in store.facts(RELEASES)? {
+        let (service, _) = split_key(RELEASES, &key)?;
+        let record: ReleaseRecord =
+            serde_json::from_slice(&bytes).map_err(|_| RecoverError::Fact { table: RELEASES, key: key.clone() })?;
+        let release =
+            record.to_release().map_err(|source| RecoverError::Release { service: service.to_string(), source })?;
+        releases.entry(service).or_default().insert(release.id, Known { release: Arc::new(release), record });
+    }
+    Ok(releases)
+}
+
+fn replay<S: Store>(
+    store: &mut S,
+    name: ServiceName,
+    releases: BTreeMap<ReleaseId, Known>,
+) -> Result<(Tended, Tick), RecoverError> {
+    let mut tended = Tended::new(Service::new(name.clone()), Tick::ZERO);
+    tended.releases = releases;
+    let mut newest = Tick::ZERO;
+    for record in store.read(name.as_str(), Sequence::START)? {
+        let unreadable = |source| RecoverError::Record { service: name.to_string(), sequence: record.sequence, source };
+        if record.record == RecordKind::Snapshot {
+            return Err(unreadable(RecordError::UnknownKind { kind: record.kind.clone() }));
+        }
+        let written = StepRecord::from_bytes(&record.kind, &record.bytes).map_err(unreadable)?;
+        let input = written
+            .to_input(&|id| tended.releases.get(&id).map(|known| Arc::clone(&known.release)))
+            .map_err(unreadable)?;
+        let now = Tick(written.tick);
+        newest = newest.max(now);
+        let taken = step(tended.state.clone(), input.clone(), now).map_err(|refused| RecoverError::Replay {
+            service: name.to_string(),
+            sequence: record.sequence,
+            reason: refused.reason.to_string(),
+        })?;
+        if !taken.effects.iter().map(IntentRecord::of).eq(written.intents) {
+            tracing::warn!(service = %name, sequence = %record.sequence, "this program decides differently than the one that wrote the record");
+        }
+        tended.settle(&input, taken, now, written.wall_ms);
+        if let Input::ReceiptClosed { rollout } = input {
+            tended.chronicle.receipt_written(rollout, 0);
+        }
+    }
+    Ok((tended, newest))
+}
+
+/// Receipts tell how many requests a rollout lost, and stand for rollouts whose records are gone.
+fn receipts<S: Store>(store: &mut S, services: &mut BTreeMap<ServiceName, Tended>) -> Result<(), RecoverError> {
+    for (key, bytes) in store.facts(RECEIPTS)? {
+        let (service, number) = split_key(RECEIPTS, &key)?;
+        let receipt: Receipt =
+            serde_json::from_slice(&bytes).map_err(|_| RecoverError::Fact { table: RECEIPTS, key: key.clone() })?;
+        if let Some(tended) = services.get_mut(&service) {
+            tended.chronicle.receipt_counted(RolloutId(number), receipt.failed_by_us);
+            tended.chronicle.remember(receipt.rollout);
+        }
+    }
+    Ok(())
+}
+
+fn baselines<S: Store>(store: &mut S) -> Result<Ledger, RecoverError> {
+    let mut ledger = Ledger::default();
+    for (key, bytes) in store.facts(BASELINES)? {
+        let (service, number) = split_key(BASELINES, &key)?;
+        ledger.restore(&service, RolloutId(number), &bytes);
+    }
+    Ok(ledger)
+}
+
+fn split_key(table: &'static str, key: &str) -> Result<(ServiceName, u64), RecoverError> {
+    let parse = || {
+        let (service, number) = key.rsplit_once('/')?;
+        Some((ServiceName::new(service).ok()?, number.parse().ok()?))
+    };
+    parse().ok_or_else(|| RecoverError::Fact { table, key: key.chars().take(100).collect() })
+}

@@ -1,0 +1,301 @@
+//! From nothing, or from whatever an earlier controller left running, to a controller that acts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gapless_drivers::artefact::{ArtefactError, Artefacts};
+use gapless_drivers::process::{Adopted, AdoptedState, DriverError, InstanceEvent, ProcessDriver};
+use gapless_journal::SqliteStore;
+use gapless_model::{InstanceId, ServiceName};
+use gapless_rollout::{Input, LoadState};
+use gapless_wire::config::ServerConfig;
+use tokio::sync::mpsc;
+
+use crate::api::{self, BindError, OwnUserListener};
+use crate::core::{Core, TakeError};
+pub use crate::proxies::ProxyUnavailable;
+use crate::proxies::{self, Place};
+use crate::recover::{RecoverError, recover};
+use crate::shared::{End, Shared};
+use crate::{performer, prober};
+pub use gapless_drivers::proxylink::ListenFailed;
+pub use gapless_journal::StoreError;
+
+/// How often the resources of the instances are read, and facts that wait for room are tried again.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// What a controller is given.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where its state is; made when it is not there.
+    pub state: PathBuf,
+    /// The machine's configuration.
+    pub config: ServerConfig,
+    /// This program, which proxies and keepers are started from.
+    pub gapless: PathBuf,
+}
+
+/// Why a controller did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFailed {
+    /// The state folder cannot be made.
+    #[error("cannot make the state folder {}", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The journal cannot be taken over.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// Instances cannot be driven.
+    #[error("instances cannot be driven")]
+    Driver(#[from] DriverError),
+    /// Releases cannot be kept.
+    #[error("releases cannot be kept")]
+    Artefacts(#[from] ArtefactError),
+    /// There is no proxy, or no address to listen on.
+    #[error(transparent)]
+    Proxy(#[from] ProxyUnavailable),
+    /// The API has no socket.
+    #[error(transparent)]
+    Api(#[from] BindError),
+    /// Signals cannot be listened for.
+    #[error("signals cannot be listened for")]
+    Signals(#[source] io::Error),
+    /// The journal failed while recovery was written to it.
+    #[error("recovery could not be written to the journal")]
+    Write(#[from] TakeError),
+}
+
+/// Runs a controller until it is told to stop or may not act any more. `ready` is called once everything serves.
+///
+/// # Errors
+/// [`StartFailed`]; whatever ran before runs on.
+pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<End, StartFailed> {
+    let Options { state, config, gapless } = options;
+    make_folder(&state)?;
+    let store = SqliteStore::open(&state).map_err(RecoverError::from)?;
+    let core = recover(store)?;
+    let epoch = core.epoch();
+    let (driver, instance_events) = ProcessDriver::new(&state, &gapless, epoch)?;
+    let artefacts = Artefacts::open(&state)?;
+    let threads = config.proxy_threads.map_or_else(cores, usize::from);
+    let place = Place { state: state.clone(), gapless, threads, arguments: proxy_arguments(&config, &state) };
+    let mut found = place.find(epoch).await?;
+    let wanted: Vec<SocketAddr> = config.listeners.iter().map(|listener| listener.address).collect();
+    let listeners = proxies::listeners(&wanted, threads, found.as_mut()).await?;
+    let api_listener = OwnUserListener::bind(&state.join(api::SOCKET))?;
+
+    let (orders, ordered) = mpsc::unbounded_channel();
+    let shared = Arc::new(Shared::new(&config, &state, driver, artefacts, core, orders));
+    stop_at_signals(&shared).map_err(StartFailed::Signals)?;
+    adopt(&shared).await?;
+    tokio::spawn(performer::perform(Arc::clone(&shared), ordered));
+    tokio::spawn(instances_end(Arc::clone(&shared), instance_events));
+    tokio::spawn(timers(Arc::clone(&shared)));
+    tokio::spawn(rounds(Arc::clone(&shared)));
+    tokio::spawn(proxies::keep(Arc::clone(&shared), place, listeners, found));
+    let api = tokio::spawn(api::serve(Arc::clone(&shared), api_listener));
+    serving(&shared).await;
+    let addresses = shared.proxy().addresses.clone();
+    ready(&addresses);
+
+    let mut end = shared.end.subscribe();
+    let ended = end.wait_for(Option::is_some).await.ok().and_then(|end| end.clone()).unwrap_or(End::Stopped);
+    // Whoever waits for an answer gets it; whoever follows a stream is let go.
+    let _late = tokio::time::timeout(Duration::from_secs(1), api).await;
+    let _gone = std::fs::remove_file(state.join(api::SOCKET));
+    Ok(ended)
+}
+
+fn make_folder(state: &std::path::Path) -> Result<(), StartFailed> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(state)
+        .map_err(|source| StartFailed::Folder { path: state.to_owned(), source })
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// What the machine's configuration says to the proxy.
+fn proxy_arguments(config: &ServerConfig, state: &std::path::Path) -> Vec<std::ffi::OsString> {
+    let mut arguments: Vec<std::ffi::OsString> = Vec::new();
+    if let Some(log) = &config.access_log {
+        arguments.extend(["--access-log".into(), state.join(log).into_os_string()]);
+    }
+    for peer in &config.trusted_peers {
+        arguments.extend(["--trusted-peer".into(), peer.to_string().into()]);
+    }
+    arguments.extend(["--head-timeout-ms".into(), config.head_timeout.0.to_string().into()]);
+    arguments.extend(["--keep-alive-timeout-ms".into(), config.keep_alive_timeout.0.to_string().into()]);
+    arguments
+}
+
+/// Takes over what runs: every service hears which of its instances are alive, and what nobody knows is ended.
+async fn adopt(shared: &Arc<Shared>) -> Result<(), StartFailed> {
+    let adopted = shared.driver.adopt().await?;
+    let mut alive: BTreeMap<ServiceName, BTreeSet<InstanceId>> = BTreeMap::new();
+    for Adopted { instance, address, pid, state } in &adopted {
+        shared.fleet().started(instance, *address, *pid);
+        if *state == AdoptedState::Running {
+            alive.entry(instance.service.clone()).or_default().insert(instance.clone());
+        }
+    }
+    let services: Vec<ServiceName> = shared.core().services().keys().cloned().collect();
+    for service in &services {
+        republish(&mut shared.core(), service);
+        let alive = alive.get(service).cloned().unwrap_or_default();
+        shared.act(|core| core.fact(service, Input::ControllerRestarted { alive }))?;
+    }
+    for Adopted { instance, state, .. } in adopted {
+        let release = {
+            let core = shared.core();
+            let tended = core.service(&instance.service);
+            let known = tended.is_some_and(|tended| {
+                tended
+                    .report
+                    .releases
+                    .iter()
+                    .flat_map(|release| &release.instances)
+                    .any(|known| known.instance == instance)
+            });
+            let release = tended.and_then(|tended| tended.releases.get(&instance.release));
+            release.filter(|_| known).map(|known| Arc::clone(&known.release))
+        };
+        match (release, state) {
+            (Some(release), AdoptedState::Running) => prober::watch(shared, &instance, &release),
+            (Some(_), AdoptedState::NeverStarted) => {}
+            (Some(_), AdoptedState::Exited(_)) => performer::forget(shared, &instance).await,
+            (None, _) => {
+                tracing::warn!(%instance, "ending an instance that no service knows");
+                let _ = shared.driver.kill(&instance).await;
+                performer::forget(shared, &instance).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The last table that a service ordered is part of this term's first; what was draining drains on.
+fn republish(core: &mut Core<SqliteStore>, service: &ServiceName) {
+    let Some(tended) = core.service(service) else { return };
+    let published = tended.state.published().map(|(number, part)| (number, part.clone()));
+    let draining: Vec<InstanceId> = tended
+        .report
+        .releases
+        .iter()
+        .flat_map(|release| &release.instances)
+        .filter(|instance| instance.load == LoadState::Draining)
+        .map(|instance| instance.instance.clone())
+        .collect();
+    if let Some((number, part)) = published {
+        core.publication.order(number, part);
+    }
+    for instance in draining {
+        core.publication.leaving_since_before(instance);
+    }
+}
+
+async fn instances_end(shared: Arc<Shared>, mut events: mpsc::UnboundedReceiver<InstanceEvent>) {
+    while let Some(InstanceEvent::Exited { instance, exit }) = events.recv().await {
+        shared.fleet().unprobed(&instance);
+        let link = shared.proxy().link.clone();
+        shared.fact(&instance.service, Input::InstanceExited { instance: instance.clone(), status: exit.to_string() });
+        if let Some(link) = link {
+            // The table that leaves it out is on its way; until then the proxy need not find out by itself.
+            let _ = link.set_health(&instance, gapless_model::Health::Unhealthy).await;
+        }
+        performer::forget(&shared, &instance).await;
+    }
+}
+
+async fn timers(shared: Arc<Shared>) {
+    loop {
+        let wait = {
+            let core = shared.core();
+            core.next_deadline().map(|deadline| core.clock().until(deadline))
+        };
+        match wait {
+            Some(wait) => {
+                // At least a little, so that a deadline in the past cannot keep the processor busy.
+                let wait = wait.max(Duration::from_millis(1));
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = shared.timers.notified() => continue,
+                }
+            }
+            None => {
+                shared.timers.notified().await;
+                continue;
+            }
+        }
+        if shared.act(Core::fire_timers).is_err() && !shared.is_acting() {
+            return;
+        }
+    }
+}
+
+async fn rounds(shared: Arc<Shared>) {
+    let mut last = std::time::Instant::now();
+    loop {
+        tokio::time::sleep(ROUND).await;
+        if shared.core().is_full() {
+            let _ = shared.act(Core::flush_all);
+        }
+        let since = last.elapsed();
+        last = std::time::Instant::now();
+        let running: Vec<InstanceId> = shared.fleet().all().map(|(instance, _)| instance.clone()).collect();
+        for instance in running {
+            if let Ok(resources) = shared.driver.resources(&instance).await {
+                shared.fleet().used(&instance, resources, since);
+            }
+        }
+    }
+}
+
+/// Until the proxy uses this term's table, or, where there is nothing to route yet, until it is connected.
+async fn serving(shared: &Arc<Shared>) {
+    let mut changed = shared.changed.subscribe();
+    let mut end = shared.end.subscribe();
+    loop {
+        {
+            let (core, view) = (shared.core(), shared.proxy());
+            let version = core.publication.version();
+            let applied = view.applied.is_some_and(|applied| applied >= version);
+            if view.link.is_some() && (applied || core.services().is_empty()) {
+                return;
+            }
+        }
+        tokio::select! {
+            _changed = changed.changed() => {}
+            _ended = end.wait_for(Option::is_some) => return,
+            () = tokio::time::sleep(Duration::from_millis(20)) => {}
+        }
+    }
+}
+
+/// Ends the controller at SIGTERM or SIGINT: everything else serves on.
+fn stop_at_signals(shared: &Arc<Shared>) -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        let [terminate, interrupt] = &mut signals;
+        tokio::select! {
+            _told = terminate.recv() => {}
+            _told = interrupt.recv() => {}
+        }
+        shared.end_with(End::Stopped);
+    });
+    Ok(())
+}
