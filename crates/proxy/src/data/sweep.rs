@@ -5,7 +5,7 @@ use gapless_routing::{CutReason, OurAnswer, Progress, Terminal};
 use super::answer::Answer;
 use super::client::{Client, Phase};
 use super::drive::Step;
-use super::exchange::{Attempt, Exchange, Receiving};
+use super::exchange::{Attempt, Exchange, Receiving, Replay};
 use super::slab::Key;
 use super::tunnel::Ending;
 use super::upstream::Duty;
@@ -87,7 +87,10 @@ impl Worker {
             (Attempt::Held, _) if now_ms >= exchange.held_until_ms => Due::HoldTimeout,
             (Attempt::Held | Attempt::None | Attempt::Over, _) => Due::Nothing,
             (Attempt::On { reused: false, .. }, Receiving::Head)
-                if exchange.sending.sent == 0 && now_ms.saturating_sub(attempt_ms) > policy.connect_timeout.0 =>
+                // Where what was sent is no longer kept, `sent` counts from the last bytes that were dropped.
+                if exchange.sending.sent == 0
+                    && exchange.sending.replay == Replay::Kept
+                    && now_ms.saturating_sub(attempt_ms) > policy.connect_timeout.0 =>
             {
                 Due::ConnectTimeout
             }
