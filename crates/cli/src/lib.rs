@@ -11,6 +11,7 @@
 //! **Invariant C3**: an error has three parts, and its hint comes from [`hint`], so that the same trouble is mended by the same words.
 
 mod arguments;
+mod demo;
 pub mod exit;
 mod failure;
 pub mod hint;

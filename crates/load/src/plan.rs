@@ -34,6 +34,8 @@ pub struct Plan {
     pub timeout: Duration,
     /// What happens to a request whose kept connection turns out to be closed.
     pub reuse: Reuse,
+    /// Whether POSTs say by an `Idempotency-Key` that executing them twice equals executing them once.
+    pub idempotency_keys: bool,
     /// From this latency on a request counts as slow.
     pub slow_from: Duration,
     /// The first part of every id, so that several runs can share one file of seen ids.
@@ -152,6 +154,7 @@ impl Plan {
             duration: Duration::from_secs(10),
             timeout: Duration::from_secs(10),
             reuse: Reuse::default(),
+            idempotency_keys: false,
             slow_from: Duration::from_secs(1),
             run: format!("r{}", std::process::id()),
             seen: None,

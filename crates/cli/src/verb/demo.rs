@@ -5,7 +5,7 @@ use crate::{Context, Exit, Failure};
 /// What `gapless demo` is given.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// How long it may take at most, in seconds
+    /// How long its load may last at most, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(20..=600))]
     pub seconds: u32,
     /// Keep the folder with its state and logs
@@ -17,6 +17,6 @@ pub struct Args {
 ///
 /// # Errors
 /// What failed.
-pub fn run(_args: &Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::new("`gapless demo` is not built yet"))
+pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    crate::demo::run(args, context)
 }

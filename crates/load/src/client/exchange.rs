@@ -124,11 +124,15 @@ async fn send(context: &Context, peer: &mut Peer, stream: &Stream, due: &[Due], 
             }
             Kind::PostChunked { .. } => ("POST", "transfer-encoding: chunked\r\n".into(), String::new()),
         };
+        let key = match method {
+            "POST" if context.plan.idempotency_keys => format!("idempotency-key: {id}\r\n"),
+            _ => String::new(),
+        };
         let path = &stream.path;
         let mark = if path.contains('?') { '&' } else { '?' };
         bytes.extend_from_slice(
             format!(
-                "{method} {path}{mark}id={id}{query} HTTP/1.1\r\nhost: {host}\r\n{ID_HEADER}: {id}\r\n{framing}{close}\r\n"
+                "{method} {path}{mark}id={id}{query} HTTP/1.1\r\nhost: {host}\r\n{ID_HEADER}: {id}\r\n{key}{framing}{close}\r\n"
             )
             .as_bytes(),
         );
