@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use httparse::Header;
 
-use crate::limits::HEADERS_MAX;
+use crate::limits::LINES_MAX;
 use crate::reject::{Reject, Rejected};
 
 /// What a header line is to a proxy. Everything it need not understand is [`Field::Other`].
@@ -68,13 +68,13 @@ fn is_folded(name: &[u8], known: &[u8]) -> bool {
 
 /// Room for the header lines of one head. Lives on the caller's stack and is not initialised before it is used.
 #[derive(Debug)]
-pub struct Slots<'b>(pub(crate) [MaybeUninit<Header<'b>>; HEADERS_MAX]);
+pub struct Slots<'b>(pub(crate) [MaybeUninit<Header<'b>>; LINES_MAX]);
 
 impl Slots<'_> {
     /// Empty room. Costs nothing.
     #[inline]
     pub fn new() -> Self {
-        Self([const { MaybeUninit::uninit() }; HEADERS_MAX])
+        Self([const { MaybeUninit::uninit() }; LINES_MAX])
     }
 }
 
@@ -89,7 +89,7 @@ impl Default for Slots<'_> {
 pub struct Lines<'h, 'b> {
     head: &'b [u8],
     headers: &'h [Header<'b>],
-    fields: [Field; HEADERS_MAX],
+    fields: [Field; LINES_MAX],
     /// Offset of the first byte after the last line, which is where the empty line begins.
     end: usize,
 }
@@ -97,11 +97,11 @@ pub struct Lines<'h, 'b> {
 impl<'h, 'b> Lines<'h, 'b> {
     /// Takes the parsed lines of `head`, which ends with the empty line, and checks that each ends in CRLF.
     pub(crate) fn new(head: &'b [u8], headers: &'h [Header<'b>]) -> Rejected<Self> {
-        if headers.len() > HEADERS_MAX {
+        if headers.len() > LINES_MAX {
             return Err(Reject::HeadTooLarge);
         }
         let end = head.len().checked_sub(2).filter(|&end| head[end..] == *b"\r\n").ok_or(Reject::LineEnding)?;
-        let mut fields = [Field::Other; HEADERS_MAX];
+        let mut fields = [Field::Other; LINES_MAX];
         for (field, header) in fields.iter_mut().zip(headers) {
             *field = Field::of(header.name.as_bytes());
         }

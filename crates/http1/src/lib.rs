@@ -32,6 +32,6 @@ pub use fields::{Field, Lines, Slots, has_token, tokens};
 pub use limits::{CHUNK_LINE_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, TRAILER_BYTES_MAX};
 pub use reject::{Reject, Rejected};
 pub use render::{Delivery, Forwarding, Inbound, write_interim, write_request, write_response, write_switching};
-pub use request::{Method, Persistence, RequestHead, Version, parse_request};
+pub use request::{Method, Persistence, RequestHead, Version, parse_rendered, parse_request};
 pub use response::{RequestContext, ResponseHead, parse_response};
 pub use status::reason_phrase;

@@ -6,6 +6,15 @@ pub const HEADERS_MAX: usize = 100;
 /// Most bytes in one head, the request line and the empty line included. More is answered 431.
 pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 
+/// Lines that are added to a request for its instance, at most.
+pub(crate) const OWN_LINES_MAX: usize = 6;
+
+/// Bytes of these lines, at most: names, an address, a host that was in the head already, an id.
+pub(crate) const OWN_BYTES_MAX: usize = HEAD_BYTES_MAX + 1024;
+
+/// Header lines there is room for.
+pub(crate) const LINES_MAX: usize = HEADERS_MAX + OWN_LINES_MAX;
+
 /// Most bytes in one chunk-size line, its extensions included. Extensions are dropped, so nobody needs long ones.
 pub const CHUNK_LINE_BYTES_MAX: usize = 256;
 

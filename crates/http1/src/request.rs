@@ -4,7 +4,7 @@ use httparse::Status;
 
 use crate::body::Framing;
 use crate::fields::{Field, Lines, Slots, content_length, has_token};
-use crate::limits::{HEAD_BYTES_MAX, LEADING_EMPTY_LINES_MAX};
+use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, LEADING_EMPTY_LINES_MAX, LINES_MAX, OWN_BYTES_MAX};
 use crate::reject::{Reject, Rejected};
 
 /// The version a peer speaks.
@@ -76,16 +76,37 @@ pub struct RequestHead<'h, 'b> {
 /// # Errors
 /// [`Reject`]; its status is the answer.
 pub fn parse_request<'h, 'b>(buffer: &'b [u8], slots: &'h mut Slots<'b>) -> Rejected<Option<RequestHead<'h, 'b>>> {
+    parse_bounded(buffer, slots, HEADERS_MAX, HEAD_BYTES_MAX)
+}
+
+/// Reads a head that [`crate::write_request`] rendered, which has our lines besides the client's.
+///
+/// # Errors
+/// [`Reject`] when `buffer` does not begin with such a head.
+pub fn parse_rendered<'h, 'b>(buffer: &'b [u8], slots: &'h mut Slots<'b>) -> Rejected<Option<RequestHead<'h, 'b>>> {
+    parse_bounded(buffer, slots, LINES_MAX, HEAD_BYTES_MAX + OWN_BYTES_MAX)
+}
+
+#[inline]
+fn parse_bounded<'h, 'b>(
+    buffer: &'b [u8],
+    slots: &'h mut Slots<'b>,
+    lines_max: usize,
+    bytes_max: usize,
+) -> Rejected<Option<RequestHead<'h, 'b>>> {
     let skipped = leading_lines(buffer)?;
     let buffer = &buffer[skipped..];
     let mut parsed = httparse::Request::new(&mut []);
     let length = match parsed.parse_with_uninit_headers(buffer, &mut slots.0) {
-        Ok(Status::Complete(length)) if length > HEAD_BYTES_MAX => return Err(Reject::HeadTooLarge),
+        Ok(Status::Complete(length)) if length > bytes_max => return Err(Reject::HeadTooLarge),
         Ok(Status::Complete(length)) => length,
-        Ok(Status::Partial) if buffer.len() >= HEAD_BYTES_MAX => return Err(Reject::HeadTooLarge),
+        Ok(Status::Partial) if buffer.len() >= bytes_max => return Err(Reject::HeadTooLarge),
         Ok(Status::Partial) => return Ok(None),
         Err(error) => return Err(Reject::of_head(error)),
     };
+    if parsed.headers.len() > lines_max {
+        return Err(Reject::HeadTooLarge);
+    }
     let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
         return Err(Reject::StartLine);
     };

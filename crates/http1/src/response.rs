@@ -4,7 +4,7 @@ use httparse::Status;
 
 use crate::body::Framing;
 use crate::fields::{Field, Lines, Slots, content_length};
-use crate::limits::HEAD_BYTES_MAX;
+use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
 use crate::reject::{Reject, Rejected};
 use crate::request::{Connection, Persistence, Version};
 
@@ -68,6 +68,9 @@ pub fn parse_response<'h, 'b>(
         Ok(Status::Partial) => return Ok(None),
         Err(error) => return Err(Reject::of_head(error)),
     };
+    if parsed.headers.len() > HEADERS_MAX {
+        return Err(Reject::HeadTooLarge);
+    }
     let (Some(status), Some(reason), Some(version)) = (parsed.code, parsed.reason, parsed.version) else {
         return Err(Reject::StartLine);
     };

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use gapless_http1::{Slots, parse_request};
+use gapless_http1::{Slots, parse_rendered};
 use gapless_model::{HoldLimits, ServiceName};
 use gapless_routing::{
     BodyKept, Draw, Fallback, Intake, KeySent, OurAnswer, PREVIEW_HEADER, Pool, Progress, RetryAsk, Slot, choose,
@@ -102,7 +102,7 @@ impl Worker {
         // The rendered head has everything that routing looks at.
         let head = exchange.sending.buffer[..exchange.sending.head_bytes].to_vec();
         let mut slots = Slots::new();
-        let Ok(Some(head)) = parse_request(&head, &mut slots) else {
+        let Ok(Some(head)) = parse_rendered(&head, &mut slots) else {
             tracing::error!("BUG: a rendered head does not parse");
             return self.answer(client, exchange, OurAnswer::Internal);
         };

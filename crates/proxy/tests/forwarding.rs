@@ -1,0 +1,354 @@
+//! Requests and answers pass through as HTTP/1.1 asks, over real sockets.
+
+mod world;
+
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+
+use world::{Client, Instance, Message, Plan, World, get, ok, post, until};
+
+#[test]
+fn a_kept_connection_serves_one_request_after_the_other_over_one_connection_to_the_instance() {
+    let instance = Instance::named("a");
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    for _ in 0..5 {
+        let answer = client.ask(get("/x"));
+        assert_eq!((answer.status(), answer.text().as_str()), (200, "a"));
+    }
+    assert_eq!(instance.connection_count(), 1);
+    assert_eq!(world.ends(5), "2xx:5");
+    world.settled();
+}
+
+#[test]
+fn the_instance_learns_who_asked_and_nothing_a_stranger_made_up() {
+    let instance = Instance::named("a");
+    let world = World::new(&Plan::of(&[&instance]));
+    world.client().ask(
+        "GET / HTTP/1.1\r\nHost: shop.test\r\nX-Forwarded-For: 6.6.6.6\r\nConnection: X-Forwarded-Host, close\r\n\r\n",
+    );
+    let request = instance.requests.lock().unwrap()[0].clone();
+    assert_eq!(request.line("x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(request.line("x-forwarded-proto"), Some("http"));
+    assert_eq!(request.line("x-forwarded-host"), Some("shop.test"));
+    assert_eq!(request.line("x-request-id").map(str::len), Some(32));
+    assert_eq!(request.line("connection"), None);
+    let record = world.records.recv_timeout(world::PATIENCE).unwrap();
+    assert_eq!(Some(record.request_id.as_str()), request.line("x-request-id"));
+    assert_eq!((record.status, record.attempts, record.body_out), (Some(200), 1, 1));
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let instance = Instance::answering(|request| ok(request.start()));
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    client.send(format!("{}{}{}{}", get("/1"), post("/2", "body"), get("/3"), get("/4")));
+    for (number, method) in [(1, "GET"), (2, "POST"), (3, "GET"), (4, "GET")] {
+        assert_eq!(client.answer().text(), format!("{method} /{number} HTTP/1.1"));
+    }
+    assert_eq!(instance.requests.lock().unwrap()[1].body, b"body");
+    assert_eq!(world.ends(4), "2xx:4");
+}
+
+#[test]
+fn a_thousand_pipelined_requests_are_all_answered() {
+    let instance = Instance::answering(|request| ok(request.start()));
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    let all: String = (0..1_000).map(|number| get(&format!("/{number}"))).collect();
+    client.send(all);
+    for number in 0..1_000 {
+        assert_eq!(client.answer().text(), format!("GET /{number} HTTP/1.1"));
+    }
+    assert_eq!(world.ends(1_000), "2xx:1000");
+}
+
+#[test]
+fn a_head_that_comes_byte_by_byte_is_understood() {
+    let instance = Instance::named("a");
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    for byte in post("/slow", "hello").as_bytes() {
+        client.send([*byte]);
+    }
+    assert_eq!(client.answer().status(), 200);
+    assert_eq!(instance.requests.lock().unwrap()[0].body, b"hello");
+}
+
+#[test]
+fn chunked_bodies_keep_their_bytes_and_trailers_both_ways() {
+    let instance = Instance::answering(|_| {
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 5\r\n\r\n".into()
+    });
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    for _ in 0..2 {
+        let answer = client.ask(
+            "POST / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwiki\r\n5\r\npedia\r\n0\r\nX-In: 9\r\n\r\n",
+        );
+        assert_eq!(answer.text(), "abcde");
+        assert!(String::from_utf8_lossy(&answer.raw).ends_with("0\r\nX-Sum: 5\r\n\r\n"), "{answer:?}");
+    }
+    let requests = instance.requests.lock().unwrap();
+    assert_eq!(requests[1].body, b"wikipedia");
+    assert!(String::from_utf8_lossy(&requests[1].raw).ends_with("0\r\nX-In: 9\r\n\r\n"));
+    assert_eq!(instance.connection_count(), 1);
+}
+
+#[test]
+fn answers_without_a_body_leave_the_connection_in_step() {
+    let instance = Instance::start(|_, connection, _| {
+        while let Some(request) = connection.message_of(true) {
+            let text = match request.start() {
+                "HEAD /h HTTP/1.1" => "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n".to_owned(),
+                "GET /204 HTTP/1.1" => "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
+                "GET /304 HTTP/1.1" => "HTTP/1.1 304 Not Modified\r\nContent-Length: 77\r\n\r\n".to_owned(),
+                _ => format!("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n{}", ok("end")),
+            };
+            connection.send(text);
+        }
+    });
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    client.send("HEAD /h HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+    assert_eq!(client.message_of(true).unwrap().line("content-length"), Some("1000"));
+    assert_eq!(client.ask(get("/204")).status(), 204);
+    assert_eq!(client.ask(get("/304")).line("content-length"), Some("77"));
+    assert_eq!(client.ask(get("/103")).status(), 103);
+    assert_eq!(client.answer().text(), "end");
+    assert_eq!(instance.connection_count(), 1);
+    assert_eq!(world.ends(4), "2xx:3 3xx:1");
+}
+
+#[test]
+fn a_client_that_expects_continue_gets_it_from_the_instance_before_it_sends() {
+    let instance = Instance::start(|_, connection, requests| {
+        while let Some(head) = connection.head() {
+            assert!(head.contains("Expect: 100-continue\r\n"));
+            connection.send("HTTP/1.1 100 Continue\r\n\r\n");
+            let body = connection.bytes(5);
+            requests.lock().unwrap().push(Message { head, body, raw: Vec::new() });
+            connection.send(ok("thanks"));
+        }
+    });
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    for _ in 0..2 {
+        client.send("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+        assert_eq!(client.answer().status(), 100);
+        assert_eq!(client.ask("hello").text(), "thanks");
+    }
+    assert_eq!(instance.requests.lock().unwrap()[1].body, b"hello");
+}
+
+#[test]
+fn a_refusal_instead_of_continue_reaches_the_client_which_never_sends_the_body() {
+    let instance = Instance::start(|_, connection, _| {
+        connection.head();
+        connection.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n");
+        connection.rest();
+    });
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    client.send("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    let answer = client.answer();
+    assert_eq!((answer.status(), answer.line("connection")), (413, Some("close")));
+    assert!(client.is_ended());
+    assert_eq!(world.ends(1), "4xx:1");
+    world.settled();
+}
+
+#[test]
+fn an_early_answer_to_an_upload_is_passed_on_before_the_upload_ends() {
+    let instance = Instance::start(|_, connection, _| {
+        connection.head();
+        connection.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nnope");
+        connection.end();
+        connection.rest();
+    });
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    client.send("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 10000000\r\n\r\n");
+    for _ in 0..100 {
+        if !client.try_send([b'x'; 10_000]) {
+            break;
+        }
+    }
+    assert_eq!(client.answer().status(), 413);
+    assert_eq!(world.ends(1), "4xx:1");
+}
+
+#[test]
+fn an_instance_that_answers_at_once_still_gets_the_rest_of_a_slow_upload() {
+    let instance = Instance::start(|_, connection, requests| {
+        while let Some(head) = connection.head() {
+            connection.send(ok("early"));
+            let body = connection.bytes(6);
+            requests.lock().unwrap().push(Message { head, body, raw: Vec::new() });
+        }
+    });
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    client.send("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 6\r\n\r\nabc");
+    assert_eq!(client.answer().text(), "early");
+    client.send("def");
+    until("the upload is whole", || instance.count() == 1);
+    assert_eq!(instance.requests.lock().unwrap()[0].body, b"abcdef");
+    assert_eq!(client.ask(post("/again", "sixsix")).text(), "early");
+    assert_eq!(instance.connection_count(), 1);
+}
+
+#[test]
+fn an_answer_that_ends_with_the_connection_becomes_chunks() {
+    let instance = Instance::start(|_, connection, _| {
+        connection.head();
+        connection.send("HTTP/1.0 200 OK\r\n\r\nuntil ");
+        connection.send("the end");
+    });
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    for _ in 0..2 {
+        let answer = client.ask(get("/"));
+        assert_eq!((answer.line("transfer-encoding"), answer.text().as_str()), (Some("chunked"), "until the end"));
+    }
+}
+
+#[test]
+fn an_old_client_gets_no_chunks() {
+    let instance = Instance::answering(|_| {
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n".to_owned()
+    });
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    client.send("GET / HTTP/1.0\r\nHost: shop.test\r\n\r\n");
+    let answer = client.answer();
+    assert_eq!((answer.line("transfer-encoding"), answer.line("connection")), (None, Some("close")));
+    assert_eq!(answer.text(), "abc");
+    let counted = Instance::named("kept");
+    let world = World::new(&Plan::of(&[&counted]));
+    let mut client = world.client();
+    for _ in 0..2 {
+        let answer = client.ask("GET / HTTP/1.0\r\nHost: shop.test\r\nConnection: keep-alive\r\n\r\n");
+        assert_eq!((answer.line("connection"), answer.text().as_str()), (Some("keep-alive"), "kept"));
+    }
+}
+
+#[test]
+fn a_large_body_passes_both_ways_though_nobody_reads_for_a_while() {
+    const SIZE: usize = 24 * 1024 * 1024;
+    fn pattern() -> Vec<u8> {
+        (0..SIZE).map(|at| (at * 31 % 251) as u8).collect()
+    }
+    let (go, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    let instance = Instance::start(move |_, connection, _| {
+        let head = connection.head().unwrap();
+        wait.lock().unwrap().recv().unwrap();
+        assert!(head.contains(&format!("Content-Length: {SIZE}\r\n")));
+        let body = connection.bytes(SIZE);
+        assert!(body == pattern());
+        connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n"));
+        connection.send(&body);
+    });
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    let mut writer = Client::of(client.stream.try_clone().unwrap());
+    let upload = std::thread::spawn(move || {
+        writer.send(format!("PUT / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: {SIZE}\r\n\r\n"));
+        writer.send(pattern());
+    });
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert!(!upload.is_finished(), "an instance that does not read holds the client back");
+    go.send(()).unwrap();
+    upload.join().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert!(client.answer().body == pattern());
+    assert_eq!(world.ends(1), "2xx:1");
+}
+
+#[test]
+fn a_client_that_ends_its_side_after_asking_still_gets_its_answer() {
+    let (go, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    let instance = Instance::start(move |_, connection, _| {
+        connection.head();
+        wait.lock().unwrap().recv().unwrap();
+        connection.send(ok("late"));
+    });
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    client.send(get("/"));
+    client.end();
+    until("the instance has it", || world.plane.in_flight_on(world.slot(instance.address)) == 1);
+    go.send(()).unwrap();
+    assert_eq!(client.answer().text(), "late");
+    assert!(client.is_ended());
+}
+
+#[test]
+fn a_client_that_breaks_off_frees_its_instance() {
+    let (told, ended) = channel::<()>();
+    let told = Mutex::new(told);
+    let instance = Instance::start(move |_, connection, _| {
+        connection.head();
+        connection.rest();
+        told.lock().unwrap().send(()).unwrap();
+    });
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    client.send(get("/"));
+    until("the instance has it", || world.plane.in_flight_on(world.slot(instance.address)) == 1);
+    client.reset();
+    ended.recv_timeout(world::PATIENCE).unwrap();
+    assert_eq!(world.ends(1), "client_left:1");
+    world.settled();
+}
+
+#[test]
+fn a_client_that_leaves_inside_its_body_is_not_taken_for_a_whole_request() {
+    let instance = Instance::named("a");
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    client.send("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 10\r\n\r\nhalf");
+    client.end();
+    assert!(client.is_ended());
+    assert_eq!(world.ends(1), "client_left:1");
+    assert_eq!(instance.count(), 0);
+    world.settled();
+}
+
+#[test]
+fn an_instance_that_leaves_inside_its_answer_cuts_the_client_without_a_clean_end() {
+    let instance = Instance::start(|number, connection, _| {
+        connection.head();
+        connection.send(match number {
+            0 => "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+            _ => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        });
+    });
+    let world = World::new(&Plan::of(&[&instance]));
+    for _ in 0..2 {
+        let mut client = world.client();
+        client.send(get("/"));
+        let all = String::from_utf8(client.rest()).unwrap();
+        assert!(all.contains("half") && !all.contains("\r\n0\r\n\r\n"), "{all:?}");
+    }
+    assert_eq!(world.ends(2), "cut.instance_closed:2");
+}
+
+#[test]
+fn several_threads_answer_and_their_counts_add_up() {
+    let instance = Instance::named("a");
+    let world = World::with(&Plan::of(&[&instance]), gapless_proxy::data::Settings::default(), 3);
+    let clients: Vec<_> = (0..24)
+        .map(|_| {
+            let mut client = world.client();
+            std::thread::spawn(move || (0..20).for_each(|_| assert_eq!(client.ask(get("/")).status(), 200)))
+        })
+        .collect();
+    clients.into_iter().for_each(|client| client.join().unwrap());
+    assert_eq!(world.ends(480), "2xx:480");
+    world.settled();
+}
