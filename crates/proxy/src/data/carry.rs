@@ -22,8 +22,8 @@ pub(super) enum Carried {
     Switched(Vec<u8>),
     /// The client is gone.
     ClientLeft,
-    /// What the client sent as a body is none.
-    ClientMalformed(Reject),
+    /// The client's body is not passed on.
+    BodyRefused(Refused),
     /// The instance failed.
     InstanceFailed(Failure),
 }
@@ -39,6 +39,15 @@ pub(super) enum Failure {
     Broken,
     /// It sent what is no HTTP.
     Malformed(Reject),
+}
+
+/// Why a client's body is not passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It is framed wrongly.
+    Malformed(Reject),
+    /// It is longer than allowed.
+    TooLong,
 }
 
 /// Whether a direction is done, or waits.
@@ -89,7 +98,7 @@ impl Worker {
                     }
                     Carried::Switched(first) => self.begin_tunnel(client, exchange, key, slot, &first),
                     Carried::ClientLeft => self.abandon(client, exchange, Terminal::ClientLeft),
-                    Carried::ClientMalformed(reject) => self.client_malformed(client, exchange, reject),
+                    Carried::BodyRefused(refused) => self.body_refused(client, exchange, refused),
                     Carried::InstanceFailed(failure) => self.instance_failed(client, exchange, slot, reused, failure),
                 }
             }
@@ -168,15 +177,14 @@ impl Worker {
         self.linger()
     }
 
-    fn client_malformed(&mut self, client: &mut Client, exchange: Box<Exchange>, reject: Reject) -> Step {
+    fn body_refused(&mut self, client: &mut Client, exchange: Box<Exchange>, refused: Refused) -> Step {
         if exchange.has_begun_answer() {
             return self.abandon(client, exchange, Terminal::Cut(CutReason::ClientMalformed));
         }
-        let reason = match reject {
-            // The end came before the body's.
-            Reject::Truncated => return self.abandon(client, exchange, Terminal::ClientLeft),
-            Reject::HeadTooLarge | Reject::TrailersTooLarge => OurAnswer::HeadTooLarge,
-            _ => OurAnswer::BadRequest,
+        let reason = match refused {
+            Refused::TooLong => OurAnswer::BodyTooLarge,
+            Refused::Malformed(Reject::TrailersTooLarge) => OurAnswer::HeadTooLarge,
+            Refused::Malformed(_) => OurAnswer::BadRequest,
         };
         self.answer(client, exchange, reason)
     }

@@ -1,8 +1,8 @@
 //! The request on its way to the instance.
 
-use gapless_http1::{LAST_CHUNK, Piece, Reject, write_chunk, write_trailers};
+use gapless_http1::{LAST_CHUNK, Piece, write_chunk, write_trailers};
 
-use super::carry::{Carried, Flow};
+use super::carry::{Carried, Flow, Refused};
 use super::client::Client;
 use super::exchange::{Exchange, Replay};
 use super::socket::{ReadOutcome, WriteOutcome};
@@ -80,12 +80,12 @@ impl Worker {
                 ReadOutcome::Ended | ReadOutcome::Broken(_) => return Err(Carried::ClientLeft),
             };
             client.progress_ms = self.clock.now_ms();
-            let used = self.take_pieces(exchange, &scratch.read[..count]).map_err(Carried::ClientMalformed)?;
+            let used = self.take_pieces(exchange, &scratch.read[..count]).map_err(Carried::BodyRefused)?;
             self.buffers.append(&mut client.input, &scratch.read[used..count]);
             return Ok(Taken::Something);
         }
         let input = std::mem::take(&mut client.input);
-        let used = self.take_pieces(exchange, &input).map_err(Carried::ClientMalformed)?;
+        let used = self.take_pieces(exchange, &input).map_err(Carried::BodyRefused)?;
         if used == 0 {
             // The beginning of trailers: more is needed behind it.
             client.input = input;
@@ -103,16 +103,19 @@ impl Worker {
     }
 
     /// Renders the pieces of the body that `input` begins with; returns how many bytes they took.
-    fn take_pieces(&mut self, exchange: &mut Exchange, input: &[u8]) -> Result<usize, Reject> {
+    fn take_pieces(&mut self, exchange: &mut Exchange, input: &[u8]) -> Result<usize, Refused> {
         let sending = &mut exchange.sending;
         let mut used = 0;
         let mut trailed = false;
         loop {
-            let (count, piece) = sending.decoder.decode(&input[used..])?;
+            let (count, piece) = sending.decoder.decode(&input[used..]).map_err(Refused::Malformed)?;
             used += count;
             match piece {
                 Piece::Data(data) => {
                     sending.body_bytes += data.len() as u64;
+                    if self.settings.body_bytes_max.is_some_and(|most| sending.body_bytes > most) {
+                        return Err(Refused::TooLong);
+                    }
                     if sending.chunked {
                         write_chunk(&mut sending.buffer, data);
                     } else {
