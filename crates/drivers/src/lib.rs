@@ -23,3 +23,4 @@ pub mod logs;
 pub mod probe;
 pub mod process;
 pub mod proxylink;
+mod sys;

@@ -1,11 +1,19 @@
 //! The controller's side of running processes: start, adopt, stop, watch.
 
 mod driver;
+mod environment;
 mod exit;
+#[cfg(test)]
+mod fixture;
+mod launch;
+mod link;
 mod order;
 mod ports;
 
 pub use driver::ProcessDriver;
 pub use exit::{Exit, ExitCause};
-pub use order::{Adopted, AdoptedState, DriverError, Fence, InstanceEvent, Resources, StartError, StartOrder, Started};
+pub use order::{
+    Adopted, AdoptedState, DriverError, Fence, InstanceEvent, Resources, StartError, StartOrder, Started,
+    instance_address,
+};
 pub use ports::{NoPortFree, PortAllocator};

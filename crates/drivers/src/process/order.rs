@@ -1,13 +1,14 @@
 //! What the controller orders and what it is answered.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use gapless_model::{EffectNumber, Epoch, InstanceId, ReleaseLabel, RunSpec};
 
 use super::Exit;
 
-/// Who orders: receivers refuse what is older than what they have seen (I5).
+/// Who orders. Kept with the instance for people to read; what is refused as stale is decided by the term of the driver itself, since a new
+/// controller performs again what its predecessor intended (I5).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Fence {
     /// The term of the controller.
@@ -33,6 +34,20 @@ pub struct StartOrder {
     pub fence: Fence,
 }
 
+impl StartOrder {
+    /// Where the instance is to listen.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        instance_address(self.port)
+    }
+}
+
+/// Where an instance with this port listens: on this machine alone, since only the proxy is to reach it.
+#[must_use]
+pub fn instance_address(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
 /// An instance that was started. It may have ended since; that comes as an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Started {
@@ -54,8 +69,8 @@ pub enum StartError {
     /// The machine's fault: no room, no processes, a keeper that does not answer.
     #[error("cannot start a keeper")]
     Keeper(#[source] DriverError),
-    /// The order came from an older term than the one the instance knows.
-    #[error("the order is older than the one this instance has seen")]
+    /// A later controller has ordered this instance already.
+    #[error("a later controller has ordered this instance already")]
     Stale,
 }
 
@@ -130,6 +145,9 @@ pub enum DriverError {
         #[source]
         source: std::io::Error,
     },
+    /// The runtime is being shut down.
+    #[error("the driver is shutting down")]
+    Ended,
     /// The keeper does not answer, or not properly.
     #[error("the keeper of {instance} does not answer: {reason}")]
     Keeper {
