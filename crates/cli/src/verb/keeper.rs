@@ -1,15 +1,24 @@
 //! `gapless keeper`: the parent of one instance; started by the controller.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
 use crate::{Context, Exit, Failure};
 
 /// What `gapless keeper` is given.
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    /// The file that says what to keep
+    #[arg(long, value_name = "FILE")]
+    pub spec: PathBuf,
+}
 
-/// Runs the verb.
+/// Runs the verb. The keeper says by itself what fails, to its own log and to whoever started it.
 ///
 /// # Errors
-/// What failed.
-pub fn run(_args: &Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::new("`gapless keeper` is not built yet"))
+/// None.
+pub fn run(args: &Args, _context: &Context) -> Result<Exit, Failure> {
+    let code = gapless_drivers::keeper::run([OsString::from("--spec"), args.spec.clone().into()]);
+    Ok(if code == ExitCode::SUCCESS { Exit::Done } else { Exit::Error })
 }
