@@ -77,6 +77,7 @@ impl Worker {
                         Err(NoConnection::Refused) => {
                             self.note_failure(slot.index(), &exchange);
                             exchange.tried.push(slot);
+                            exchange.failure = Some(OurAnswer::ConnectFailed);
                             if let Some(refused) = self.refuse_retry(&mut exchange, Progress::NeverSent) {
                                 tracing::debug!(%refused, "connection refused, request not tried again");
                                 return self.answer(client, exchange, OurAnswer::ConnectFailed);
@@ -281,7 +282,10 @@ impl Worker {
 
     fn connect(&mut self, client: Key, slot: usize, serial: u64, address: SocketAddr) -> Result<Key, NoConnection> {
         let (stream, duty) = match socket::begin_connect(address) {
-            Ok(Connected::Now(socket)) => (Stream::connected(socket), Duty::Busy { client }),
+            Ok(Connected::Now(socket)) => {
+                self.holds.release_all();
+                (Stream::connected(socket), Duty::Busy { client })
+            }
             Ok(Connected::Pending(socket)) => (Stream::connecting(socket), Duty::Connecting { client }),
             Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL) => {
                 return Err(NoConnection::Exhausted);

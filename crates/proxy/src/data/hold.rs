@@ -65,7 +65,7 @@ impl Holds {
         let queue = self.queues.entry(service.clone()).or_default();
         queue.waiting.insert(number, key);
         queue.releasing = false;
-        queue.probing = probing;
+        queue.probing |= probing;
         self.waiting += 1;
     }
 

@@ -1,0 +1,148 @@
+//! Tables change and proxies go away, and nobody who was being served notices.
+
+mod world;
+
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use gapless_model::Millis;
+use gapless_proxy::seam::{Command, Event};
+use world::{Instance, Plan, World, get, ok, post, until};
+
+/// An instance that answers each request when told to; `/now` at once.
+fn paced(name: &'static str) -> (Instance, Sender<()>) {
+    let (go, wait) = channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
+    let instance = Instance::start(move |_, connection, requests| {
+        while let Some(request) = connection.message() {
+            let now = request.start().contains("/now");
+            requests.lock().unwrap().push(request);
+            if !now && wait.lock().unwrap().recv().is_err() {
+                return;
+            }
+            connection.send(ok(name));
+        }
+    });
+    (instance, go)
+}
+
+#[test]
+fn a_new_table_takes_an_instance_out_of_load_while_its_requests_run_to_their_end() {
+    let (old, go) = paced("old");
+    let new = Instance::named("new");
+    let mut world = World::new(&Plan::of(&[&old]));
+    let slot = world.slot(old.address);
+    let mut slow = world.client();
+    let mut idle = world.client();
+    assert_eq!(idle.ask(get("/now")).text(), "old");
+    slow.send(post("/slow", "body"));
+    until("it is in flight", || world.plane.in_flight_on(slot) == 1);
+
+    world.install(&Plan::of(&[&new]));
+    assert_eq!(world.plane.in_flight_on(slot), 1, "counted though the table has the instance no more");
+    assert_eq!(idle.ask(get("/now")).text(), "new", "a kept client connection goes on with the new instance");
+    until("idle connections to the old instance are closed", || {
+        world.plane.workers()[0].counts().upstream_connections.read() == 2
+    });
+    go.send(()).unwrap();
+    assert_eq!(slow.answer().text(), "old");
+    until("nothing is in flight", || world.plane.in_flight_on(slot) == 0);
+    assert_eq!(slow.ask(get("/now")).text(), "new");
+    assert_eq!(old.count(), 2);
+    assert_eq!(world.ends(4), "2xx:4");
+    until("the old instance has no connection", || world.plane.workers()[0].counts().upstream_connections.read() == 1);
+}
+
+#[test]
+fn tables_swapped_under_load_lose_nothing_and_an_acknowledged_table_is_obeyed() {
+    let instances: Vec<Instance> = vec![Instance::named("0"), Instance::named("1")];
+    let mut world = World::with(&Plan::of(&[&instances[0]]), gapless_proxy::data::Settings::default(), 2);
+    let (stop, stopped) = channel::<()>();
+    let stopped = Arc::new(Mutex::new(stopped));
+    let clients: Vec<_> = (0..6)
+        .map(|number| {
+            let mut client = world.client();
+            let stopped = Arc::clone(&stopped);
+            std::thread::spawn(move || {
+                let mut asked = 0u64;
+                while stopped.lock().unwrap().try_recv().is_err() {
+                    let request = if number % 2 == 0 { get("/") } else { post("/", "once") };
+                    assert_eq!(client.ask(request).status(), 200);
+                    asked += 1;
+                }
+                asked
+            })
+        })
+        .collect();
+    for round in 0..60 {
+        let chosen = &instances[round % 2];
+        let other = &instances[(round + 1) % 2];
+        world.install(&Plan::of(&[chosen]));
+        if round > 0 {
+            let slot = world.slot(other.address);
+            until("the instance that left is drained", || world.plane.in_flight_on(slot) == 0);
+            let before = other.count();
+            assert_eq!(world.client().ask(get("/")).text(), (round % 2).to_string());
+            assert_eq!(other.count(), before, "a drained instance gets nothing");
+        }
+    }
+    (0..clients.len()).for_each(|_| stop.send(()).unwrap());
+    let asked: u64 = clients.into_iter().map(|client| client.join().unwrap()).sum::<u64>() + 59;
+    assert_eq!(world.ends(asked), format!("2xx:{asked}"));
+    assert_eq!((instances[0].count() + instances[1].count()) as u64, asked);
+}
+
+#[test]
+fn an_older_table_is_not_applied() {
+    let new = Instance::named("new");
+    let mut world = World::new(&Plan::of(&[&new]));
+    let version = world.install(&Plan::of(&[&new]));
+    world.plane.install(&Arc::new(gapless_routing::Table::empty()));
+    assert_eq!(world.client().ask(get("/")).text(), "new");
+    assert_eq!(world.plane.applied(), Some(version));
+}
+
+#[test]
+fn a_proxy_that_goes_away_never_closes_an_idle_connection_first_and_ends_it_with_the_next_answer() {
+    let (instance, go) = paced("a");
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut idle = world.client();
+    assert_eq!(idle.ask(get("/now")).line("connection"), None);
+    let mut slow = world.client();
+    slow.send(get("/slow"));
+    until("it is in flight", || world.plane.in_flight_on(world.slot(instance.address)) == 1);
+
+    world.plane.post_all(|| Command::Drain { within: Millis(60_000) });
+    until("nobody listens", || std::net::TcpStream::connect(world.address).is_err() || !accepts(&world));
+    let answer = idle.ask(get("/now"));
+    assert_eq!((answer.text().as_str(), answer.line("connection")), ("a", Some("close")));
+    assert!(idle.is_ended());
+    go.send(()).unwrap();
+    let answer = slow.answer();
+    assert_eq!((answer.text().as_str(), answer.line("connection")), ("a", Some("close")));
+    drop((idle, slow));
+    until("the thread says that it is done", || world.events.try_iter().any(|event| event == Event::Drained));
+    assert_eq!(world.ends(3), "2xx:3");
+}
+
+/// Whether a new connection is served. The world keeps no copy of the listening socket that would be.
+fn accepts(world: &World) -> bool {
+    let before = world.plane.workers()[0].counts().connections.read();
+    let _probe = std::net::TcpStream::connect(world.address);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    world.plane.workers()[0].counts().connections.read() > before
+}
+
+#[test]
+fn what_is_left_at_the_end_of_a_proxys_drain_is_cut_and_counted() {
+    let (instance, go) = paced("a");
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut slow = world.client();
+    slow.send(get("/slow"));
+    until("it is in flight", || world.plane.in_flight_on(world.slot(instance.address)) == 1);
+    world.plane.post_all(|| Command::Drain { within: Millis(200) });
+    let answer = slow.answer();
+    assert_eq!((answer.status(), answer.line("x-gapless-reason")), (503, Some("quitting")));
+    assert_eq!(world.ends(1), "by_us.quitting:1");
+    drop(go);
+}

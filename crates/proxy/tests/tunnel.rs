@@ -1,0 +1,138 @@
+//! Upgraded connections carry bytes as they are, outlive the table that made them, and end between two frames.
+
+mod world;
+
+use gapless_model::{InstanceId, Millis, ReleaseId, ServiceName};
+use gapless_proxy::seam::Command;
+use world::{Client, Instance, Plan, World, get, until};
+
+const UPGRADE: &str =
+    "GET /ws HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n";
+
+fn frame(payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x82, payload.len() as u8];
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// Switches, greets at once, and gives back every byte; ends when the client does.
+fn echo() -> Instance {
+    Instance::start(|_, connection, _| {
+        let Some(request) = connection.message_of(true) else { return };
+        if request.line("upgrade").is_none() {
+            connection.send(world::ok("plain"));
+            return;
+        }
+        assert_eq!(request.line("connection"), Some("Upgrade"));
+        let greeting = frame(b"hi");
+        let mut first =
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n".to_vec();
+        first.extend(greeting);
+        connection.send(first);
+        loop {
+            let byte = connection.bytes(1);
+            if byte.is_empty() || !connection.try_send(byte) {
+                return;
+            }
+        }
+    })
+}
+
+fn open(world: &World) -> Client {
+    let mut client = world.client();
+    client.send(UPGRADE);
+    let head = client.head().unwrap();
+    assert!(
+        head.starts_with("HTTP/1.1 101")
+            && head.contains("Upgrade: websocket\r\n")
+            && head.contains("Connection: Upgrade\r\n")
+    );
+    assert_eq!(client.bytes(4), frame(b"hi"));
+    client
+}
+
+#[test]
+fn bytes_go_both_ways_until_either_side_ends() {
+    let instance = echo();
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = open(&world);
+    for size in [1, 100, 60_000] {
+        let bytes = vec![7u8; size];
+        client.send(&bytes);
+        assert!(client.bytes(size) == bytes);
+    }
+    assert_eq!(world.plane.in_flight_on(world.slot(instance.address)), 1);
+    client.end();
+    assert!(client.is_ended());
+    assert_eq!(world.ends(1), "101:1");
+    world.settled();
+    assert_eq!(world.plane.workers()[0].counts().tunnels.read(), 0);
+}
+
+#[test]
+fn there_is_no_tunnel_without_a_101() {
+    let instance = Instance::named("plain");
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    assert_eq!(client.ask(UPGRADE).text(), "plain");
+    assert_eq!(client.ask(get("/")).text(), "plain");
+    assert_eq!(world.ends(2), "2xx:2");
+}
+
+#[test]
+fn a_tunnel_outlives_its_table_until_its_deadline_and_ends_with_a_close_between_frames() {
+    let instance = echo();
+    let mut plan = Plan::of(&[&instance]);
+    plan.policy.tunnel_drain_timeout = Millis(600);
+    let mut world = World::new(&plan);
+    let slot = world.slot(instance.address);
+    let mut clients: Vec<Client> = (0..4).map(|_| open(&world)).collect();
+    world.install(&Plan::of(&[&Instance::named("new")]));
+    assert_eq!(world.plane.in_flight_on(slot), 4);
+    clients[3].send(frame(b"still"));
+    assert_eq!(clients[3].bytes(7), frame(b"still"), "it lives on");
+    for client in &mut clients {
+        assert_eq!(client.bytes(4), [0x88, 0x02, 0x03, 0xf4], "Close 1012");
+        client.end();
+        assert!(client.is_ended());
+    }
+    until("the instance is drained", || world.plane.in_flight_on(slot) == 0);
+    assert_eq!(world.ends(4), "cut.tunnel_drain_deadline:4");
+}
+
+#[test]
+fn the_close_waits_for_the_end_of_the_frame_at_hand() {
+    let instance = echo();
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = open(&world);
+    let whole = frame(b"0123456789");
+    client.send(&whole[..6]);
+    assert_eq!(client.bytes(6), whole[..6], "half a frame is under way");
+    let id = InstanceId {
+        service: ServiceName::new("shop").unwrap(),
+        release: ReleaseId(1),
+        ordinal: u64::from(instance.address.port()),
+    };
+    world.plane.post_all(|| Command::DrainTunnels { instance: id.clone(), within: Millis(100) });
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    client.send(&whole[6..]);
+    assert_eq!(client.bytes(6), whole[6..]);
+    assert_eq!(client.bytes(4), [0x88, 0x02, 0x03, 0xf4]);
+    drop(client);
+    assert_eq!(world.ends(1), "cut.tunnel_drain_deadline:1");
+    world.settled();
+}
+
+#[test]
+fn a_client_that_does_not_answer_the_close_is_not_waited_for_without_end() {
+    let instance = echo();
+    let mut plan = Plan::of(&[&instance]);
+    plan.policy.tunnel_drain_timeout = Millis(50);
+    let mut world = World::new(&plan);
+    let mut client = open(&world);
+    world.install(&Plan::of(&[&Instance::named("new")]));
+    assert_eq!(client.bytes(4), [0x88, 0x02, 0x03, 0xf4]);
+    assert_eq!(world.ends(1), "cut.tunnel_drain_deadline:1");
+    assert!(client.is_ended());
+    world.settled();
+}
