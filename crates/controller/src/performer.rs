@@ -48,23 +48,22 @@ pub async fn perform(shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Or
     }
 }
 
-/// What an instance's process and its probes find in their environment besides the machine's own.
-pub fn environment(release: &Release, instance: &InstanceId, port: u16) -> BTreeMap<String, String> {
-    let mut environment: BTreeMap<String, String> = release
-        .spec
-        .run
-        .environment
-        .iter()
-        .map(|(name, value)| {
-            let value = value.replace("{port}", &port.to_string()).replace("{release}", release.label.as_str());
-            (name.clone(), value)
-        })
-        .collect();
-    environment.insert("PORT".to_owned(), port.to_string());
-    environment.insert("GAPLESS_SERVICE".to_owned(), instance.service.to_string());
-    environment.insert("GAPLESS_RELEASE".to_owned(), release.label.to_string());
-    environment.insert("GAPLESS_INSTANCE".to_owned(), instance.to_string());
-    environment
+/// The order to start an instance; what its probes find in their environment follows from it too.
+pub fn start_order(
+    shared: &Shared,
+    instance: &InstanceId,
+    release: &Release,
+    port: u16,
+    effect: EffectNumber,
+) -> StartOrder {
+    StartOrder {
+        instance: instance.clone(),
+        label: release.label.clone(),
+        folder: shared.artefacts.folder(&instance.service, &release.digest),
+        run: release.spec.run.clone(),
+        port,
+        fence: Fence { epoch: shared.core().epoch(), effect },
+    }
 }
 
 fn release(shared: &Shared, service: &ServiceName, id: ReleaseId) -> Option<Arc<Release>> {
@@ -85,14 +84,7 @@ async fn start(shared: Arc<Shared>, instance: InstanceId, number: EffectNumber) 
         Ok(port) => port,
         Err(error) => return failed(error.to_string()),
     };
-    let order = StartOrder {
-        instance: instance.clone(),
-        label: release.label.clone(),
-        folder: shared.artefacts.folder(&service, &release.digest),
-        run: release.spec.run.clone(),
-        port,
-        fence: Fence { epoch: shared.core().epoch(), effect: number },
-    };
+    let order = start_order(&shared, &instance, &release, port, number);
     match shared.driver.start(order).await {
         Ok(started) => {
             shared.fleet().started(&instance, started.address, Some(started.pid));

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use gapless_drivers::probe::{Change, ProbeState, ProbeTarget, ask};
-use gapless_model::{InstanceId, Release};
+use gapless_model::{EffectNumber, InstanceId, Release};
 use gapless_rollout::Input;
 
-use crate::performer::environment;
+use crate::performer::start_order;
 use crate::shared::Shared;
 
 /// Begins to ask. Every change of its health becomes a fact.
@@ -15,12 +15,9 @@ pub fn watch(shared: &Arc<Shared>, instance: &InstanceId, release: &Arc<Release>
         Some(address) => address,
         None => return,
     };
-    let target = ProbeTarget {
-        address,
-        environment: environment(release, instance, address.port()),
-        folder: shared.artefacts.folder(&instance.service, &release.digest),
-        label: release.label.to_string(),
-    };
+    // Only what the instance was given is of interest; no effect is ordered.
+    let order = start_order(shared, instance, release, address.port(), EffectNumber(0));
+    let target = order.probe_target();
     let task = tokio::spawn(probe(Arc::clone(shared), instance.clone(), Arc::clone(release), target));
     shared.fleet().probed(instance, task.abort_handle());
 }

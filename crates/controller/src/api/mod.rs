@@ -18,6 +18,7 @@ pub use answer::Failed;
 use gapless_wire as _;
 pub use listener::{BindError, OwnUserListener};
 pub use order::origin;
+pub use stream::send;
 
 /// The socket of the API in the state folder.
 pub const SOCKET: &str = "api.sock";

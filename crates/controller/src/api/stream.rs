@@ -10,7 +10,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use gapless_model::RolloutId;
-use gapless_wire::api::JSON_LINES;
+use gapless_wire::api::{ErrorBody, ErrorCode, JSON_LINES};
 use hyper::body::Frame;
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -83,8 +83,11 @@ pub async fn logs(
     if shared.core().service(&name).is_none() {
         return Err(no_service(&name));
     }
+    let selector = logs::selector(&name, &query).map_err(|error| {
+        Failed(ErrorBody::new(ErrorCode::BadRequest, "that is not a label of a release").because(&error))
+    })?;
     let (lines, body) = lines();
-    tokio::spawn(logs::write(shared, name, query, lines));
+    tokio::spawn(logs::write(shared, selector, query.follow, lines));
     Ok(body)
 }
 

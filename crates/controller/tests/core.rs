@@ -1,0 +1,199 @@
+//! The core with a journal in memory: what is written before it is done, what waits, and what a restart gives back.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use gapless_controller::core::{Core, Known, Order, RELEASES, TakeError, fact_key};
+use gapless_controller::recover::recover;
+use gapless_journal::{Batch, Fault, MemoryStore};
+use gapless_model::{Digest, InstanceId, Release, ReleaseId, ReleaseLabel, RolloutId, ServiceName, TableVersion};
+use gapless_rollout::{DeployOrder, Effect, Input, Origin};
+use gapless_routing::ProxyId;
+use gapless_wire::config::parse_service_config;
+use gapless_wire::record::ReleaseRecord;
+
+const CONFIG: &str = "service = \"shop\"\ninstances = 2\n[run]\ncommand = [\"serve\"]\n[health]\ntcp = true\n\
+                      [strategy]\nkind = \"rolling\"\nobserve = \"0s\"\nbake = \"0s\"\n";
+
+fn shop() -> ServiceName {
+    ServiceName::new("shop").unwrap()
+}
+
+fn deploy(core: &mut Core<MemoryStore>, number: u64) -> Result<Vec<Order>, TakeError> {
+    let label = ReleaseLabel::new(&format!("{number}.0")).unwrap();
+    let release = Arc::new(Release {
+        id: ReleaseId(number),
+        label: label.clone(),
+        digest: Digest([0; 32]),
+        spec: parse_service_config(CONFIG, "gapless.toml").unwrap(),
+    });
+    let record = ReleaseRecord {
+        id: number,
+        label: label.to_string(),
+        digest: release.digest.to_string(),
+        config: CONFIG.to_owned(),
+        registered_wall_ms: 0,
+    };
+    let mut with = Batch::new();
+    with.put(RELEASES, fact_key(&shop(), number), serde_json::to_vec(&record).unwrap());
+    core.tend(&shop()).releases.insert(release.id, Known { release: Arc::clone(&release), record });
+    let order =
+        DeployOrder { rollout: RolloutId(number), release, strategy: None, origin: Origin::default() };
+    core.order(&shop(), Input::DeployOrdered(order), with)
+}
+
+fn starts(orders: &[Order]) -> Vec<InstanceId> {
+    let start = |order: &Order| match &order.intent.effect {
+        Effect::StartInstance { instance } => Some(instance.clone()),
+        _ => None,
+    };
+    orders.iter().filter_map(start).collect()
+}
+
+/// A proxy that uses every table at once and has nothing in flight.
+fn proxy_follows(core: &mut Core<MemoryStore>) -> Vec<Order> {
+    let Some(table) = core.publication.next_table() else { return Vec::new() };
+    let news = core.publication.reported(&ProxyId("p".to_owned()), table.version, []);
+    core.heard(news).unwrap()
+}
+
+/// Performs orders as a fleet would that never fails, until nothing is left to do.
+fn run(core: &mut Core<MemoryStore>, mut orders: Vec<Order>) {
+    for _ in 0..1_000 {
+        orders.extend(proxy_follows(core));
+        if orders.is_empty() {
+            match core.next_deadline() {
+                Some(deadline) if deadline <= core.now() => orders.extend(core.fire_timers().unwrap()),
+                _ => return,
+            }
+            continue;
+        }
+        let Order { service, intent } = orders.remove(0);
+        let facts = match intent.effect {
+            Effect::StartInstance { instance } => {
+                let address = std::net::SocketAddr::from(([127, 0, 0, 1], 20_000 + instance.ordinal as u16));
+                vec![
+                    Input::InstanceStarted { instance: instance.clone(), address },
+                    Input::InstanceReady { instance },
+                ]
+            }
+            Effect::StopInstance { instance, .. } => vec![Input::InstanceStopped { instance }],
+            Effect::CloseReceipt { rollout, .. } => vec![Input::ReceiptClosed { rollout }],
+            Effect::RunCheck { .. } => vec![Input::CheckPassed { check: intent.number }],
+            Effect::PublishRoutes(_) | Effect::Notify { .. } | Effect::KeepReleases { .. } => Vec::new(),
+        };
+        for fact in facts {
+            orders.extend(core.fact(&service, fact).unwrap());
+        }
+    }
+    panic!("the service did not come to rest");
+}
+
+fn current(core: &Core<MemoryStore>) -> Option<String> {
+    core.service(&shop())?.state.current().map(|release| release.label.to_string())
+}
+
+#[test]
+fn a_restart_gives_back_what_was_there_and_tables_go_on_in_a_later_term() {
+    let store = MemoryStore::new();
+    let mut core = recover(store.reopen()).unwrap();
+    let orders = deploy(&mut core, 1).unwrap();
+    run(&mut core, orders);
+    assert_eq!(current(&core).as_deref(), Some("1.0"));
+    let (before, epoch) = (core.service(&shop()).unwrap().state.clone(), core.epoch());
+    let version = core.publication.version();
+    drop(core);
+
+    let core = recover(store.reopen()).unwrap();
+    assert_eq!(core.service(&shop()).unwrap().state, before);
+    assert!(core.epoch() > epoch);
+    let next = TableVersion { epoch: core.epoch(), ..core.publication.version() };
+    assert!(next > version, "{next} {version}");
+    let told = core.service(&shop()).unwrap().chronicle.summaries(core.now()).next().unwrap();
+    assert_eq!((told.to.as_str(), told.state.as_str()), ("1.0", "done"));
+}
+
+#[test]
+fn an_order_that_was_not_written_down_was_not_given() {
+    let store = MemoryStore::new();
+    let mut core = recover(store.reopen()).unwrap();
+    store.fail_at(store.commits() + 1, Fault::Full);
+    assert!(matches!(deploy(&mut core, 1), Err(TakeError::Full(_))));
+    assert_eq!(core.service(&shop()).unwrap().state.rollout(), None);
+    let orders = deploy(&mut core, 1).unwrap();
+    assert_eq!(starts(&orders).len(), 2, "room came back, and the order with it");
+}
+
+#[test]
+fn a_fact_waits_for_room_in_the_journal_and_is_not_lost() {
+    let store = MemoryStore::new();
+    let mut core = recover(store.reopen()).unwrap();
+    let orders = deploy(&mut core, 1).unwrap();
+    run(&mut core, orders);
+    let instance = core.service(&shop()).unwrap().report.releases[0].instances[0].instance.clone();
+    store.fail_at(store.commits() + 1, Fault::Full);
+    let exited = Input::InstanceExited { instance: instance.clone(), status: "signal 9".to_owned() };
+    assert_eq!(core.fact(&shop(), exited).unwrap(), []);
+    assert!(core.is_full());
+    let orders = core.flush_all().unwrap();
+    assert!(!core.is_full());
+    run(&mut core, orders);
+    let known = core.service(&shop()).unwrap().state.report(core.now());
+    assert!(known.releases[0].instances.iter().all(|known| known.instance != instance));
+}
+
+#[test]
+fn a_journal_that_failed_decides_nothing_more() {
+    let store = MemoryStore::new();
+    let mut core = recover(store.reopen()).unwrap();
+    store.fail_at(store.commits() + 1, Fault::Io);
+    assert!(matches!(deploy(&mut core, 1), Err(TakeError::Journal(_))));
+    assert!(matches!(deploy(&mut core, 1), Err(TakeError::Journal(_))));
+}
+
+#[test]
+fn a_crash_at_any_record_of_a_rollout_ends_as_no_crash_does() {
+    let mut points = 0;
+    for at in 1.. {
+        for fault in [Fault::CrashBefore, Fault::CrashAfter] {
+            let store = MemoryStore::new();
+            let mut core = recover(store.reopen()).unwrap();
+            let orders = deploy(&mut core, 1).unwrap();
+            run(&mut core, orders);
+            store.fail_at(store.commits() + at, fault);
+            let crashed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let orders = deploy(&mut core, 2).unwrap();
+                run(&mut core, orders);
+            }))
+            .is_err();
+            if !crashed {
+                assert!(points > 20, "only {points} points were reached");
+                return;
+            }
+            points += 1;
+            let mut core = recover(store.reopen()).unwrap();
+            let alive: BTreeSet<InstanceId> = core
+                .service(&shop())
+                .unwrap()
+                .report
+                .releases
+                .iter()
+                .flat_map(|release| &release.instances)
+                .filter(|instance| instance.address.is_some())
+                .map(|instance| instance.instance.clone())
+                .collect();
+            let published = core.service(&shop()).unwrap().state.published().map(|(number, part)| (number, part.clone()));
+            if let Some((number, part)) = published {
+                core.publication.order(number, part);
+            }
+            let mut orders = core.fact(&shop(), Input::ControllerRestarted { alive: alive.clone() }).unwrap();
+            for instance in alive {
+                orders.extend(core.fact(&shop(), Input::InstanceReady { instance }).unwrap());
+            }
+            run(&mut core, orders);
+            if current(&core).as_deref() != Some("2.0") {
+                assert_eq!((at, fault), (1, Fault::CrashBefore), "only an order that was never written is given again");
+            }
+        }
+    }
+}
