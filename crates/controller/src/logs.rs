@@ -40,14 +40,13 @@ pub async fn write(shared: Arc<Shared>, selector: LogSelector, follow: bool, lin
     if tell(&lines, &past).await.is_err() || !follow {
         return;
     }
-    let mut end = shared.end.subscribe();
     loop {
         tokio::select! {
             written = next.next() => match written {
                 Ok(written) => if tell(&lines, &written).await.is_err() { return },
                 Err(error) => return tracing::warn!(%error, "logs cannot be read"),
             },
-            _ended = end.wait_for(Option::is_some) => return,
+            () = shared.ended() => return,
             () = lines.closed() => return,
         }
     }
@@ -73,7 +72,7 @@ async fn tell(lines: &mpsc::Sender<Bytes>, told: &[LogLine]) -> Result<(), ()> {
             stream: match line.stream {
                 LogStream::Out => api::LogStream::Stdout,
                 LogStream::Err => api::LogStream::Stderr,
-                LogStream::Keeper => api::LogStream::Keeper,
+                LogStream::System => api::LogStream::Keeper,
             },
             text: line.text.clone(),
         };

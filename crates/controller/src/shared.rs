@@ -132,6 +132,11 @@ impl Shared {
         let _ = self.act(|core| core.fact(service, input));
     }
 
+    /// Waits until the controller ends.
+    pub async fn ended(&self) {
+        let _ = self.end.subscribe().wait_for(Option::is_some).await;
+    }
+
     /// From here on no input is taken: everything is being stopped on purpose.
     pub fn stop_acting(&self) {
         self.acting.store(false, std::sync::atomic::Ordering::SeqCst);

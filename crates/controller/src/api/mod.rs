@@ -25,10 +25,8 @@ pub const SOCKET: &str = "api.sock";
 
 /// Serves the API until the controller ends.
 pub async fn serve(shared: Arc<Shared>, listener: OwnUserListener) {
-    let mut end = shared.end.subscribe();
-    let ended = async move {
-        let _ = end.wait_for(Option::is_some).await;
-    };
+    let ending = Arc::clone(&shared);
+    let ended = async move { ending.ended().await };
     if let Err(error) = axum::serve(listener, router(shared)).with_graceful_shutdown(ended).await {
         tracing::error!(%error, "the API ended");
     }

@@ -48,7 +48,6 @@ pub async fn events(
     tokio::spawn(async move {
         let mut from = from.unwrap_or(0);
         let mut changed = shared.changed.subscribe();
-        let mut end = shared.end.subscribe();
         loop {
             let told = {
                 let core = shared.core();
@@ -66,7 +65,7 @@ pub async fn events(
             }
             tokio::select! {
                 changed = changed.changed() => if changed.is_err() { return },
-                _ended = end.wait_for(Option::is_some) => return,
+                () = shared.ended() => return,
                 () = lines.closed() => return,
             }
         }
