@@ -33,7 +33,7 @@ impl Host {
             && name
                 .strip_prefix('[')
                 .and_then(|n| n.strip_suffix(']'))
-                .is_some_and(|n| n.parse::<std::net::Ipv6Addr>().is_ok());
+                .is_some_and(|n| n.parse::<core::net::Ipv6Addr>().is_ok());
         if lowered == "*" || bracketed || (name.len() <= 253 && name.split('.').all(label)) {
             Ok(Host(lowered.into()))
         } else {

@@ -1,0 +1,110 @@
+//! What the proxy reports, and the books that make counts cumulative per series although a series' cells are used again.
+
+use std::collections::{BTreeMap, HashMap};
+
+use gapless_model::InstanceId;
+use gapless_routing::{Series, SeriesCounts, SeriesKey};
+use gapless_wire::control::{HealthReport, InFlightDoc, ReportDoc, SeriesDoc, VersionDoc};
+
+use super::station::Station;
+use crate::data::DataPlane;
+
+/// What was counted before a series' cells were used again, and what the controller was told.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    /// What the cells held when their series was given back: the zero of what comes next.
+    zero: HashMap<Series, SeriesCounts>,
+    /// The final counts of series that were given back, in case their key returns.
+    closed: HashMap<SeriesKey, SeriesCounts>,
+    /// As last sent on this connection.
+    sent: BTreeMap<Option<SeriesKey>, SeriesCounts>,
+    number: u64,
+}
+
+/// Final counts kept of series that were given back: as many as may be counted at once.
+const CLOSED_MAX: usize = gapless_routing::SERIES_MAX;
+
+impl Books {
+    /// A series is given back.
+    pub(super) fn close(&mut self, series: Series, key: &SeriesKey, plane: &DataPlane) {
+        let counts = self.counts(series, Some(key), plane);
+        self.zero.insert(series, plane.series(series.index()));
+        if self.closed.len() < CLOSED_MAX {
+            self.closed.insert(key.clone(), counts);
+        }
+    }
+
+    /// A new connection was told nothing yet.
+    pub(super) fn forget_sent(&mut self) {
+        self.sent.clear();
+    }
+
+    fn counts(&self, series: Series, key: Option<&SeriesKey>, plane: &DataPlane) -> SeriesCounts {
+        let mut counts = plane.series(series.index());
+        if let Some(zero) = self.zero.get(&series) {
+            counts = counts.since(zero);
+        }
+        if let Some(before) = key.and_then(|key| self.closed.get(key)) {
+            counts.merge(before);
+        }
+        counts
+    }
+}
+
+impl Station {
+    /// A report of now: every instance with requests in flight, and the series that changed since the last one on this connection.
+    pub(super) fn report(&mut self) -> ReportDoc {
+        // The version first: a request that an older table sent is then counted in what is read afterwards.
+        let applied = self.plane.applied().map(VersionDoc::from).unwrap_or_default();
+        let in_flight = self.in_flight();
+        let mut changed = Vec::new();
+        let keys = self.registry.series().map(|(series, key)| (series, Some(key)));
+        for (series, key) in keys.chain([(Series::UNMATCHED, None)]) {
+            let counts = self.books.counts(series, key, &self.plane);
+            if self.books.sent.get(&key.cloned()) != Some(&counts) {
+                changed.push((key.cloned(), counts));
+            }
+        }
+        changed.sort_by(|a, b| a.0.cmp(&b.0));
+        let series = changed.iter().map(|(key, counts)| SeriesDoc::new(key.as_ref(), counts)).collect();
+        self.books.sent.extend(changed);
+        self.books.number += 1;
+        let sum = |read: fn(&crate::seam::WorkerCounts) -> u64| -> u64 {
+            self.plane.workers().iter().map(|worker| read(worker.counts())).sum()
+        };
+        ReportDoc {
+            number: self.books.number,
+            uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            applied,
+            in_flight,
+            series,
+            health: self.health(),
+            connections: sum(|counts| counts.connections.read()),
+            upstream_connections: sum(|counts| counts.upstream_connections.read()),
+            tunnels: sum(|counts| counts.tunnels.read()),
+            holding: sum(|counts| counts.holding.read()),
+            dropped: sum(|counts| counts.dropped.read()),
+        }
+    }
+
+    fn in_flight(&self) -> Vec<InFlightDoc> {
+        let by_slot = self.plane.in_flight();
+        let mut by_instance: BTreeMap<&InstanceId, u64> = BTreeMap::new();
+        for (slot, instance, _) in self.registry.instances() {
+            if let Some(count) = by_slot.get(&slot.index()) {
+                *by_instance.entry(instance).or_default() += count;
+            }
+        }
+        let doc = |(instance, requests): (&InstanceId, u64)| InFlightDoc { instance: instance.to_string(), requests };
+        by_instance.into_iter().map(doc).collect()
+    }
+
+    fn health(&self) -> Vec<HealthReport> {
+        let doc = |(instance, (health, ejected)): (&InstanceId, &(gapless_model::Health, u32))| HealthReport {
+            instance: instance.to_string(),
+            probes: (*health).into(),
+            ejected_on: *ejected,
+        };
+        self.health.iter().map(doc).collect()
+    }
+}

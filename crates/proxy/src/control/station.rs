@@ -1,0 +1,312 @@
+//! The state of the control side, and what each order does to it. Knows the worker threads and the disk, not the controller.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use gapless_drivers::proxylink::Listening;
+use gapless_model::{Epoch, Health, InstanceId, TableVersion};
+use gapless_routing::{Registry, Slot, Table, TableInvalid, TableSpec};
+use gapless_wire::control::{SealBroken, SealedTable};
+
+use super::fence::{Admission, Fence, Stale};
+use super::report::Books;
+use super::store::Store;
+use crate::data::DataPlane;
+use crate::seam::{Command, Event};
+
+/// Listening sockets of one proxy: far more than addresses times threads.
+const LISTENERS_MAX: usize = 1_024;
+
+/// What the control side knows.
+#[derive(Debug)]
+pub(super) struct Station {
+    pub(super) plane: DataPlane,
+    pub(super) registry: Registry,
+    pub(super) started: Instant,
+    pub(super) books: Books,
+    /// The health of instances by the probes, and on how many threads they are ejected.
+    pub(super) health: BTreeMap<InstanceId, (Health, u32)>,
+    pub(super) listeners: Vec<Listening>,
+    table: Option<Arc<Table>>,
+    fence: Fence,
+    store: Option<Store>,
+    /// The newest version that every thread was seen to use.
+    acknowledged: Option<TableVersion>,
+}
+
+/// Why a table was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    #[error(transparent)]
+    Stale(#[from] Stale),
+    #[error(transparent)]
+    Seal(#[from] SealBroken),
+    #[error(transparent)]
+    Invalid(#[from] TableInvalid),
+}
+
+/// Why a listening socket was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ListenerRefused {
+    #[error("{0:?} is no address")]
+    Address(String),
+    #[error("the socket named {named} listens at {found}")]
+    Elsewhere { named: String, found: String },
+    #[error("more than {LISTENERS_MAX} listening sockets")]
+    TooMany,
+    #[error("the listening socket cannot be used: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Station {
+    pub(super) fn new(plane: DataPlane, store: Option<Store>) -> Station {
+        Station {
+            plane,
+            registry: Registry::new(),
+            started: Instant::now(),
+            books: Books::default(),
+            health: BTreeMap::new(),
+            listeners: Vec::new(),
+            table: None,
+            fence: Fence::default(),
+            store,
+            acknowledged: None,
+        }
+    }
+
+    /// The table that was handed to the threads last.
+    pub(super) fn table(&self) -> Option<&Arc<Table>> {
+        self.table.as_ref()
+    }
+
+    /// A controller introduces itself.
+    ///
+    /// # Errors
+    /// The newest epoch, when it is older.
+    pub(super) fn admit(&mut self, epoch: Epoch) -> Result<(), Epoch> {
+        self.fence.controller(epoch)
+    }
+
+    /// Begins with the table that was kept, if there is one. What was damaged is returned for an operator to hear.
+    pub(super) fn restore(&mut self) -> Vec<String> {
+        let Some(found) = self.store.as_ref().map(Store::load) else { return Vec::new() };
+        let mut damage = found.damage;
+        if let Some(spec) = found.table {
+            match self.build(&spec) {
+                Ok(table) => {
+                    self.fence = Fence::after(spec.version);
+                    self.install(table);
+                }
+                Err(error) => damage.push(format!("the kept table cannot be used: {error}")),
+            }
+        }
+        damage
+    }
+
+    /// Begins with a table that nobody versions or keeps.
+    ///
+    /// # Errors
+    /// [`TableInvalid`].
+    pub(super) fn begin(&mut self, spec: &TableSpec) -> Result<(), TableInvalid> {
+        let table = self.build(spec)?;
+        self.install(table);
+        Ok(())
+    }
+
+    /// Takes a table of the controller: checks it, keeps it, hands it to every thread. A table that cannot be kept on disk is used all
+    /// the same, and the reason returned: serving the newest matters more than finding it again.
+    ///
+    /// # Errors
+    /// [`Refused`]; the table before stays.
+    pub(super) fn take(&mut self, sealed: &SealedTable) -> Result<(Admission, Option<io::Error>), Refused> {
+        let spec = sealed.open()?;
+        let admission = self.fence.table(spec.version)?;
+        if admission == Admission::Again {
+            return Ok((admission, None));
+        }
+        let table = self.build(&spec)?;
+        let not_kept = self.store.as_ref().and_then(|store| store.save(sealed).err());
+        self.fence.taken(spec.version);
+        self.install(table);
+        Ok((admission, not_kept))
+    }
+
+    /// Builds a table; where counts ran out of room, those of releases that are gone make way.
+    fn build(&mut self, spec: &TableSpec) -> Result<Table, TableInvalid> {
+        let now = self.plane.now();
+        match Table::build(spec, &mut self.registry, now) {
+            Err(TableInvalid::TooManySeries { .. }) => {
+                self.retire_series();
+                Table::build(spec, &mut self.registry, now)
+            }
+            built => built,
+        }
+    }
+
+    fn install(&mut self, table: Table) {
+        let table = Arc::new(table);
+        self.plane.install(&table);
+        let first = self.table.replace(table).is_none();
+        if first {
+            self.listen_again(); // until now connections waited in the sockets' queues
+        }
+    }
+
+    /// The version that every thread uses, when that is news.
+    pub(super) fn newly_acknowledged(&mut self) -> Option<TableVersion> {
+        let applied = self.plane.applied()?;
+        if self.acknowledged == Some(applied) {
+            return None;
+        }
+        self.acknowledged = Some(applied);
+        Some(applied)
+    }
+
+    /// The newest version that every thread was seen to use.
+    pub(super) fn acknowledged(&self) -> Option<TableVersion> {
+        self.acknowledged
+    }
+
+    /// Whether something is due soon: a table that not every thread uses, an instance that drains.
+    pub(super) fn expects_news(&self) -> bool {
+        let handed = self.table.as_ref().map(|table| table.version());
+        handed != self.acknowledged || self.leaving().next().is_some()
+    }
+
+    /// The instances that are in no table any more and still have their slots.
+    fn leaving(&self) -> impl Iterator<Item = (Slot, &InstanceId)> {
+        let present: BTreeSet<Slot> =
+            self.table.iter().flat_map(|table| table.instances()).map(|instance| instance.slot).collect();
+        self.registry
+            .instances()
+            .filter(move |(slot, _, _)| !present.contains(slot))
+            .map(|(slot, instance, _)| (slot, instance))
+    }
+
+    /// Gives back the slots of the instances that have drained, and returns them. Only what every thread routes without counts, and it
+    /// counts for good: no thread sends anything there again.
+    pub(super) fn take_drained(&mut self) -> Vec<InstanceId> {
+        let handed = self.table.as_ref().map(|table| table.version());
+        if handed.is_none() || self.plane.applied() != handed {
+            return Vec::new();
+        }
+        let mut slots: BTreeMap<InstanceId, u64> = BTreeMap::new();
+        for (slot, instance) in self.leaving() {
+            *slots.entry(instance.clone()).or_default() += self.plane.in_flight_on(slot.index());
+        }
+        let returned = |instance: &InstanceId| {
+            self.table.iter().flat_map(|table| table.instances()).any(|present| present.id == *instance)
+        };
+        let drained: Vec<InstanceId> =
+            slots.into_iter().filter(|(id, count)| *count == 0 && !returned(id)).map(|(id, _)| id).collect();
+        for instance in &drained {
+            self.registry.retire_instance(instance);
+            self.health.remove(instance);
+        }
+        drained
+    }
+
+    /// Gives back the series of releases that are in no table and have no instance left.
+    fn retire_series(&mut self) {
+        let alive: BTreeSet<_> = self
+            .registry
+            .instances()
+            .map(|(_, instance, _)| (instance.service.clone(), Some(instance.release)))
+            .chain(self.table.iter().flat_map(|table| table.services()).flat_map(|service| {
+                let releases = service.pools().iter().map(|pool| Some(pool.release()));
+                releases.chain([None]).map(|release| (service.name().clone(), release))
+            }))
+            .collect();
+        let gone: Vec<_> = self
+            .registry
+            .series()
+            .filter(|(_, key)| !alive.contains(&(key.service.clone(), key.release)))
+            .map(|(_, key)| key.clone())
+            .collect();
+        for key in gone {
+            if let Some(series) = self.registry.retire_series(&key) {
+                self.books.close(series, &key, &self.plane);
+            }
+        }
+    }
+
+    /// Takes a listening socket by its name. One that is held already (lent twice) is dropped.
+    ///
+    /// # Errors
+    /// [`ListenerRefused`].
+    pub(super) fn lend(&mut self, named: &str, descriptor: OwnedFd) -> Result<(), ListenerRefused> {
+        let address = named.parse().map_err(|_| ListenerRefused::Address(named.into()))?;
+        let socket = TcpListener::from(descriptor);
+        let found = socket.local_addr()?;
+        if found != address {
+            return Err(ListenerRefused::Elsewhere { named: named.into(), found: found.to_string() });
+        }
+        if self.listeners.len() >= LISTENERS_MAX {
+            return Err(ListenerRefused::TooMany);
+        }
+        let cookie = |socket: &TcpListener| rustix::net::sockopt::socket_cookie(socket).map_err(io::Error::from);
+        let ours = cookie(&socket)?;
+        for held in &self.listeners {
+            if cookie(&held.socket)? == ours {
+                return Ok(());
+            }
+        }
+        let earlier = self.listeners.iter().filter(|held| held.address == address).count();
+        if self.table.is_some() {
+            self.plane.listen(earlier, socket.try_clone()?);
+        }
+        self.listeners.push(Listening { address, socket });
+        Ok(())
+    }
+
+    /// Closes the listening sockets of these addresses.
+    pub(super) fn close_listeners(&mut self, addresses: &[String]) {
+        self.listeners.retain(|held| !addresses.contains(&held.address.to_string()));
+        self.plane.post_all(|| Command::StopListening);
+        if self.table.is_some() {
+            self.listen_again();
+        }
+    }
+
+    /// Has the threads accept from every socket: the sockets of one address in turn over the threads.
+    fn listen_again(&self) {
+        for (index, held) in self.listeners.iter().enumerate() {
+            let earlier = self.listeners[..index].iter().filter(|other| other.address == held.address).count();
+            match held.socket.try_clone() {
+                Ok(socket) => self.plane.listen(earlier, socket),
+                Err(error) => tracing::error!(%error, address = %held.address, "listening socket cannot be copied"),
+            }
+        }
+    }
+
+    /// News of an instance's health, from a probe or the controller.
+    pub(super) fn set_health(&mut self, instance: InstanceId, health: Health) {
+        self.plane.post_all(|| Command::SetHealth { instance: instance.clone(), health });
+        self.health.entry(instance).or_default().0 = health;
+    }
+
+    /// News from a worker thread; some are for an operator to hear.
+    pub(super) fn hear(&mut self, event: &Event) -> Option<String> {
+        match event {
+            Event::Ejected { instance, number } => {
+                let entry = self.health.entry(instance.clone()).or_default();
+                entry.1 += 1;
+                Some(format!("{instance} is left out for a while: requests fail there (ejection {number})"))
+            }
+            Event::Readmitted { instance } => {
+                if let Some(entry) = self.health.get_mut(instance) {
+                    entry.1 = entry.1.saturating_sub(1);
+                }
+                None
+            }
+            Event::Panicked { service } => {
+                Some(format!("every instance of {service} is bad: requests go to all of them"))
+            }
+            Event::Applied(_) | Event::Drained => None,
+        }
+    }
+}
