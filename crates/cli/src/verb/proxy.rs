@@ -1,15 +1,93 @@
-//! `gapless proxy`: the data plane; started by the controller.
+//! `gapless proxy`: the data plane as a process. The controller starts it; with `--table` it runs by itself.
 
-use crate::{Context, Exit, Failure};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use gapless_proxy::data::Settings;
+use gapless_proxy::{Mode, Options, RunFailed};
+use gapless_wire::config::Network;
+
+use crate::{Context, Exit, Failure, hint};
+
+/// What says how much the proxy tells on stderr; in the words of tracing's `EnvFilter`.
+const LOG_ENV: &str = "GAPLESS_LOG";
+
+/// The control socket in the state folder, unless another is named.
+const SOCKET: &str = "proxy.sock";
 
 /// What `gapless proxy` is given.
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    /// Listen for the controller on this Unix socket [default: proxy.sock in the state folder]
+    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["table", "listen"])]
+    pub control: Option<PathBuf>,
+    /// Route by this table document, without a controller
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    pub table: Option<PathBuf>,
+    /// Listen for clients here, without a controller
+    #[arg(long, value_name = "ADDRESS", requires = "table")]
+    pub listen: Vec<SocketAddr>,
+    /// Threads that serve requests [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Keep to these cores
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    pub cpus: Vec<usize>,
+    /// Write each request as a line of JSON
+    #[arg(long, value_name = "FILE")]
+    pub access_log: Option<PathBuf>,
+    /// Believe the forwarding headers of peers in this network
+    #[arg(long, value_name = "NETWORK")]
+    pub trusted_peer: Vec<Network>,
+    /// How long a client may take for the whole head of a request
+    #[arg(long, value_name = "MS")]
+    pub head_timeout_ms: Option<u64>,
+    /// How long a client's connection may stay idle between requests
+    #[arg(long, value_name = "MS")]
+    pub keep_alive_timeout_ms: Option<u64>,
+}
 
-/// Runs the verb.
+/// Runs the verb: until the controller or a signal ends it.
 ///
 /// # Errors
-/// What failed.
-pub fn run(_args: &Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::new("`gapless proxy` is not built yet"))
+/// What kept the proxy from serving.
+pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env(LOG_ENV).unwrap_or_else(|_| "info".into());
+    let writing = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr);
+    let _set_before = writing.try_init();
+    match gapless_proxy::run(options(args, context)) {
+        Ok(()) => Ok(Exit::Done),
+        Err(failed) => Err(told(&failed)),
+    }
+}
+
+fn options(args: &Args, context: &Context) -> Options {
+    let defaults = Settings::default();
+    let mode = match &args.table {
+        Some(table) => Mode::Static { table: table.clone(), listen: args.listen.clone() },
+        None => Mode::Controlled {
+            socket: args.control.clone().unwrap_or_else(|| context.state.path().join(SOCKET)),
+            state: context.state.path().to_path_buf(),
+        },
+    };
+    Options {
+        mode,
+        threads: args.threads,
+        cpus: args.cpus.clone(),
+        access_log: args.access_log.clone(),
+        settings: Settings {
+            head_timeout_ms: args.head_timeout_ms.unwrap_or(defaults.head_timeout_ms),
+            keep_alive_ms: args.keep_alive_timeout_ms.unwrap_or(defaults.keep_alive_ms),
+            trusted_peers: args.trusted_peer.clone(),
+            ..defaults
+        },
+    }
+}
+
+fn told(failed: &RunFailed) -> Failure {
+    let failure = Failure::new("the proxy cannot serve").because(failed);
+    match failed {
+        RunFailed::Listen(_) => failure.hint(hint::PORT_IN_USE),
+        _ => failure,
+    }
 }

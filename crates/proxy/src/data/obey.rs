@@ -128,7 +128,7 @@ impl Worker {
             let Some(socket) = self.listeners.get(index).and_then(|listener| listener.socket.as_ref()) else { return };
             match socket::accept(socket) {
                 Ok(Some((socket, peer))) => {
-                    let trusted = self.settings.trusted_peers.contains(&peer.ip());
+                    let trusted = self.settings.trusted_peers.iter().any(|network| network.holds(peer.ip()));
                     let lines = PeerLines {
                         peer: format!("X-Forwarded-For: {}\r\n", peer.ip().to_canonical())
                             .into_bytes()

@@ -1,6 +1,6 @@
 //! What the data side is told once, when it starts. What depends on the service comes with the routing table.
 
-use std::net::IpAddr;
+use gapless_wire::config::Network;
 
 /// Bounds and times that hold for every service.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub struct Settings {
     /// Bytes of the longest request body, or none for no bound. Longer is answered 413.
     pub body_bytes_max: Option<u64>,
     /// Peers whose `X-Forwarded-…` lines are believed.
-    pub trusted_peers: Vec<IpAddr>,
+    pub trusted_peers: Vec<Network>,
 }
 
 impl Default for Settings {
