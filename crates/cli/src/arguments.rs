@@ -62,6 +62,8 @@ pub enum Verb {
     Rollback(verb::rollback::Args),
     /// End the running rollout and go back
     Abort(verb::abort::Args),
+    /// End the observation that runs: vouch for the candidate
+    Promote(verb::promote::Args),
     /// List the rollouts of a service
     History(verb::history::Args),
     /// List the releases of a service

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::Exit;
+use gapless_wire::config::ConfigErrors;
+
+use crate::{Exit, hint};
 
 /// Why a verb failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,13 +17,24 @@ pub struct Failure {
     pub hint: Option<String>,
     /// The exit code.
     pub exit: Exit,
+    /// Further failures of the same act: a configuration file names all its faults.
+    pub also: Vec<Failure>,
+    /// Whether the controller could not be reached, so that asking again later may help.
+    pub unreachable: bool,
 }
 
 impl Failure {
     /// A failure without a cause or hint, with exit code 1.
     #[must_use]
     pub fn new(what: impl Into<String>) -> Failure {
-        Failure { what: what.into(), caused_by: Vec::new(), hint: None, exit: Exit::Error }
+        Failure {
+            what: what.into(),
+            caused_by: Vec::new(),
+            hint: None,
+            exit: Exit::Error,
+            also: Vec::new(),
+            unreachable: false,
+        }
     }
 
     /// The same with an error and all its sources as causes.
@@ -53,18 +66,25 @@ impl Failure {
     #[must_use]
     pub fn report(&self, json: bool) -> Exit {
         if json {
-            let object = serde_json::json!({
-                "error": self.what, "caused_by": self.caused_by, "hint": self.hint, "exit": self.exit.code(),
-            });
-            eprintln!("{object}");
+            eprintln!("{}", self.json());
         } else {
             eprintln!("{self}");
         }
         self.exit
     }
+
+    fn json(&self) -> serde_json::Value {
+        let mut object = serde_json::json!({
+            "error": self.what, "caused_by": self.caused_by, "hint": self.hint, "exit": self.exit.code(),
+        });
+        if !self.also.is_empty() {
+            object["also"] = self.also.iter().map(Failure::json).collect();
+        }
+        object
+    }
 }
 
-/// The three parts, one per line, without a line end at the end.
+/// The three parts, one per line, without a line end at the end; further failures follow.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", self.what)?;
@@ -74,7 +94,7 @@ impl fmt::Display for Failure {
         if let Some(hint) = &self.hint {
             write!(f, "\nhint: {hint}")?;
         }
-        Ok(())
+        self.also.iter().try_for_each(|also| write!(f, "\n{also}"))
     }
 }
 
@@ -83,8 +103,22 @@ impl std::error::Error for Failure {}
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Failure {
         let mut chain = error.chain().map(ToString::to_string);
-        let what = chain.next().unwrap_or_default();
-        Failure { what, caused_by: chain.collect(), hint: None, exit: Exit::Error }
+        let failure = Failure::new(chain.next().unwrap_or_default());
+        Failure { caused_by: chain.collect(), ..failure }
+    }
+}
+
+/// A refused configuration file: every fault of it.
+impl From<ConfigErrors> for Failure {
+    fn from(errors: ConfigErrors) -> Failure {
+        let mut failures = errors.0.into_iter().map(|error| Failure {
+            what: error.to_string(),
+            caused_by: error.caused_by.into_iter().collect(),
+            hint: Some(error.hint.unwrap_or_else(|| hint::HELP_CONFIG.to_owned())),
+            ..Failure::new("").exit(Exit::Refused)
+        });
+        let first = failures.next().unwrap_or_else(|| Failure::new("the configuration is refused").exit(Exit::Refused));
+        Failure { also: failures.collect(), ..first }
     }
 }
 

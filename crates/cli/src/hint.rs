@@ -29,3 +29,24 @@ pub const PORT_IN_USE: &str =
     "end the other program (`ss -ltnp` shows it), or name another address under [[listener]] in gapless-server.toml";
 /// The proxy does not come up.
 pub const SEE_PROXY_LOG: &str = "proxy.log in the state folder says why";
+/// The socket belongs to another user.
+pub const BE_CONTROLLER_USER: &str = "the socket is for the controller's own user: run this as that user or as root";
+/// The controller went away in the middle of an answer.
+pub const LOOK_AT_CONTROLLER: &str =
+    "services go on without it; start it again with `gapless up` and ask again: it goes on where it was";
+/// Both sides do not understand each other.
+pub const SAME_VERSION: &str = "controller and program may be more than one release apart: `gapless --version`, and `gapless status` for the controller's";
+/// A rollout is being waited for.
+pub const WATCH_ROLLOUT: &str = "`gapless status -w` watches it, `gapless abort` ends it";
+/// The artefact is not there.
+pub const NAME_ARTEFACT: &str = "--from names the folder or archive that is to be released";
+/// A topic of `help` is not known.
+pub const HELP_TOPICS: &str = "`gapless help config [KEY]`, `gapless help exit-codes` and `gapless help VERB` exist";
+/// A configuration file is there already.
+pub const FORCE_INIT: &str = "--force replaces it";
+/// A label cannot be one.
+pub const NAME_LABEL: &str = "--label takes 1 to 63 letters, digits and ._+-, such as 1.4.0";
+/// The configuration is another service's.
+pub const NAME_OTHER_CONFIG: &str = "leave the name out, or name that service's configuration with --config FILE";
+/// A file cannot be read.
+pub const READ_CONFIG: &str = "the file must be UTF-8 text that this user may read";

@@ -11,10 +11,15 @@
 //! **Invariant C3**: an error has three parts, and its hint comes from [`hint`], so that the same trouble is mended by the same words.
 
 mod arguments;
+pub mod client;
 mod demo;
 pub mod exit;
 mod failure;
+pub mod follow;
 pub mod hint;
+pub mod project;
+pub mod reference;
+pub mod show;
 mod state;
 pub mod verb;
 

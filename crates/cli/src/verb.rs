@@ -12,6 +12,7 @@ pub mod judge;
 pub mod keeper;
 pub mod logs;
 pub mod plan;
+pub mod promote;
 pub mod proxy;
 pub mod receipt;
 pub mod releases;
@@ -36,6 +37,7 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Explain(args) => explain::run(&args, context),
         Verb::Rollback(args) => rollback::run(&args, context),
         Verb::Abort(args) => abort::run(&args, context),
+        Verb::Promote(args) => promote::run(&args, context),
         Verb::History(args) => history::run(&args, context),
         Verb::Releases(args) => releases::run(&args, context),
         Verb::Logs(args) => logs::run(&args, context),

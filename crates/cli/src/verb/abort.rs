@@ -1,13 +1,20 @@
-//! `gapless abort`: ends the running rollout and goes back.
+//! `gapless abort`: ends the running rollout and goes back to where it came from.
 
-use crate::{Context, Exit, Failure};
+use gapless_wire::api::{OperatorRequest, OrderAccepted};
+
+use crate::client::{Client, block_on};
+use crate::follow::{self, Wanted};
+use crate::{Context, Exit, Failure, project};
 
 /// What `gapless abort` is given.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The service [default: the one in ./gapless.toml]
     pub service: Option<String>,
-    /// Do not wait for the end of the rollback
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub reason: String,
+    /// Do not wait for the end
     #[arg(long)]
     pub detach: bool,
 }
@@ -15,7 +22,13 @@ pub struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// What failed.
-pub fn run(_args: &Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::new("`gapless abort` is not built yet"))
+/// There is nothing to do it to, or the controller does not answer.
+pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    let service = project::service(args.service.as_deref())?;
+    let client = Client::new(context);
+    let request = OperatorRequest { by: project::operator(), reason: args.reason.clone() };
+    block_on(async {
+        let order: OrderAccepted = client.post(&format!("/v1/services/{service}/abort"), &request).await?;
+        follow::rollout(context, &client, &order, Wanted::Back, args.detach).await
+    })
 }

@@ -1,6 +1,9 @@
-//! `gapless completions`: completions for a shell.
+//! `gapless completions`: the completions for a shell, on stdout.
 
-use crate::{Context, Exit, Failure};
+use clap::CommandFactory;
+
+use crate::follow::print_text;
+use crate::{Arguments, Context, Exit, Failure};
 
 /// What `gapless completions` is given.
 #[derive(clap::Args, Debug)]
@@ -12,7 +15,10 @@ pub struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// What failed.
-pub fn run(_args: &Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::new("`gapless completions` is not built yet"))
+/// When stdout cannot be written.
+pub fn run(args: &Args, _context: &Context) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Arguments::command(), "gapless", &mut script);
+    print_text(&String::from_utf8_lossy(&script))?;
+    Ok(Exit::Done)
 }

@@ -1,6 +1,11 @@
 //! `gapless releases`: the releases of a service.
 
-use crate::{Context, Exit, Failure};
+use gapless_wire::api::Releases;
+
+use crate::client::{Client, block_on};
+use crate::follow::{print_json, print_text};
+use crate::show::style::Style;
+use crate::{Context, Exit, Failure, project, show};
 
 /// What `gapless releases` is given.
 #[derive(clap::Args, Debug)]
@@ -12,7 +17,15 @@ pub struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// What failed.
-pub fn run(_args: &Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::new("`gapless releases` is not built yet"))
+/// There is no such service, or the controller does not answer.
+pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    let service = project::service(args.service.as_deref())?;
+    let path = format!("/v1/services/{service}/releases");
+    let answer: Releases = block_on(async { Client::new(context).get(&path).await })?;
+    if context.json {
+        print_json(&answer)?
+    } else {
+        print_text(&show::releases::text(&answer, Style::of_stdout()))?
+    }
+    Ok(Exit::Done)
 }

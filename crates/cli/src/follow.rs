@@ -1,0 +1,193 @@
+//! Waiting for a rollout: its actions as they happen, its receipt, and an exit code that says how it ended.
+
+use std::io::{IsTerminal, Write as _};
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use gapless_wire::api::{Event, OrderAccepted, Receipt, RolloutState, RolloutSummary};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::client::Client;
+use crate::show::style::Style;
+use crate::show::{event, receipt};
+use crate::{Context, Exit, Failure, hint};
+
+/// How long a controller that went away is waited for: it comes back within a second or two where something restarts it.
+const CONTROLLER_AWAY_MAX: Duration = Duration::from_secs(60);
+
+/// How often it is asked for then.
+const CONTROLLER_RETRY_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Which end of the rollout is what the operator wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// The candidate is to become current.
+    Forward,
+    /// The running rollout, if one runs, is to go back.
+    Back,
+}
+
+/// Follows a rollout to its end, unless that is not wanted.
+///
+/// # Errors
+/// The controller cannot be reached any more, or answers what is not understood.
+pub async fn rollout(
+    context: &Context,
+    client: &Client,
+    order: &OrderAccepted,
+    wanted: Wanted,
+    detach: bool,
+) -> Result<Exit, Failure> {
+    for warning in &order.warnings {
+        eprintln!("warning: {warning}");
+    }
+    if detach {
+        if context.json {
+            print_json(order)?;
+        } else {
+            let queued = if order.queued { ", waiting for the running one" } else { "" };
+            println!("rollout {} of {} is ordered{queued}", order.rollout, order.service);
+        }
+        return Ok(Exit::Done);
+    }
+    tokio::select! {
+        ended = to_the_end(context, client, order) => {
+            let summary = ended?;
+            show_receipt(context, client, order, &summary).await?;
+            Ok(exit_of(&summary, wanted))
+        }
+        _ = tokio::signal::ctrl_c() => {
+            eprintln!("\nrollout {} of {} goes on without you: {}", order.rollout, order.service, hint::WATCH_ROLLOUT);
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+async fn to_the_end(context: &Context, client: &Client, order: &OrderAccepted) -> Result<RolloutSummary, Failure> {
+    let mut screen = Screen::new(context, order);
+    let mut next = 0;
+    let mut away_since: Option<Instant> = None;
+    loop {
+        let path = format!("/v1/services/{}/rollouts/{}/events?from={next}", order.service, order.rollout);
+        let followed = client
+            .lines(&path, |event: Event| {
+                // Events may come again after a reconnect.
+                if event.seq >= next || event.ended.is_some() {
+                    next = event.seq + 1;
+                    away_since = None;
+                    screen.show(&event);
+                }
+                event.ended.map_or(ControlFlow::Continue(()), ControlFlow::Break)
+            })
+            .await;
+        match followed {
+            Ok(Some(summary)) => return Ok(summary),
+            // The stream ended without an end of the rollout: the controller is on its way out or cut a long answer.
+            Ok(None) => {}
+            Err(failure) if failure.unreachable => {
+                let since = *away_since.get_or_insert_with(|| {
+                    screen.say("the controller is away; the rollout goes on when it is back");
+                    Instant::now()
+                });
+                if since.elapsed() > CONTROLLER_AWAY_MAX {
+                    return Err(failure);
+                }
+            }
+            Err(failure) => return Err(failure),
+        }
+        tokio::time::sleep(CONTROLLER_RETRY_INTERVAL).await;
+    }
+}
+
+async fn show_receipt(
+    context: &Context,
+    client: &Client,
+    order: &OrderAccepted,
+    summary: &RolloutSummary,
+) -> Result<(), Failure> {
+    if summary.state == RolloutState::Superseded {
+        return Ok(());
+    }
+    let path = format!("/v1/services/{}/rollouts/{}/receipt", order.service, order.rollout);
+    let paid: Receipt = client.get(&path).await?;
+    if context.json {
+        print_json(&paid)
+    } else {
+        print_text(&format!("\n{}", receipt::text(&paid, Style::of_stdout())))
+    }
+}
+
+/// The exit code for how a rollout ended.
+#[must_use]
+pub fn exit_of(summary: &RolloutSummary, wanted: Wanted) -> Exit {
+    let lost = summary.failed_by_us.is_some_and(|lost| lost > 0);
+    match (summary.state, wanted) {
+        (RolloutState::Done, _) | (RolloutState::RolledBack, Wanted::Back) if lost => Exit::FailedByUs,
+        (RolloutState::Done, _) | (RolloutState::RolledBack, Wanted::Back) => Exit::Done,
+        (RolloutState::Queued | RolloutState::Running, _) => Exit::Done,
+        (RolloutState::RolledBack, Wanted::Forward) => Exit::RolledBack,
+        (RolloutState::NeedsOperator, _) => Exit::NeedsOperator,
+        (RolloutState::Superseded, _) => Exit::Refused,
+    }
+}
+
+/// Where actions are shown: lines on stdout, and a bar on stderr where a person watches.
+struct Screen {
+    json: bool,
+    style: Style,
+    bar: ProgressBar,
+}
+
+impl Screen {
+    fn new(context: &Context, order: &OrderAccepted) -> Screen {
+        let person = !context.json && std::io::stderr().is_terminal();
+        let bar = if person { ProgressBar::new(1_000) } else { ProgressBar::hidden() };
+        if let Ok(style) = ProgressStyle::with_template("{elapsed:>8}  [{bar:40}] {percent}%  {msg}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_message(format!("{} to {}", order.service, order.label.as_deref().unwrap_or("the release before")));
+        bar.enable_steady_tick(Duration::from_millis(500));
+        Screen { json: context.json, style: Style::of_stdout(), bar }
+    }
+
+    fn show(&mut self, shown: &Event) {
+        let line =
+            if self.json { serde_json::to_string(shown).unwrap_or_default() } else { event::line(shown, self.style) };
+        self.bar.suspend(|| {
+            let mut out = std::io::stdout().lock();
+            // A reader that went away (`| head`) does not end the waiting: the exit code still counts.
+            let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        });
+        self.bar.set_position(u64::from(shown.progress_milli));
+        if shown.ended.is_some() {
+            self.bar.finish_and_clear();
+        }
+    }
+
+    fn say(&self, words: &str) {
+        self.bar.suspend(|| eprintln!("{words}"));
+    }
+}
+
+/// Prints a value as one line of JSON on stdout.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let line = serde_json::to_string(value).map_err(|error| Failure::new("cannot write JSON").because(&error))?;
+    print_text(&format!("{line}\n"))
+}
+
+/// Prints text on stdout; a reader that went away is no failure.
+///
+/// # Errors
+/// When stdout cannot be written for another reason.
+pub fn print_text(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new("cannot write to stdout").because(&error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,83 @@
+//! What a rollout cost its clients, counted.
+
+use std::fmt::Write as _;
+
+use gapless_wire::api::Receipt;
+
+use super::length;
+use super::paint_of;
+use super::style::{Paint, Style};
+use super::table::{Cell, Table};
+
+/// The receipt: one line about the rollout, then the counts.
+#[must_use]
+pub fn text(receipt: &Receipt, style: Style) -> String {
+    let rollout = &receipt.rollout;
+    let way = match &rollout.from {
+        Some(from) => format!("{from} to {}", rollout.to),
+        None => rollout.to.clone(),
+    };
+    let mut text = format!(
+        "receipt of rollout {} of {}: {way} by {}, {} after {}\n",
+        rollout.rollout,
+        style.paint(Paint::Strong, &receipt.service),
+        rollout.strategy,
+        style.paint(paint_of(rollout.state), rollout.state.as_str()),
+        length(rollout.took_ms),
+    );
+    if let Some(cause) = &rollout.cause {
+        let _ = writeln!(text, "  because: {cause}");
+    }
+    let mut table = Table::new(&["", "REQUESTS", ""]);
+    for release in &receipt.releases {
+        let classes: Vec<String> = release.by_class.iter().map(|(class, count)| format!("{class} {count}")).collect();
+        let mut note = classes.join(", ");
+        if let (Some(p50), Some(p99)) = (release.p50_us, release.p99_us) {
+            let _ = write!(note, "; half within {}, 99% within {}", microseconds(p50), microseconds(p99));
+        }
+        let label = format!("answered by {}", release.label);
+        table.row(vec![label.into(), release.answered.to_string().into(), note.into()]);
+    }
+    let mut row = |name: &str, count: u64, note: String, paint: Paint| {
+        table.row(vec![name.into(), Cell::painted(count.to_string(), paint), note.into()]);
+    };
+    row("answered by Gapless", receipt.answered_by_us, String::new(), Paint::None);
+    row("client left", receipt.client_left, String::new(), Paint::None);
+    row("cut", receipt.cut, String::new(), if receipt.cut > 0 { Paint::Busy } else { Paint::None });
+    row("retried", receipt.retried, String::new(), Paint::None);
+    row("replayed", receipt.replayed, String::new(), Paint::None);
+    let wait =
+        if receipt.held > 0 { format!("longest wait {}", length(receipt.longest_wait_ms)) } else { String::new() };
+    row("held", receipt.held, wait, Paint::None);
+    row(
+        "failed by the service",
+        receipt.failed_by_service,
+        String::new(),
+        if receipt.failed_by_service > 0 { Paint::Busy } else { Paint::None },
+    );
+    row(
+        "failed by us",
+        receipt.failed_by_us,
+        String::new(),
+        if receipt.failed_by_us > 0 { Paint::Bad } else { Paint::Good },
+    );
+    text.push_str(&table.text("  ", style));
+    if !receipt.reasons.is_empty() {
+        let reasons: Vec<String> = receipt.reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        let _ = writeln!(text, "  ends without a release's answer: {}", reasons.join(", "));
+    }
+    if !receipt.complete {
+        text.push_str("  a proxy ended meanwhile: the counts of its last second are not known\n");
+    }
+    text
+}
+
+fn microseconds(us: u64) -> String {
+    if us < 1_000 {
+        format!("{us}µs")
+    } else if us < 10_000 {
+        format!("{:.1}ms", us as f64 / 1_000.0)
+    } else {
+        length(us / 1_000)
+    }
+}
