@@ -48,6 +48,8 @@ impl Arguments {
 pub enum Verb {
     /// Start the controller and the proxy on this machine
     Up(verb::up::Args),
+    /// End everything that `up` started: drain the proxy, stop the instances
+    Down(verb::down::Args),
     /// Write a commented gapless.toml for the code in a folder
     Init(verb::init::Args),
     /// Replace the current release of a service by a new one

@@ -76,6 +76,15 @@ impl Client {
         answer(path, response).await
     }
 
+    /// Gives an order whose acceptance says nothing more.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn order(&self, path: &str) -> Result<(), Failure> {
+        let response = self.send(Method::POST, path, Bytes::new()).await?;
+        if response.status().is_success() { Ok(()) } else { Err(refusal(path, response).await) }
+    }
+
     /// Follows a stream of JSON lines until it ends or `each` breaks; gives what it broke with.
     ///
     /// # Errors

@@ -50,3 +50,6 @@ pub const NAME_LABEL: &str = "--label takes 1 to 63 letters, digits and ._+-, su
 pub const NAME_OTHER_CONFIG: &str = "leave the name out, or name that service's configuration with --config FILE";
 /// A file cannot be read.
 pub const READ_CONFIG: &str = "the file must be UTF-8 text that this user may read";
+/// Something takes longer than it may.
+pub const SEE_WHAT_WAITS: &str =
+    "`gapless status` shows which instances still run, `gapless explain` what is waited for";

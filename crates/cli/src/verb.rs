@@ -4,6 +4,7 @@ pub mod abort;
 pub mod completions;
 pub mod demo;
 pub mod deploy;
+pub mod down;
 pub mod explain;
 pub mod help;
 pub mod history;
@@ -30,6 +31,7 @@ use crate::{Context, Exit, Failure, Verb};
 pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
     match verb {
         Verb::Up(args) => up::run(&args, context),
+        Verb::Down(args) => down::run(&args, context),
         Verb::Init(args) => init::run(&args, context),
         Verb::Deploy(args) => deploy::run(&args, context),
         Verb::Plan(args) => plan::run(&args, context),

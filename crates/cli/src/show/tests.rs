@@ -440,8 +440,9 @@ fn an_action_is_one_line_with_its_time() {
     };
     let lines: Vec<String> = [began, entered, base].iter().map(|shown| event::line(shown, Style::Plain)).collect();
     check(
-        &lines.join("\n"),
+        &format!("time  phase  action\n{}", lines.join("\n")),
         &expect![[r#"
+            time  phase  action
                 0.0s                 rolling from 1.3.0 to 1.4.0
                12.3s  Warmup 2/4
                12.3s  Warmup 2/4     shop.r2.i5 is ready"#]],

@@ -72,15 +72,12 @@ fn read_config(args: &Args, context: &Context) -> Result<ServerConfig, Failure> 
             return Ok(ServerConfig::default());
         }
         Err(error) => {
-            return Err(Failure::new(format!("cannot read `{}`", path.display())).because(&error));
+            return Err(Failure::new(format!("cannot read `{}`", path.display()))
+                .because(&error)
+                .hint(hint::READ_CONFIG));
         }
     };
-    parse_server_config(&text, &path.display().to_string()).map_err(|errors| {
-        let failure = Failure::new(format!("`{}` is refused", path.display()));
-        let mut failure = failure.hint(hint::HELP_CONFIG).exit(Exit::Refused);
-        failure.caused_by = errors.0.iter().map(ToString::to_string).collect();
-        failure
-    })
+    Ok(parse_server_config(&text, &path.display().to_string())?)
 }
 
 /// The three parts of what kept the controller from starting.
