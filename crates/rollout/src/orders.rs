@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gapless_model::{Millis, Release, ReleaseId, RolloutId, SecondOrder, Strategy};
+use gapless_model::{Millis, ReleaseId, RolloutId, SecondOrder, Strategy};
 
 use crate::effect::{Effect, Outcome};
 use crate::rollout::course::Stand;
@@ -22,13 +22,9 @@ impl Turn {
         if self.service.roles().contains(&order.release.id) {
             return Err(Refusal::AlreadyDeployed(order.release.id));
         }
-        let current = self.service.current().cloned();
         let Situation::Rollout(running) = &self.service.situation else {
-            let course = Course::compile(
-                current.as_deref(),
-                &order.release,
-                order.strategy.as_ref().unwrap_or(&order.release.spec.strategy),
-            )?;
+            let strategy = order.strategy.as_ref().unwrap_or(&order.release.spec.strategy);
+            let course = Course::for_service(&self.service, &order.release, strategy)?;
             self.begin(order, course, Tests::Run);
             return Ok(());
         };
@@ -174,9 +170,8 @@ impl Turn {
             return Err(Refusal::AlreadyDeployed(to));
         }
         let release = self.service.releases.get(&to).cloned().ok_or(Refusal::ReleaseNotKept(to))?;
-        let from: Option<Arc<Release>> = self.service.releases.get(&current).cloned();
         let strategy = Strategy::BlueGreen { bake: Millis::ZERO };
-        let course = Course::compile(from.as_deref(), &release, &strategy)?;
+        let course = Course::for_service(&self.service, &release, &strategy)?;
         self.begin(DeployOrder { rollout, release, strategy: Some(strategy), origin }, course, Tests::Skip);
         Ok(())
     }

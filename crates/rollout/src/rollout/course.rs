@@ -1,10 +1,10 @@
 //! The course: a strategy compiled against the releases it is about, so that every strategy is the same phases in its own order.
 
-use gapless_model::{Millis, Order, Release, ReleaseId, ReleaseSpec, Strategy};
+use gapless_model::{Amount, Millis, Order, Release, ReleaseId, ReleaseSpec, Strategy};
 
 use crate::rollout::{Tests, blue_green, first, rolling};
 use crate::want::{Rest, Want, Wants};
-use crate::{PhaseName, Refusal};
+use crate::{PhaseName, PlantedBug, Refusal, Service};
 
 /// A compiled strategy.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,6 +60,16 @@ impl Course {
                 bake: *bake,
             })),
         }
+    }
+
+    /// As [`Course::compile`], for this service.
+    pub(crate) fn for_service(service: &Service, to: &Release, strategy: &Strategy) -> Result<Course, Refusal> {
+        let from = service.current().map(|current| &**current);
+        if service.has(PlantedBug::BelowFloor) {
+            let spec = ReleaseSpec { floor: Amount::Count(0), ..to.spec.clone() };
+            return Course::compile(from, &Release { spec, ..to.clone() }, strategy);
+        }
+        Course::compile(from, to, strategy)
     }
 
     pub(crate) fn name(&self) -> &'static str {

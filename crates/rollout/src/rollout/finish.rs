@@ -95,9 +95,8 @@ impl Turn {
 
     /// The order that waited begins; where it has become impossible its rollout ends at once.
     fn begin_queued(&mut self, order: DeployOrder) {
-        let current = self.service.current().cloned();
         let strategy = order.strategy.clone().unwrap_or_else(|| order.release.spec.strategy.clone());
-        match Course::compile(current.as_deref(), &order.release, &strategy) {
+        match Course::for_service(&self.service, &order.release, &strategy) {
             Ok(course) => self.begin(order, course, Tests::Run),
             Err(refusal) => {
                 let label = order.release.label.clone();

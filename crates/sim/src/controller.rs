@@ -1,0 +1,109 @@
+//! A controller: the real machine, the real records, a store in memory. It journals, then hands out what is to be performed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use gapless_journal::{Batch, MemoryStore, Sequence, Store};
+use gapless_model::{Epoch, InstanceId, Release, ReleaseId, Tick};
+use gapless_rollout::{Change, Input, Listing, PlantedBug, Refusal, Service, Step, step};
+use gapless_wire::record::{IntentRecord, STEP_KIND, StepRecord};
+
+use crate::publication::Publication;
+use crate::releases::service;
+
+/// The stream of the one service.
+const STREAM: &str = "service/shop";
+
+#[derive(Debug)]
+pub(crate) struct Controller {
+    pub epoch: Epoch,
+    pub service: Service,
+    pub publication: Publication,
+    store: MemoryStore,
+    /// The instant for which a timer is set.
+    pub timer: Option<Tick>,
+}
+
+/// What came of an input.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// It changed nothing.
+    Nothing,
+    /// It is journalled; this is to be performed.
+    Acted(Box<Step>),
+    /// It was refused.
+    Refused(Refusal),
+    /// The controller died over it.
+    Died,
+}
+
+/// A replay that does not give what was recorded.
+#[derive(Debug)]
+pub(crate) struct ReplayDiffers(pub String);
+
+impl Controller {
+    /// A controller that takes over: replays the journal and finds out what it gives.
+    pub(crate) fn take_over(
+        disk: &MemoryStore,
+        releases: &BTreeMap<ReleaseId, Arc<Release>>,
+        proxies: usize,
+        planted: Option<PlantedBug>,
+    ) -> Result<Controller, ReplayDiffers> {
+        let mut store = disk.reopen();
+        let differs = |what: String| ReplayDiffers(what);
+        let epoch = store.begin_term().map_err(|error| differs(error.to_string()))?;
+        let mut state = Service::new(service());
+        if let Some(bug) = planted {
+            state = state.with_planted(bug);
+        }
+        for record in store.read(STREAM, Sequence::START).map_err(|error| differs(error.to_string()))? {
+            let kept =
+                StepRecord::from_bytes(&record.kind, &record.bytes).map_err(|error| differs(error.to_string()))?;
+            let find = |id: ReleaseId| releases.get(&id).cloned();
+            let input = kept.to_input(&find).map_err(|error| differs(error.to_string()))?;
+            let step = step(state, input, Tick(kept.tick)).map_err(|refused| differs(refused.reason.to_string()))?;
+            let again: Vec<IntentRecord> = step.effects.iter().map(IntentRecord::of).collect();
+            if again != kept.intents {
+                return Err(differs(format!("record {}: {:?} instead of {:?}", record.sequence, again, kept.intents)));
+            }
+            state = step.state;
+        }
+        let mut publication = Publication::new(epoch, proxies);
+        for instance in state.instances() {
+            if matches!(instance.listing, Listing::Left { .. }) {
+                publication.leaving_before(instance.id.clone());
+            }
+        }
+        Ok(Controller { epoch, service: state, publication, store, timer: None })
+    }
+
+    /// Whether it follows an earlier controller that had begun something.
+    pub(crate) fn has_past(&self) -> bool {
+        self.store.last(STREAM).is_ok_and(|last| last > Sequence::START)
+    }
+
+    /// Takes an input: steps, journals, and says what is to be performed.
+    pub(crate) fn hear(&mut self, input: Input, now: Tick) -> Heard {
+        let step = match step(self.service.clone(), input.clone(), now) {
+            Ok(step) => step,
+            Err(refused) => return Heard::Refused(refused.reason),
+        };
+        if step.change == Change::Unchanged {
+            self.service = step.state;
+            return Heard::Nothing;
+        }
+        let record = StepRecord::of(now, 0, &input, &step.effects);
+        let mut batch = Batch::new();
+        batch.append(STREAM, STEP_KIND, record.to_bytes());
+        if self.store.commit(&batch).is_err() {
+            return Heard::Died;
+        }
+        self.service = step.state.clone();
+        Heard::Acted(Box::new(step))
+    }
+
+    /// The instances that it believes to run, of those that do.
+    pub(crate) fn alive(&self, present: &BTreeSet<InstanceId>) -> BTreeSet<InstanceId> {
+        self.service.instances().map(|instance| &instance.id).filter(|id| present.contains(id)).cloned().collect()
+    }
+}

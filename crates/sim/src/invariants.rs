@@ -1,0 +1,213 @@
+//! The invariants, checked after every event that can break them.
+
+use std::collections::BTreeSet;
+
+use gapless_model::{InstanceId, Millis, ReleaseId, Strategy, Tick};
+use gapless_rollout::{
+    Action, Admission, Drain, Life, Listing, PhaseName, PoolKind, Service, ServiceRoutes, SituationReport, Step,
+};
+
+use crate::outcome::Violation;
+use crate::world::World;
+
+/// What has to be remembered to check the invariants.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watch {
+    /// The live members of the table ordered last.
+    live: BTreeSet<InstanceId>,
+    /// Since when the candidate that bakes is watched by one and the same controller.
+    baking_since: Option<Tick>,
+    promoted: bool,
+}
+
+fn live_of(routes: &ServiceRoutes) -> BTreeSet<InstanceId> {
+    let live = routes.pools.iter().filter(|pool| pool.kind == PoolKind::Live);
+    live.flat_map(|pool| &pool.members).map(|member| member.instance.clone()).collect()
+}
+
+fn is_ready(service: &Service, id: &InstanceId) -> bool {
+    service.instances().any(|instance| instance.id == *id && matches!(instance.life, Life::Ready { .. }))
+}
+
+impl World {
+    pub(crate) fn violation(&mut self, invariant: &'static str, what: String) {
+        let at = self.agenda.now;
+        if self.violations.len() < 20 {
+            self.violations.push(Violation { at, invariant, what });
+        }
+    }
+
+    /// A table was ordered: I2, I8, I11.
+    pub(crate) fn check_table(&mut self, service: &Service, routes: &ServiceRoutes) {
+        let after = live_of(routes);
+        let before = std::mem::replace(&mut self.watch.live, after.clone());
+        let ready = |of: &BTreeSet<InstanceId>| of.iter().filter(|id| is_ready(service, id)).count();
+        let (was, is, floor) = (ready(&before), ready(&after), usize::from(service.floor()));
+        if is < floor && is < was {
+            self.violation(
+                "I2",
+                format!("a table leaves {is} ready instances in load where {was} were, below the floor of {floor}"),
+            );
+        }
+        if routes.admission == Admission::Held && was > 0 {
+            self.violation("I8", format!("a table empties the pool although {was} instances are ready"));
+        }
+        self.check_way_back(service, &before, &after);
+    }
+
+    /// I11: the candidate leaves load only when the release before is ready in full.
+    fn check_way_back(&mut self, service: &Service, before: &BTreeSet<InstanceId>, after: &BTreeSet<InstanceId>) {
+        let report = service.report(self.agenda.now);
+        let SituationReport::Rollout(rollout) = &report.situation else { return };
+        let (Some(from), Some(to), true) = (service.current(), service.candidate(), rollout.turned_back.is_some())
+        else {
+            return;
+        };
+        let left =
+            before.iter().filter(|id| id.release == to.id && is_ready(service, id) && !after.contains(*id)).count();
+        let restored = after.iter().filter(|id| id.release == from.id && is_ready(service, id)).count();
+        if left > 0 && restored < usize::from(from.spec.instances) {
+            self.violation(
+                "I11",
+                format!("{left} candidates leave load with {restored} of {} old ones ready", from.spec.instances),
+            );
+        }
+    }
+
+    /// A stop was ordered: no proxy may route to the instance, and its requests have ended or had their time.
+    pub(crate) fn check_stop(&mut self, instance: &InstanceId) {
+        let listing: Vec<usize> = (0..self.proxies.len())
+            .filter(|proxy| {
+                let proxy = &self.proxies[*proxy];
+                proxy.up && !proxy.from_disk && proxy.lists(instance)
+            })
+            .collect();
+        if !listing.is_empty() {
+            self.violation("I1", format!("{instance} is stopped while proxies {listing:?} route to it"));
+        }
+        let in_flight = self.in_flight(instance);
+        if in_flight > 0 && !self.ledger.may_be_cut.contains(instance) {
+            self.violation("I1", format!("{instance} is stopped with {in_flight} requests in flight and time left"));
+        }
+    }
+
+    /// Releases may be deleted: I9.
+    pub(crate) fn check_kept(&mut self, service: &Service, kept: &BTreeSet<ReleaseId>) {
+        let mut needed: BTreeSet<ReleaseId> = self.fleet.present().map(|id| id.release).collect();
+        needed.extend(
+            self.proxies.iter().filter(|proxy| proxy.up && !proxy.from_disk).flat_map(|proxy| proxy.releases()),
+        );
+        needed.extend(service.current().map(|release| release.id));
+        needed.extend(service.candidate().map(|release| release.id));
+        needed.extend(service.previous().map(|release| release.id));
+        let lost: Vec<&ReleaseId> = needed.difference(kept).collect();
+        if !lost.is_empty() {
+            self.violation("I9", format!("releases {lost:?} may be deleted although something refers to them"));
+        }
+    }
+
+    /// What a step did: I10, and the record of what may be cut.
+    pub(crate) fn check_step(&mut self, step: &Step) {
+        for entry in &step.timeline {
+            match &entry.action {
+                Action::DrainCut(instance) => {
+                    self.ledger.may_be_cut.insert(instance.clone());
+                }
+                Action::Promoted { .. } => self.watch.promoted = true,
+                Action::ControllerRestarted { .. } if self.watch.baking_since.is_some() => {
+                    self.watch.baking_since = Some(entry.at);
+                }
+                Action::Entered { phase: PhaseName::Bake, .. } => {
+                    self.watch.baking_since = Some(entry.at);
+                    self.watch.promoted = false;
+                }
+                Action::Entered { phase: PhaseName::Drain, .. } => self.check_bake(&step.state, entry.at),
+                Action::Entered { .. } | Action::TurnedBack { .. } | Action::Ended { .. } => {
+                    self.watch.baking_since = None;
+                }
+                _ => {}
+            }
+        }
+        self.check_numbers(&step.state);
+    }
+
+    fn check_bake(&mut self, service: &Service, now: Tick) {
+        let Some(since) = self.watch.baking_since.take() else { return };
+        let bake = service.candidate().map_or(Millis::ZERO, |to| match to.spec.strategy {
+            Strategy::Rolling { bake, .. } | Strategy::BlueGreen { bake } => bake,
+        });
+        if !self.watch.promoted && now.since(since) < bake {
+            self.violation("I10", format!("a candidate baked for {} of {bake} under one controller", now.since(since)));
+        }
+    }
+
+    /// The state itself: an instance that drains is known to be out of the newest table.
+    fn check_numbers(&mut self, service: &Service) {
+        let Some((newest, routes)) = service.published() else { return };
+        let listed: BTreeSet<&InstanceId> =
+            routes.pools.iter().flat_map(|pool| &pool.members).map(|member| &member.instance).collect();
+        let wrong = service.instances().find(|instance| match instance.listing {
+            Listing::Never => listed.contains(&instance.id),
+            Listing::Left { by, drain } => {
+                listed.contains(&instance.id)
+                    || by > newest
+                    || (drain != Drain::AwaitingTable && by > service.applied()) && drain != Drain::Done
+            }
+            Listing::Live | Listing::Preview => !listed.contains(&instance.id),
+        });
+        if let Some(instance) = wrong {
+            let what = format!("{} is {:?} and the newest table says otherwise", instance.id, instance.listing);
+            self.violation("state", what);
+        }
+    }
+
+    /// The end: L1, L2 and one receipt per rollout.
+    pub(crate) fn check_end(&mut self) {
+        let Some(controller) = self.controller.take() else {
+            return self.violation("L3", "there is no controller in the end".to_owned());
+        };
+        let service = &controller.service;
+        let report = service.report(self.agenda.now);
+        match &report.situation {
+            SituationReport::Rollout(rollout) => {
+                self.violation("L2", format!("rollout {} never ends:\n{report}", rollout.rollout));
+            }
+            SituationReport::Empty | SituationReport::NeedsOperator { .. } => {}
+            SituationReport::Settled { .. } => self.check_desired(service),
+        }
+        for rollout in self.accepted.clone() {
+            let ends = self.ends.iter().filter(|end| end.rollout == rollout).count();
+            if ends != 1 {
+                self.violation("L2", format!("rollout {rollout} has {ends} ends"));
+            }
+        }
+        if !self.ledger.open.is_empty() {
+            let open = self.ledger.open.len();
+            self.violation("I1", format!("{open} requests have no end"));
+        }
+        self.controller = Some(controller);
+    }
+
+    /// L1: faults have stopped; what is wanted is there.
+    fn check_desired(&mut self, service: &Service) {
+        let Some(current) = service.current() else { return };
+        if self.is_bad(current.id) {
+            return; // it exits by itself for ever
+        }
+        let wanted = usize::from(current.spec.instances);
+        for proxy in 0..self.proxies.len() {
+            let live = self.proxies[proxy].live();
+            let serving = live.iter().filter(|id| self.fleet.state(id) == crate::fleet::State::Serving).count();
+            if live.len() != wanted || serving != wanted || live.iter().any(|id| id.release != current.id) {
+                self.violation(
+                    "L1",
+                    format!("proxy {proxy} routes to {live:?} in the end, {serving} of {wanted} serve"),
+                );
+            }
+        }
+        let running: Vec<InstanceId> = self.fleet.present().cloned().collect();
+        if running.len() != wanted {
+            self.violation("L1", format!("{running:?} run in the end where {wanted} are wanted"));
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The controller dies before and after every record of a rollout: the end is the same as without a crash, no instance is started
+//! twice, no request is lost.
+
+use gapless_model::{Amount, Millis, Order as BatchOrder, SecondOrder, Strategy, Tick};
+use gapless_sim::{CrashPoint, Knobs, Order, Outcome, Quality, ReleaseShape, Script, crash_everywhere};
+
+fn shape(strategy: Strategy, checks: usize) -> ReleaseShape {
+    ReleaseShape {
+        instances: 3,
+        floor: Amount::Count(2),
+        strategy,
+        checks,
+        second_order: SecondOrder::Queue,
+        drain_timeout: Millis::from_secs(5),
+    }
+}
+
+fn script(strategy: Strategy, checks: usize, quality: Quality) -> Script {
+    let first = shape(strategy.clone(), 0);
+    let second = shape(strategy, checks);
+    Script {
+        proxies: 2,
+        request_every: 25,
+        requests_until: Tick(16_000),
+        orders: vec![
+            (Tick(0), Order::Deploy { release: 1, shape: first, quality: Quality::Good }),
+            (Tick(2_000), Order::Deploy { release: 2, shape: second, quality }),
+        ],
+        faults: Vec::new(),
+        knobs: Knobs::default(),
+    }
+}
+
+/// What has to be the same whether or not the controller died.
+fn end(outcome: &Outcome) -> (Vec<&'static str>, Option<u64>, usize, usize, usize) {
+    let outcomes = outcome.rollouts.iter().map(|end| end.outcome).collect();
+    (outcomes, outcome.current, outcome.live, outcome.running, outcome.starts)
+}
+
+fn check(script: &Script, expected: &[&str]) {
+    let (calm, crashed) = crash_everywhere(script, 7, 300);
+    assert_eq!(calm.violations, []);
+    assert_eq!(calm.lost, 0);
+    let outcomes: Vec<&str> = calm.rollouts.iter().map(|end| end.outcome).collect();
+    assert_eq!(outcomes, expected, "the script is about another end");
+    assert!(crashed.len() > 40, "only {} points: the script is too short to show anything", crashed.len());
+    let differ: Vec<(CrashPoint, String)> = crashed
+        .iter()
+        .filter(|(_, outcome)| {
+            end(outcome) != end(&calm)
+                || !outcome.violations.is_empty()
+                || outcome.lost > 0
+                || outcome.lost_to_faults > 0
+                || outcome.cut > 0
+        })
+        .map(|(point, outcome)| (*point, format!("{:?} {:?}", end(outcome), outcome.violations)))
+        .collect();
+    assert!(
+        differ.is_empty(),
+        "{} of {} points differ from {:?}: {differ:#?}",
+        differ.len(),
+        crashed.len(),
+        end(&calm)
+    );
+}
+
+fn rolling(order: BatchOrder) -> Strategy {
+    Strategy::Rolling { batch: Amount::Count(1), order, observe: Millis(500), bake: Millis(800) }
+}
+
+#[test]
+fn a_rolling_rollout_ends_the_same_wherever_the_controller_dies() {
+    check(&script(rolling(BatchOrder::SurgeFirst), 1, Quality::Good), &["done", "done"]);
+}
+
+#[test]
+fn a_rolling_rollout_in_place_ends_the_same_wherever_the_controller_dies() {
+    check(&script(rolling(BatchOrder::InPlace), 1, Quality::Good), &["done", "done"]);
+}
+
+#[test]
+fn a_blue_green_rollout_ends_the_same_wherever_the_controller_dies() {
+    let strategy = Strategy::BlueGreen { bake: Millis(1_500) };
+    check(&script(strategy, 2, Quality::Good), &["done", "done"]);
+}
+
+#[test]
+fn a_rollback_ends_the_same_wherever_the_controller_dies() {
+    let strategy = Strategy::BlueGreen { bake: Millis(1_500) };
+    check(&script(strategy, 2, Quality::ChecksFail), &["done", "rolled-back"]);
+}
