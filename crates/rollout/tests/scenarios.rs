@@ -140,17 +140,17 @@ fn a_first_deploy_that_never_becomes_ready_leaves_nothing_behind() {
          run
          explain",
         expect![[r#"
-                 0.0s  first deploy of 1.0
-                 0.0s  Start
-                 0.0s  start shop.r1.i1
-                 0.0s  Warmup
-                 3.0s  turning back: Warmup did not end within 3s
-                 3.0s  Rollback
-                 3.0s  shop.r1.i1 is lost: it was not ready in time
-                 3.0s  stop shop.r1.i1
-                 3.1s  shop.r1.i1 is stopped
-                 3.1s  rolled back: Warmup did not end within 3s, after 3.1s
-                 3.1s  notice: 1.0 was rolled back: Warmup did not end within 3s
+            0.0s  first deploy of 1.0
+            0.0s  Start
+            0.0s  start shop.r1.i1
+            0.0s  Warmup
+            3.0s  turning back: Warmup did not end within 3s
+            3.0s  Rollback
+            3.0s  shop.r1.i1 is lost: it was not ready in time
+            3.0s  stop shop.r1.i1
+            3.1s  shop.r1.i1 is stopped
+            3.1s  rolled back: Warmup did not end within 3s, after 3.1s
+            3.1s  notice: 1.0 was rolled back: Warmup did not end within 3s
             shop: nothing is deployed
               rolling back: nothing to go back to
         "#]],
@@ -166,40 +166,40 @@ fn rolling_replaces_batch_by_batch_and_stops_the_old_only_after_their_drain() {
          run
          explain",
         expect![[r#"
-                10.0s  rolling from 1.0 to 1.1
-                10.0s  Start 1/2
-                10.0s  start shop.r2.i3
-                10.0s  Warmup 1/2
-                10.3s  shop.r2.i3 is ready
-                10.3s  Expose 1/2
-                10.3s  route (table 9) to 1.0 × 2, 1.1 × 1
-                10.3s  table 9 is in use at every proxy
-                10.3s  Observe 1/2
-                11.3s  Drain 1/2
-                11.3s  route (table 10) to 1.0 × 1, 1.1 × 1
-                11.3s  table 10 is in use at every proxy
-                11.3s  shop.r1.i2 is drained
-                11.3s  Stop 1/2
-                11.3s  stop shop.r1.i2
-                11.4s  shop.r1.i2 is stopped
-                11.4s  Start 2/2
-                11.4s  start shop.r2.i4
-                11.5s  Warmup 2/2
-                11.7s  shop.r2.i4 is ready
-                11.7s  Expose 2/2
-                11.7s  route (table 13) to 1.0 × 1, 1.1 × 2
-                11.7s  table 13 is in use at every proxy
-                11.7s  Observe 2/2
-                12.7s  Bake 2/2
-                12.7s  route (table 14) to 1.1 × 2
-                12.7s  table 14 is in use at every proxy
-                12.8s  shop.r1.i1 is drained
-                14.7s  Drain 2/2
-                14.7s  Stop 2/2
-                14.7s  stop shop.r1.i1
-                14.8s  shop.r1.i1 is stopped
-                14.8s  done, after 4.870s
-                14.8s  notice: 1.1 is the current release
+            10.0s  rolling from 1.0 to 1.1
+            10.0s  Start 1/2
+            10.0s  start shop.r2.i3
+            10.0s  Warmup 1/2
+            10.3s  shop.r2.i3 is ready
+            10.3s  Expose 1/2
+            10.3s  route (table 9) to 1.0 × 2, 1.1 × 1
+            10.3s  table 9 is in use at every proxy
+            10.3s  Observe 1/2
+            11.3s  Drain 1/2
+            11.3s  route (table 10) to 1.0 × 1, 1.1 × 1
+            11.3s  table 10 is in use at every proxy
+            11.3s  shop.r1.i2 is drained
+            11.3s  Stop 1/2
+            11.3s  stop shop.r1.i2
+            11.4s  shop.r1.i2 is stopped
+            11.4s  Start 2/2
+            11.4s  start shop.r2.i4
+            11.5s  Warmup 2/2
+            11.7s  shop.r2.i4 is ready
+            11.7s  Expose 2/2
+            11.7s  route (table 13) to 1.0 × 1, 1.1 × 2
+            11.7s  table 13 is in use at every proxy
+            11.7s  Observe 2/2
+            12.7s  Bake 2/2
+            12.7s  route (table 14) to 1.1 × 2
+            12.7s  table 14 is in use at every proxy
+            12.8s  shop.r1.i1 is drained
+            14.7s  Drain 2/2
+            14.7s  Stop 2/2
+            14.7s  stop shop.r1.i1
+            14.8s  shop.r1.i1 is stopped
+            14.8s  done, after 4.870s
+            14.8s  notice: 1.1 is the current release
             shop: 1.1 serves
               1.1 (current, 100% of the traffic): 2 in load
               rolling back: about 250ms, its instances have to start
@@ -534,26 +534,26 @@ fn an_instance_that_exits_is_started_again_with_growing_waits() {
          run
          explain",
         expect![[r#"
-                10.0s  shop.r1.i1 is lost: signal 9
-                10.0s  route (table 7) to 1.0 × 1
-                10.0s  table 7 is in use at every proxy
-                10.1s  start shop.r1.i3
-                10.4s  shop.r1.i3 is ready
-                10.4s  route (table 9) to 1.0 × 2
-                10.4s  table 9 is in use at every proxy
-                10.4s  shop.r1.i3 is lost: signal 9
-                10.4s  route (table 10) to 1.0 × 1
+            10.0s  shop.r1.i1 is lost: signal 9
+            10.0s  route (table 7) to 1.0 × 1
+            10.0s  table 7 is in use at every proxy
+            10.1s  start shop.r1.i3
+            10.4s  shop.r1.i3 is ready
+            10.4s  route (table 9) to 1.0 × 2
+            10.4s  table 9 is in use at every proxy
+            10.4s  shop.r1.i3 is lost: signal 9
+            10.4s  route (table 10) to 1.0 × 1
             shop: 1.0 serves
               1.0 (current, 100% of the traffic): 1 in load
               waits for every proxy to use table 10, for 0ms
               waits for the next try to start 1.0, 200ms more, for 0ms
               at the latest in 200ms: instances are started again
               rolling back: nothing to go back to
-                10.4s  table 10 is in use at every proxy
-                10.6s  start shop.r1.i4
-                10.9s  shop.r1.i4 is ready
-                10.9s  route (table 12) to 1.0 × 2
-                10.9s  table 12 is in use at every proxy
+            10.4s  table 10 is in use at every proxy
+            10.6s  start shop.r1.i4
+            10.9s  shop.r1.i4 is ready
+            10.9s  route (table 12) to 1.0 × 2
+            10.9s  table 12 is in use at every proxy
             shop: 1.0 serves
               1.0 (current, 100% of the traffic): 2 in load
               rolling back: nothing to go back to
@@ -617,20 +617,20 @@ fn the_only_instance_stays_in_load_though_unhealthy_until_its_replacement_is_rea
          explain
          run",
         expect![[r#"
-                10.0s  shop.r1.i1 is unhealthy: status 503
+            10.0s  shop.r1.i1 is unhealthy: status 503
             shop: 1.0 serves
               1.0 (current, 100% of the traffic): 1 in load, 1 unhealthy
               waits for ready instances in load: 0 of at least 1, for 0ms
               waits for the next try to start 1.0, 100ms more, for 0ms
               at the latest in 100ms: instances are started again
               rolling back: nothing to go back to
-                10.1s  start shop.r1.i2
-                10.4s  shop.r1.i2 is ready
-                10.4s  route (table 7) to 1.0 × 1
-                10.4s  table 7 is in use at every proxy
-                10.4s  shop.r1.i1 is drained
-                10.4s  stop shop.r1.i1
-                10.5s  shop.r1.i1 is stopped
+            10.1s  start shop.r1.i2
+            10.4s  shop.r1.i2 is ready
+            10.4s  route (table 7) to 1.0 × 1
+            10.4s  table 7 is in use at every proxy
+            10.4s  shop.r1.i1 is drained
+            10.4s  stop shop.r1.i1
+            10.5s  shop.r1.i1 is stopped
         "#]],
     );
 }
@@ -646,37 +646,37 @@ fn an_operators_rollback_during_bake_is_one_table() {
          rollback
          run",
         expect![[r#"
-                10.0s  blue-green from 1.0 to 1.1
-                10.0s  Start
-                10.0s  start shop.r2.i3
-                10.0s  start shop.r2.i4
-                10.0s  Warmup
-                10.3s  shop.r2.i3 is ready
-                10.3s  shop.r2.i4 is ready
-                10.3s  Expose
-                10.3s  route (table 10) to 1.1 × 2
-                10.3s  table 10 is in use at every proxy
-                10.3s  Bake
-                10.3s  shop.r1.i1 is drained
-                10.3s  shop.r1.i2 is drained
+            10.0s  blue-green from 1.0 to 1.1
+            10.0s  Start
+            10.0s  start shop.r2.i3
+            10.0s  start shop.r2.i4
+            10.0s  Warmup
+            10.3s  shop.r2.i3 is ready
+            10.3s  shop.r2.i4 is ready
+            10.3s  Expose
+            10.3s  route (table 10) to 1.1 × 2
+            10.3s  table 10 is in use at every proxy
+            10.3s  Bake
+            10.3s  shop.r1.i1 is drained
+            10.3s  shop.r1.i2 is drained
             shop: rollout 2, blue-green from 1.0 to 1.1, in Bake for 4.690s
               1.0 (current, 0% of the traffic): 2 ready and not in load
               1.1 (candidate, 100% of the traffic): 2 in load
               waits for what clients see of it, 55.310s more, for 4.690s
               at the latest in 55.310s: the rollout goes on
               rolling back: one table change
-                15.0s  turning back: ordered by ann (wrong colour)
-                15.0s  Rollback
-                15.0s  route (table 11) to 1.0 × 2
-                15.0s  table 11 is in use at every proxy
-                15.0s  shop.r2.i3 is drained
-                15.0s  stop shop.r2.i3
-                15.0s  shop.r2.i4 is drained
-                15.0s  stop shop.r2.i4
-                15.1s  shop.r2.i3 is stopped
-                15.1s  shop.r2.i4 is stopped
-                15.1s  rolled back: ordered by ann (wrong colour), after 5.150s
-                15.1s  notice: 1.1 was rolled back: ordered by ann (wrong colour)
+            15.0s  turning back: ordered by ann (wrong colour)
+            15.0s  Rollback
+            15.0s  route (table 11) to 1.0 × 2
+            15.0s  table 11 is in use at every proxy
+            15.0s  shop.r2.i3 is drained
+            15.0s  stop shop.r2.i3
+            15.0s  shop.r2.i4 is drained
+            15.0s  stop shop.r2.i4
+            15.1s  shop.r2.i3 is stopped
+            15.1s  shop.r2.i4 is stopped
+            15.1s  rolled back: ordered by ann (wrong colour), after 5.150s
+            15.1s  notice: 1.1 was rolled back: ordered by ann (wrong colour)
         "#]],
     );
 }
@@ -691,26 +691,26 @@ fn an_operators_rollback_afterwards_starts_the_previous_release_again() {
          run
          explain",
         expect![[r#"
-                20.0s  blue-green from 1.1 to 1.0
-                20.0s  Start
-                20.0s  start shop.r1.i5
-                20.0s  start shop.r1.i6
-                20.0s  Warmup
-                20.3s  shop.r1.i5 is ready
-                20.3s  shop.r1.i6 is ready
-                20.3s  Expose
-                20.3s  route (table 21) to 1.0 × 2
-                20.3s  table 21 is in use at every proxy
-                20.3s  Drain
-                20.3s  shop.r2.i3 is drained
-                20.3s  stop shop.r2.i3
-                20.3s  shop.r2.i4 is drained
-                20.3s  Stop
-                20.3s  stop shop.r2.i4
-                20.4s  shop.r2.i3 is stopped
-                20.4s  shop.r2.i4 is stopped
-                20.4s  done, after 450ms
-                20.4s  notice: 1.0 is the current release
+            20.0s  blue-green from 1.1 to 1.0
+            20.0s  Start
+            20.0s  start shop.r1.i5
+            20.0s  start shop.r1.i6
+            20.0s  Warmup
+            20.3s  shop.r1.i5 is ready
+            20.3s  shop.r1.i6 is ready
+            20.3s  Expose
+            20.3s  route (table 21) to 1.0 × 2
+            20.3s  table 21 is in use at every proxy
+            20.3s  Drain
+            20.3s  shop.r2.i3 is drained
+            20.3s  stop shop.r2.i3
+            20.3s  shop.r2.i4 is drained
+            20.3s  Stop
+            20.3s  stop shop.r2.i4
+            20.4s  shop.r2.i3 is stopped
+            20.4s  shop.r2.i4 is stopped
+            20.4s  done, after 450ms
+            20.4s  notice: 1.0 is the current release
             shop: 1.0 serves
               1.0 (current, 100% of the traffic): 2 in load
               rolling back: nothing to go back to
@@ -733,64 +733,64 @@ fn a_rollback_that_cannot_restore_the_old_release_calls_an_operator_and_keeps_wh
          1.0 well-behaved
          run",
         expect![[r#"
-                10.0s  rolling from 1.0 to 1.1
-                10.0s  Start 1/2
-                10.0s  start shop.r2.i3
-                10.0s  Warmup 1/2
-                10.3s  shop.r2.i3 is ready
-                10.3s  Expose 1/2
-                10.3s  route (table 9) to 1.0 × 2, 1.1 × 1
-                10.3s  table 9 is in use at every proxy
-                10.3s  Observe 1/2
-                12.3s  Drain 1/2
-                12.3s  route (table 10) to 1.0 × 1, 1.1 × 1
-                12.3s  table 10 is in use at every proxy
-                12.3s  shop.r1.i2 is drained
-                12.3s  Stop 1/2
-                12.3s  stop shop.r1.i2
-                12.4s  shop.r1.i2 is stopped
-                12.4s  Start 2/2
-                12.4s  start shop.r2.i4
-                12.5s  Warmup 2/2
-                12.7s  shop.r2.i4 is ready
-                12.7s  Expose 2/2
-                12.7s  route (table 13) to 1.0 × 1, 1.1 × 2
-                12.7s  table 13 is in use at every proxy
-                12.7s  Observe 2/2
-                14.0s  turning back: ordered by ann (on second thoughts)
-                14.0s  Rollback
-                14.0s  start shop.r1.i5
-                14.0s  shop.r1.i5 is lost: no such file
-                14.1s  start shop.r1.i6
-                14.2s  shop.r1.i6 is lost: no such file
-                14.4s  start shop.r1.i7
-                14.4s  shop.r1.i7 is lost: no such file
-                14.4s  needs an operator: shop.r1.i7 did not start: no such file, after 4.450s
-                14.4s  notice: the rollout to 1.1 needs an operator: shop.r1.i7 did not start: no such file
-                14.8s  start shop.r1.i8
-                14.9s  shop.r1.i8 is lost: no such file
-                15.7s  start shop.r1.i9
-                15.7s  shop.r1.i9 is lost: no such file
+            10.0s  rolling from 1.0 to 1.1
+            10.0s  Start 1/2
+            10.0s  start shop.r2.i3
+            10.0s  Warmup 1/2
+            10.3s  shop.r2.i3 is ready
+            10.3s  Expose 1/2
+            10.3s  route (table 9) to 1.0 × 2, 1.1 × 1
+            10.3s  table 9 is in use at every proxy
+            10.3s  Observe 1/2
+            12.3s  Drain 1/2
+            12.3s  route (table 10) to 1.0 × 1, 1.1 × 1
+            12.3s  table 10 is in use at every proxy
+            12.3s  shop.r1.i2 is drained
+            12.3s  Stop 1/2
+            12.3s  stop shop.r1.i2
+            12.4s  shop.r1.i2 is stopped
+            12.4s  Start 2/2
+            12.4s  start shop.r2.i4
+            12.5s  Warmup 2/2
+            12.7s  shop.r2.i4 is ready
+            12.7s  Expose 2/2
+            12.7s  route (table 13) to 1.0 × 1, 1.1 × 2
+            12.7s  table 13 is in use at every proxy
+            12.7s  Observe 2/2
+            14.0s  turning back: ordered by ann (on second thoughts)
+            14.0s  Rollback
+            14.0s  start shop.r1.i5
+            14.0s  shop.r1.i5 is lost: no such file
+            14.1s  start shop.r1.i6
+            14.2s  shop.r1.i6 is lost: no such file
+            14.4s  start shop.r1.i7
+            14.4s  shop.r1.i7 is lost: no such file
+            14.4s  needs an operator: shop.r1.i7 did not start: no such file, after 4.450s
+            14.4s  notice: the rollout to 1.1 needs an operator: shop.r1.i7 did not start: no such file
+            14.8s  start shop.r1.i8
+            14.9s  shop.r1.i8 is lost: no such file
+            15.7s  start shop.r1.i9
+            15.7s  shop.r1.i9 is lost: no such file
             shop: rollout 2 needs an operator for 1.550s: shop.r1.i7 did not start: no such file
               1.0 (current, 33.33% of the traffic): 1 in load
               1.1 (candidate, 66.67% of the traffic): 2 in load
               waits for the next try to start 1.0, 1.350s more, for 0ms
               at the latest in 1.350s: instances are started again
               rolling back: about 250ms, its instances have to start
-                16.0s  rollback from 1.1 to 1.0
-                16.0s  Rollback
-                17.3s  start shop.r1.i10
-                17.6s  shop.r1.i10 is ready
-                17.6s  route (table 22) to 1.0 × 2
-                17.6s  table 22 is in use at every proxy
-                17.7s  shop.r2.i3 is drained
-                17.7s  stop shop.r2.i3
-                17.7s  shop.r2.i4 is drained
-                17.7s  stop shop.r2.i4
-                17.8s  shop.r2.i3 is stopped
-                17.8s  shop.r2.i4 is stopped
-                17.8s  rolled back: ordered by ann (wrong colour), after 1.8s
-                17.8s  notice: 1.1 was rolled back: ordered by ann (wrong colour)
+            16.0s  rollback from 1.1 to 1.0
+            16.0s  Rollback
+            17.3s  start shop.r1.i10
+            17.6s  shop.r1.i10 is ready
+            17.6s  route (table 22) to 1.0 × 2
+            17.6s  table 22 is in use at every proxy
+            17.7s  shop.r2.i3 is drained
+            17.7s  stop shop.r2.i3
+            17.7s  shop.r2.i4 is drained
+            17.7s  stop shop.r2.i4
+            17.8s  shop.r2.i3 is stopped
+            17.8s  shop.r2.i4 is stopped
+            17.8s  rolled back: ordered by ann (wrong colour), after 1.8s
+            17.8s  notice: 1.1 was rolled back: ordered by ann (wrong colour)
         "#]],
     );
 }
@@ -807,17 +807,17 @@ fn a_second_order_waits_and_a_third_takes_its_place() {
          explain
          run",
         expect![[r#"
-                10.0s  rolling from 1.0 to 1.1
-                10.0s  Start
-                10.0s  start shop.r2.i2
-                10.0s  Warmup
-                10.3s  shop.r2.i2 is ready
-                10.3s  Expose
-                10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
-                10.3s  table 8 is in use at every proxy
-                10.3s  Observe
-                11.0s  1.2 waits for the running rollout
-                11.0s  1.3 waits for the running rollout
+            10.0s  rolling from 1.0 to 1.1
+            10.0s  Start
+            10.0s  start shop.r2.i2
+            10.0s  Warmup
+            10.3s  shop.r2.i2 is ready
+            10.3s  Expose
+            10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
+            10.3s  table 8 is in use at every proxy
+            10.3s  Observe
+            11.0s  1.2 waits for the running rollout
+            11.0s  1.3 waits for the running rollout
             shop: rollout 2, rolling from 1.0 to 1.1, in Observe for 690ms
               1.0 (current, 50% of the traffic): 1 in load
               1.1 (candidate, 50% of the traffic): 1 in load
@@ -825,33 +825,33 @@ fn a_second_order_waits_and_a_third_takes_its_place() {
               at the latest in 1.310s: the rollout goes on
               rollout 4 begins after this one
               rolling back: one table change
-                12.3s  Drain
-                12.3s  route (table 12) to 1.1 × 1
-                12.3s  table 12 is in use at every proxy
-                12.3s  shop.r1.i1 is drained
-                12.3s  Stop
-                12.3s  stop shop.r1.i1
-                12.4s  shop.r1.i1 is stopped
-                12.4s  done, after 2.460s
-                12.4s  notice: 1.1 is the current release
-                12.4s  rolling from 1.1 to 1.3
-                12.4s  Start
-                12.4s  start shop.r4.i3
-                12.5s  Warmup
-                12.7s  shop.r4.i3 is ready
-                12.7s  Expose
-                12.7s  route (table 17) to 1.1 × 1, 1.3 × 1
-                12.7s  table 17 is in use at every proxy
-                12.7s  Observe
-                14.7s  Drain
-                14.7s  route (table 18) to 1.3 × 1
-                14.7s  table 18 is in use at every proxy
-                14.8s  shop.r2.i2 is drained
-                14.8s  Stop
-                14.8s  stop shop.r2.i2
-                14.9s  shop.r2.i2 is stopped
-                14.9s  done, after 2.460s
-                14.9s  notice: 1.3 is the current release
+            12.3s  Drain
+            12.3s  route (table 12) to 1.1 × 1
+            12.3s  table 12 is in use at every proxy
+            12.3s  shop.r1.i1 is drained
+            12.3s  Stop
+            12.3s  stop shop.r1.i1
+            12.4s  shop.r1.i1 is stopped
+            12.4s  done, after 2.460s
+            12.4s  notice: 1.1 is the current release
+            12.4s  rolling from 1.1 to 1.3
+            12.4s  Start
+            12.4s  start shop.r4.i3
+            12.5s  Warmup
+            12.7s  shop.r4.i3 is ready
+            12.7s  Expose
+            12.7s  route (table 17) to 1.1 × 1, 1.3 × 1
+            12.7s  table 17 is in use at every proxy
+            12.7s  Observe
+            14.7s  Drain
+            14.7s  route (table 18) to 1.3 × 1
+            14.7s  table 18 is in use at every proxy
+            14.8s  shop.r2.i2 is drained
+            14.8s  Stop
+            14.8s  stop shop.r2.i2
+            14.9s  shop.r2.i2 is stopped
+            14.9s  done, after 2.460s
+            14.9s  notice: 1.3 is the current release
         "#]],
     );
 }
@@ -865,15 +865,15 @@ fn a_second_order_may_be_refused() {
          run 1s
          deploy 1.2",
         expect![[r#"
-                10.0s  rolling from 1.0 to 1.1
-                10.0s  Start
-                10.0s  start shop.r2.i2
-                10.0s  Warmup
-                10.3s  shop.r2.i2 is ready
-                10.3s  Expose
-                10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
-                10.3s  table 8 is in use at every proxy
-                10.3s  Observe
+            10.0s  rolling from 1.0 to 1.1
+            10.0s  Start
+            10.0s  start shop.r2.i2
+            10.0s  Warmup
+            10.3s  shop.r2.i2 is ready
+            10.3s  Expose
+            10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
+            10.3s  table 8 is in use at every proxy
+            10.3s  Observe
             refused: rollout 2 is running
         "#]],
     );
@@ -973,28 +973,28 @@ fn proxies_that_say_nothing_turn_the_rollout_back_and_then_call_an_operator() {
          run 1m
          explain",
         expect![[r#"
-                10.0s  rolling from 1.0 to 1.1
-                10.0s  Start
-                10.0s  start shop.r2.i2
-                10.0s  Warmup
-                10.3s  shop.r2.i2 is ready
-                10.3s  Expose
-                10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
-                40.3s  turning back: Expose did not end within 30s
-                40.3s  Rollback
-                40.3s  route (table 9) to 1.0 × 1
-                70.3s  needs an operator: Rollback did not end within 30s, after 1m
-                70.3s  notice: the rollout to 1.1 needs an operator: Rollback did not end within 30s
+            10.0s  rolling from 1.0 to 1.1
+            10.0s  Start
+            10.0s  start shop.r2.i2
+            10.0s  Warmup
+            10.3s  shop.r2.i2 is ready
+            10.3s  Expose
+            10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
+            40.3s  turning back: Expose did not end within 30s
+            40.3s  Rollback
+            40.3s  route (table 9) to 1.0 × 1
+            70.3s  needs an operator: Rollback did not end within 30s, after 1m
+            70.3s  notice: the rollout to 1.1 needs an operator: Rollback did not end within 30s
             shop: rollout 2 needs an operator for 59.7s: Rollback did not end within 30s
               1.0 (current, 100% of the traffic): 1 in load
               1.1 (candidate, 0% of the traffic): 1 ready and not in load
               waits for every proxy to use table 9, for 1m29s
               rolling back: one table change
-               130.0s  table 9 is in use at every proxy
-               130.0s  shop.r2.i2 is drained
-               130.0s  stop shop.r2.i2
-               130.1s  shop.r2.i2 is stopped
-               130.1s  1.0 serves in full again
+            130.0s  table 9 is in use at every proxy
+            130.0s  shop.r2.i2 is drained
+            130.0s  stop shop.r2.i2
+            130.1s  shop.r2.i2 is stopped
+            130.1s  1.0 serves in full again
             shop: 1.0 serves
               1.0 (current, 100% of the traffic): 1 in load
               rolling back: nothing to go back to
@@ -1013,20 +1013,20 @@ fn a_controller_that_returns_observes_again_what_was_being_observed() {
          explain
          run",
         expect![[r#"
-                10.0s  blue-green from 1.0 to 1.1
-                10.0s  Start
-                10.0s  start shop.r2.i3
-                10.0s  start shop.r2.i4
-                10.0s  Warmup
-                10.3s  shop.r2.i3 is ready
-                10.3s  shop.r2.i4 is ready
-                10.3s  Expose
-                10.3s  route (table 10) to 1.1 × 2
-                10.3s  table 10 is in use at every proxy
-                10.3s  Bake
-                10.3s  shop.r1.i1 is drained
-                10.3s  shop.r1.i2 is drained
-                13.0s  a controller took over and found 4 instances running
+            10.0s  blue-green from 1.0 to 1.1
+            10.0s  Start
+            10.0s  start shop.r2.i3
+            10.0s  start shop.r2.i4
+            10.0s  Warmup
+            10.3s  shop.r2.i3 is ready
+            10.3s  shop.r2.i4 is ready
+            10.3s  Expose
+            10.3s  route (table 10) to 1.1 × 2
+            10.3s  table 10 is in use at every proxy
+            10.3s  Bake
+            10.3s  shop.r1.i1 is drained
+            10.3s  shop.r1.i2 is drained
+            13.0s  a controller took over and found 4 instances running
             shop: rollout 2, blue-green from 1.0 to 1.1, in Bake for 2.690s
               1.0 (current, 0% of the traffic): 2 warming
               1.1 (candidate, 100% of the traffic): 2 in load
@@ -1037,18 +1037,18 @@ fn a_controller_that_returns_observes_again_what_was_being_observed() {
               waits for what clients see of it, 4s more, for 2.690s
               at the latest in 4s: the rollout goes on
               rolling back: about 250ms, its instances have to start
-                13.2s  shop.r1.i1 is ready
-                13.2s  shop.r1.i2 is ready
-                13.2s  shop.r2.i3 is ready
-                13.2s  shop.r2.i4 is ready
-                17.0s  Drain
-                17.0s  Stop
-                17.0s  stop shop.r1.i1
-                17.0s  stop shop.r1.i2
-                17.1s  shop.r1.i1 is stopped
-                17.1s  shop.r1.i2 is stopped
-                17.1s  done, after 7.1s
-                17.1s  notice: 1.1 is the current release
+            13.2s  shop.r1.i1 is ready
+            13.2s  shop.r1.i2 is ready
+            13.2s  shop.r2.i3 is ready
+            13.2s  shop.r2.i4 is ready
+            17.0s  Drain
+            17.0s  Stop
+            17.0s  stop shop.r1.i1
+            17.0s  stop shop.r1.i2
+            17.1s  shop.r1.i1 is stopped
+            17.1s  shop.r1.i2 is stopped
+            17.1s  done, after 7.1s
+            17.1s  notice: 1.1 is the current release
         "#]],
     );
 }

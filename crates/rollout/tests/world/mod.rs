@@ -89,7 +89,7 @@ impl World {
     fn take(&mut self, step: Step) {
         assert!(step.change == Change::Changed || step.effects.is_empty());
         for entry in &step.timeline {
-            writeln!(self.output, "{entry}").unwrap();
+            writeln!(self.output, "{}", entry.to_string().trim_start()).unwrap();
         }
         self.service = step.state;
         self.next = step.next_deadline;
