@@ -206,9 +206,16 @@ impl<'b> Facts<'b> {
             framing,
             persistence: connection.persistence(version),
             expects_continue: expects_continue && framing != Framing::None,
-            upgrade: upgrade.filter(|_| connection.upgrade && version == Version::Http11),
+            upgrade: upgrade.filter(|offer| connection.upgrade && version == Version::Http11 && is_forwarded(offer)),
         })
     }
+}
+
+/// Whether an offer to change the protocol is passed on. `h2c` is not (RFC 9113 §3.1 retired it): requests in such a tunnel
+/// would get past routing and past every rule here.
+fn is_forwarded(offer: &[u8]) -> bool {
+    !crate::fields::tokens(offer)
+        .any(|protocol| protocol.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"h2c")))
 }
 
 /// What `Connection` said, over all its lines.

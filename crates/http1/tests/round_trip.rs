@@ -85,6 +85,13 @@ fn an_upgrade_is_offered_on_and_a_request_id_is_kept() {
 }
 
 #[test]
+fn an_offer_of_h2c_is_not_passed_on() {
+    let text =
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n";
+    assert!(!rendered(text, &OURS).to_ascii_lowercase().contains("upgrade"));
+}
+
+#[test]
 fn equal_lengths_become_one_and_an_absolute_target_a_path() {
     let text = "PUT http://a/x HTTP/1.1\r\nContent-Length: 1\r\nHost: a\r\nContent-Length: 1\r\n\r\n";
     let out = rendered(text, &OURS);

@@ -97,6 +97,13 @@ impl Worker {
                         self.finish(client, exchange)
                     }
                     Carried::Switched(first) => self.begin_tunnel(client, exchange, key, slot, &first),
+                    // It has its whole answer; that it did not finish its own body is its affair.
+                    Carried::ClientLeft
+                        if matches!(exchange.receiving, Receiving::Done) && client.output.is_empty() =>
+                    {
+                        let terminal = Self::whole(&exchange);
+                        self.abandon(client, exchange, terminal)
+                    }
                     Carried::ClientLeft => self.abandon(client, exchange, Terminal::ClientLeft),
                     Carried::BodyRefused(refused) => self.body_refused(client, exchange, refused),
                     Carried::InstanceFailed(failure) => self.instance_failed(client, exchange, slot, reused, failure),
@@ -134,8 +141,12 @@ impl Worker {
         match (sent, received) {
             (Flow::Done, Flow::Done) => Carried::Over,
             // The answer is whole and the instance takes no more: the rest of the request is of no use to anybody.
-            (Flow::Waits, Flow::Done) if upstream.stream.is_ended() || exchange.close => Carried::Over,
-            _ if client.stream.is_hung_up() && !exchange.has_begun_answer() => Carried::ClientLeft,
+            (Flow::Waits, Flow::Done)
+                if upstream.stream.is_ended() || upstream.stream.is_hung_up() || exchange.close =>
+            {
+                Carried::Over
+            }
+            _ if client.stream.is_hung_up() => Carried::ClientLeft,
             _ => Carried::Waiting,
         }
     }

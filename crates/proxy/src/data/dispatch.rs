@@ -101,7 +101,7 @@ impl Worker {
     /// As [`Worker::dispatch`], for a request whose head was read in an earlier turn.
     pub(super) fn dispatch_again(&mut self, client: &mut Client, exchange: Box<Exchange>) -> Step {
         // The rendered head has everything that routing looks at.
-        let head = exchange.sending.buffer[..exchange.sending.head_bytes].to_vec();
+        let head = exchange.sending.buffer.get(..exchange.sending.head_bytes).unwrap_or_default().to_vec();
         let mut slots = Slots::new();
         let Ok(Some(head)) = parse_rendered(&head, &mut slots) else {
             tracing::error!("BUG: a rendered head does not parse");

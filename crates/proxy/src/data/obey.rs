@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use gapless_http1::Inbound;
 use gapless_model::Millis;
-use gapless_routing::Table;
+use gapless_routing::{CutReason, Table, Terminal};
 use rustix::event::epoll;
 
 use super::client::{Client, Output, PeerLines, Phase};
+use super::exchange::Attempt;
 use super::slab::Key;
 use super::socket;
 use super::stream::Stream;
@@ -39,7 +40,10 @@ impl Worker {
                     self.end_tunnels(Some(within), wanted);
                 }
                 Command::Drain { within } => self.begin_drain(within),
-                Command::Stop => return Course::Stop,
+                Command::Stop => {
+                    self.cut_all();
+                    return Course::Stop;
+                }
             }
         }
         self.release_held(scratch);
@@ -82,6 +86,28 @@ impl Worker {
                 Ending::At(ms) if within.is_some() && at_ms < ms => tunnel.ending = Ending::At(at_ms),
                 Ending::At(_) | Ending::Asked(_) | Ending::Told(_) => {}
             }
+        }
+    }
+
+    /// Gives everything that is served its end in the ledger: the thread ends.
+    fn cut_all(&mut self) {
+        let mut keys = Vec::new();
+        self.clients.keys_where(&mut keys, |_| true);
+        for key in keys {
+            let Some(mut client) = self.clients.take(key) else { continue };
+            match std::mem::replace(&mut client.phase, Phase::Waiting) {
+                Phase::Exchange(mut exchange) => {
+                    if exchange.attempt == Attempt::Held {
+                        self.end_hold(&mut exchange);
+                    }
+                    self.abandon(&client, exchange, Terminal::Cut(CutReason::Quitting));
+                }
+                Phase::Tunnel(tunnel) => {
+                    self.end_tunnel(&mut client, tunnel, Terminal::Cut(CutReason::Quitting));
+                }
+                Phase::Waiting | Phase::Lingering { .. } => {}
+            }
+            self.forget_client(key, &mut client);
         }
     }
 

@@ -10,7 +10,7 @@ use super::client::{Client, Flushed};
 use super::exchange::{Exchange, Receiving};
 use super::socket::ReadOutcome;
 use super::upstream::Upstream;
-use super::worker::{Drain, Scratch, Worker};
+use super::worker::{Drain, READS_PER_TURN, Scratch, Worker};
 
 /// Pieces at least this long are written without being copied behind the head first.
 const DIRECT_BYTES_MIN: usize = 16 * 1024;
@@ -38,7 +38,7 @@ impl Worker {
         upstream: &mut Upstream,
         scratch: &mut Scratch,
     ) -> Result<Flow, Carried> {
-        loop {
+        for _ in 0..READS_PER_TURN {
             if matches!(exchange.receiving, Receiving::Done) {
                 return Ok(Flow::Done);
             }
@@ -76,6 +76,11 @@ impl Worker {
                 return Err(Carried::ClientLeft);
             }
         }
+        if matches!(exchange.receiving, Receiving::Done) {
+            return Ok(Flow::Done);
+        }
+        self.again.push(client.key);
+        Ok(Flow::Waits)
     }
 
     /// The instance has ended the connection: the end of the answer, or a failure.
@@ -118,7 +123,8 @@ impl Worker {
                     if head.is_interim() {
                         pass_interim(exchange, &head, out);
                     } else if head.status == 101 {
-                        if !exchange.asked.upgrades {
+                        // Bytes of a body behind the 101 would be read as the other protocol's.
+                        if !exchange.asked.upgrades || !exchange.sending.complete {
                             return Err(Reject::StartLine);
                         }
                         write_switching(out, &head);

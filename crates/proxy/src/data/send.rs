@@ -7,7 +7,7 @@ use super::client::Client;
 use super::exchange::{Exchange, Replay};
 use super::socket::{ReadOutcome, WriteOutcome};
 use super::upstream::Upstream;
-use super::worker::{Scratch, Worker};
+use super::worker::{READS_PER_TURN, Scratch, Worker};
 
 /// Bytes of a body that may wait for the instance to take them.
 const PENDING_MAX: usize = 64 * 1024;
@@ -22,7 +22,7 @@ impl Worker {
         upstream: &mut Upstream,
         scratch: &mut Scratch,
     ) -> Result<Flow, Carried> {
-        loop {
+        for _ in 0..READS_PER_TURN {
             while !exchange.is_all_sent() {
                 match upstream.stream.write(&exchange.sending.buffer[exchange.sending.sent..]) {
                     WriteOutcome::Bytes(count) => exchange.sending.sent += count,
@@ -42,6 +42,8 @@ impl Worker {
                 return Ok(Flow::Waits);
             }
         }
+        self.again.push(client.key);
+        Ok(Flow::Waits)
     }
 
     /// Forgets what was sent when it is more than is kept for another attempt, or when no other attempt can follow.

@@ -27,6 +27,9 @@ const BATCH: usize = 256;
 /// Bytes read at once, and so the most that one connection moves before others have their turn.
 const READ_BYTES: usize = 64 * 1024;
 
+/// Reads of one connection and direction before others have their turn: a fast sender must not keep the thread to itself.
+pub(super) const READS_PER_TURN: usize = 16;
+
 /// How often everything that waits is looked at, in milliseconds. Deadlines are that exact.
 pub(super) const SWEEP_MS: u64 = 100;
 
