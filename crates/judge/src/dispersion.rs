@@ -119,6 +119,9 @@ struct Blocks {
     /// Σ (x − e)² and Σ e (1 − share) over the blocks done.
     squares: f64,
     expected: f64,
+    /// Σ m and Σ 2m(m − 1)/(instances − 1): what the estimate's own variance is made of when events come one by one.
+    events: f64,
+    scatter: f64,
     /// The block before, for a single instance, which is compared with its own past.
     before: Option<(f64, f64)>,
 }
@@ -149,6 +152,25 @@ impl DispersionEstimate {
         }
     }
 
+    /// Adds `windows` windows in which no instance had an event, each with these exposures: what one call per window
+    /// would add, at once.
+    pub fn handle_quiet_windows(&mut self, exposures: &[u64], windows: u64) {
+        for (blocks, length) in self.blocks.iter_mut().zip(BLOCK_WINDOWS) {
+            let to_end = windows.min(length - blocks.windows);
+            blocks.add_quiet(exposures, to_end);
+            if blocks.windows < length {
+                continue;
+            }
+            blocks.close();
+            let rest = windows - to_end;
+            if rest >= length {
+                blocks.add_quiet(exposures, length);
+                blocks.close();
+            }
+            blocks.add_quiet(exposures, rest % length);
+        }
+    }
+
     /// Events seen so far.
     pub fn events(&self) -> f64 {
         self.events
@@ -156,7 +178,7 @@ impl DispersionEstimate {
 
     /// The dispersion to use in a rollout that starts now.
     pub fn dispersion(&self) -> Dispersion {
-        let index = self.blocks.iter().map(Blocks::shrunk).fold(1.0, f64::max);
+        let index = self.blocks.iter().filter_map(Blocks::shrunk).reduce(f64::max).unwrap_or(PRIOR_DISPERSION);
         Dispersion::new(if index <= DISPERSION_NEGLIGIBLE { 1.0 } else { index })
     }
 }
@@ -173,6 +195,17 @@ impl Blocks {
             cell.1 += *events as f64;
         }
         self.windows += 1;
+    }
+
+    fn add_quiet(&mut self, exposures: &[u64], windows: u64) {
+        let kept = exposures.len().min(INSTANCES_MAX);
+        if self.filling.len() < kept {
+            self.filling.resize(kept, (0.0, 0.0));
+        }
+        for (index, exposure) in exposures.iter().enumerate() {
+            self.filling[index.min(INSTANCES_MAX - 1)].0 += *exposure as f64 * windows as f64;
+        }
+        self.windows += windows;
     }
 
     fn close(&mut self) {
@@ -195,10 +228,11 @@ impl Blocks {
     fn measure(&mut self, cells: &[(f64, f64)]) {
         let exposure: f64 = cells.iter().map(|cell| cell.0).sum();
         let events: f64 = cells.iter().map(|cell| cell.1).sum();
-        // A lone event fits any spread perfectly: it says nothing of clusters.
-        if events < 2.0 || events >= exposure {
+        if events <= 0.0 || events >= exposure {
             return;
         }
+        self.events += events;
+        self.scatter += 2.0 * events * (events - 1.0).max(0.0) / (cells.len() as f64 - 1.0);
         // Finite population: given the margins the variance carries (1 − m/n) and a factor for the one event spent.
         let finite = ((exposure - events) / (exposure - 1.0)).max(f64::MIN_POSITIVE);
         for (cell_exposure, cell_events) in cells {
@@ -209,8 +243,15 @@ impl Blocks {
         }
     }
 
-    fn shrunk(&self) -> f64 {
+    /// The estimate of this block length, shrunk towards the prior and less one standard error of its own (a maximum over
+    /// noisy estimates would be too high); `None` where nothing was seen.
+    fn shrunk(&self) -> Option<f64> {
+        if self.events <= 0.0 {
+            return None;
+        }
+        let standard_error = self.scatter.sqrt() / self.events;
         // `expected` grows by events × (1 − 1/instances): nearly one per event seen in company.
-        (PRIOR_DISPERSION * PRIOR_EVENTS + self.squares) / (PRIOR_EVENTS + self.expected)
+        let estimate = (PRIOR_DISPERSION * PRIOR_EVENTS + self.squares) / (PRIOR_EVENTS + self.expected);
+        Some(estimate / (1.0 + standard_error))
     }
 }

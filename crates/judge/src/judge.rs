@@ -117,7 +117,7 @@ impl Judge {
             self.refusals.unknown_metrics += 1;
             return;
         };
-        if metric.engine.handle_window(table) == Taken::Counted && table.events() > 0 {
+        if metric.engine.handle_window(table) == Taken::Counted {
             metric.log_evidence = metric.engine.fail_log_evidence();
         }
     }
@@ -155,6 +155,11 @@ impl Judge {
         if let InstanceEventKind::Sample { resource, value, .. } = &event.kind {
             self.handle_gauge(now, arm, &event.instance, resource, *value as f64);
         }
+    }
+
+    /// Takes something that happened to a candidate instance, for the guards alone.
+    pub fn handle_guarded(&mut self, now: Tick, event: &InstanceEvent) {
+        self.guards.handle(now, event);
     }
 
     /// Takes a sample of a gauge without a limit.
@@ -297,6 +302,11 @@ impl Judge {
             body_shift: crate::latency::body_shift(&self.latency.candidate, &self.latency.current, self.settings.alpha),
             refusals: self.refusals.clone(),
         })
+    }
+
+    /// The odds ratio of one metric with its anytime-valid interval.
+    pub fn interval_of(&self, metric: crate::plan::MetricId) -> Option<crate::engine::Interval> {
+        self.metrics.get(usize::from(metric.0)).map(|metric| metric.engine.interval(self.settings.alpha))
     }
 
     /// All latencies so far, for charts.

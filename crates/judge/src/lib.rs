@@ -25,6 +25,7 @@ pub mod log_evidence;
 pub mod logs;
 pub mod plan;
 pub mod planner;
+pub mod replay;
 pub mod resources;
 pub mod special;
 pub mod verdict;

@@ -190,10 +190,21 @@ fn impossible_and_one_sided_windows_change_no_evidence() {
     let before = engine.fail_log_evidence();
     assert_eq!(engine.handle_window(&Table::new((10, 11), (90, 0))), Taken::Impossible);
     assert_eq!(engine.handle_window(&Table::new((u64::MAX, 1), (90, 0))), Taken::Impossible);
-    assert_eq!(engine.handle_window(&Table::new((0, 0), (90, 5))), Taken::OneArmOnly);
-    assert_eq!(engine.handle_window(&Table::new((10, 10), (0, 0))), Taken::OneArmOnly);
+    assert_eq!(engine.handle_window(&Table::new((0, 0), (900, 5))), Taken::OneArmOnly);
+    assert_eq!(engine.handle_window(&Table::new((1_000, 1_000), (0, 0))), Taken::OneArmOnly);
     assert_eq!(engine.fail_log_evidence(), before);
     assert_eq!(engine.refused(), 2);
+}
+
+#[test]
+fn a_candidate_with_a_request_now_and_then_is_compared_all_the_same() {
+    let mut engine = Engine::new(EngineSettings::default());
+    for second in 0..6_000_u64 {
+        let candidate = if second % 20 == 0 { (1, u64::from(second % 40 == 0)) } else { (0, 0) };
+        engine.handle_window(&Table::new(candidate, (3, u64::from(second % 30 == 0))));
+    }
+    assert_eq!(engine.windows(), 300);
+    assert!(engine.fail_log_evidence() > 20.0, "{}", engine.fail_log_evidence());
 }
 
 #[test]

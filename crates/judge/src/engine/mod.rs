@@ -8,7 +8,7 @@
 //!
 //! Invariants:
 //! - **E1** E[exp ℓ] ≤ 1 under the null, for every alternative (`expectation_under_the_null_is_at_most_one`, by enumeration).
-//! - **E2** a window without both arms' exposure, or an impossible one, changes nothing but the tally of windows.
+//! - **E2** a window without both arms' exposure waits, within bounds, for the next; an impossible one changes nothing.
 //! - **E3** the state is [`GRID_LEN`] + 1 sums and four counts, for ever; it survives serialisation in mid-stream.
 
 mod grid;
@@ -20,12 +20,19 @@ pub use likelihood::beta_mixture_log_evidence;
 pub use table::{COUNT_MAX, Count, Exposure, Table, Taken};
 
 use crate::dispersion::Dispersion;
-use crate::special::log_sum_exp;
 use grid::{PSIS, points_within};
 use serde::{Deserialize, Serialize};
 
 /// The nearest and the farthest alternative to the FAIL null, as factors of it (JUDGE §1: 24 values 1.1 … 100).
 const FAIL_FACTORS: (f64, f64) = (1.1, 100.0);
+
+/// The prior weights of the FAIL alternatives, from the nearest to the farthest, up to a factor. Most lies on 2 … 15 times the
+/// null: nearer effects need so many events that a nat less costs them little, and so few events decide for farther ones
+/// that their neighbours help out. Against a flat prior this saves about 0.4 nats (5 % of the delay) where it counts.
+const FAIL_PRIOR: [f64; 24] = [
+    1.0, 2.0, 3.0, 5.0, 6.0, 6.0, 6.0, 6.0, 6.0, 6.0, 6.0, 6.0, 5.0, 5.0, 4.0, 4.0, 3.0, 3.0, 2.0, 2.0, 2.0, 1.0, 1.0,
+    1.0,
+];
 
 /// The farthest and the nearest alternative to the PASS null (JUDGE §1: 0.1 … 0.9).
 const PASS_FACTORS: (f64, f64) = (0.1, 0.9);
@@ -79,6 +86,14 @@ pub struct Interval {
     pub upper: Option<f64>,
 }
 
+/// A window in which one arm had no exposure is kept open and joined with the next ones, at most so many: a candidate with
+/// one request in a minute would otherwise never be compared.
+pub const JOINED_WINDOWS_MAX: u32 = 300;
+
+/// A window is kept open only while no arm has had more exposure than this. An arm that is silent while the other takes
+/// real traffic is not slow, it is out of load, and must not be compared with another time.
+pub const JOINED_EXPOSURE_MAX: u64 = 500;
+
 /// The sequential state of one metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Engine {
@@ -86,6 +101,9 @@ pub struct Engine {
     /// Σ ll(ψ_j) − ll(ψ0) over the windows, for the points of the grid and then for ψ1.
     sums: Vec<f64>,
     totals: Table,
+    /// Windows waiting for exposure of the other arm, joined.
+    open: Table,
+    open_windows: u32,
     windows: u64,
     refused: u64,
 }
@@ -93,25 +111,44 @@ pub struct Engine {
 impl Engine {
     /// An engine that has seen nothing.
     pub fn new(settings: EngineSettings) -> Engine {
-        Engine { settings, sums: vec![0.0; GRID_LEN + 1], totals: Table::default(), windows: 0, refused: 0 }
+        Engine {
+            settings,
+            sums: vec![0.0; GRID_LEN + 1],
+            totals: Table::default(),
+            open: Table::default(),
+            open_windows: 0,
+            windows: 0,
+            refused: 0,
+        }
     }
 
-    /// Takes one window.
-    pub fn handle_window(&mut self, table: &Table) -> Taken {
-        let taken = table.check(self.settings.exposure);
-        match taken {
-            Taken::Impossible => self.refused += 1,
-            Taken::OneArmOnly => {}
-            Taken::Counted => {
-                self.windows += 1;
-                self.totals.add(table);
-                // Without events the conditional likelihood is the same for every ψ.
-                if table.events() > 0 {
-                    self.add_likelihood(table);
-                }
-            }
+    /// Takes one window; the evidence has changed if it says [`Taken::Counted`].
+    pub fn handle_window(&mut self, window: &Table) -> Taken {
+        if window.check(self.settings.exposure) == Taken::Impossible {
+            self.refused += 1;
+            return Taken::Impossible;
         }
-        taken
+        let mut table = self.open;
+        table.add(window);
+        if table.check(self.settings.exposure) != Taken::Counted {
+            self.keep_open(table);
+            return Taken::OneArmOnly;
+        }
+        (self.open, self.open_windows) = (Table::default(), 0);
+        self.windows += 1;
+        self.totals.add(&table);
+        // Without events the conditional likelihood is the same for every ψ.
+        if table.events() == 0 {
+            return Taken::WithoutEvents;
+        }
+        self.add_likelihood(&table);
+        Taken::Counted
+    }
+
+    fn keep_open(&mut self, table: Table) {
+        let exposure = table.candidate.exposure.max(table.current.exposure);
+        let keeps = self.open_windows < JOINED_WINDOWS_MAX && exposure <= JOINED_EXPOSURE_MAX;
+        (self.open, self.open_windows) = if keeps { (table, self.open_windows + 1) } else { (Table::default(), 0) };
     }
 
     fn add_likelihood(&mut self, table: &Table) {
@@ -135,37 +172,51 @@ impl Engine {
     /// ln E against ψ ≤ ψ0: the candidate is worse.
     pub fn fail_log_evidence(&self) -> f64 {
         let null = self.settings.fail_null.ln();
-        self.log_evidence(0.0, null, points_within(null + FAIL_FACTORS.0.ln(), null + FAIL_FACTORS.1.ln()))
+        let alternatives = points_within(null + FAIL_FACTORS.0.ln(), null + FAIL_FACTORS.1.ln());
+        self.log_evidence(0.0, null, alternatives, |place| FAIL_PRIOR[place.min(FAIL_PRIOR.len() - 1)])
     }
 
     /// ln E′ against ψ ≥ ψ1: the candidate is no worse than tolerated.
     pub fn pass_log_evidence(&self) -> f64 {
         let null = self.settings.pass_null.ln();
         let alternatives = points_within(null + PASS_FACTORS.0.ln(), null + PASS_FACTORS.1.ln());
-        self.log_evidence(self.sums[GRID_LEN], null, alternatives)
+        self.log_evidence(self.sums[GRID_LEN], null, alternatives, |_| 1.0)
     }
 
-    /// The mixture's log evidence for alternatives on the grid against one null, given with its own sum.
-    fn log_evidence(&self, null_sum: f64, log_null: f64, alternatives: std::ops::Range<usize>) -> f64 {
+    /// The mixture's log evidence for alternatives on the grid against one null, given with its own sum. `prior` weighs
+    /// the alternatives by their place, counted from the null.
+    fn log_evidence(
+        &self,
+        null_sum: f64,
+        log_null: f64,
+        alternatives: std::ops::Range<usize>,
+        prior: impl Fn(usize) -> f64,
+    ) -> f64 {
         if alternatives.is_empty() {
             return 0.0;
         }
-        let count = alternatives.len() as f64;
         let dispersion = &self.settings.dispersion;
         // Neighbours are one step apart, so only the first distance has to be measured.
         let rises = log_psi(alternatives.start) > log_null;
         let nearest = if rises { alternatives.start } else { alternatives.end - 1 };
         let first = dispersion.steps_of_distance(log_psi(nearest) - log_null);
-        log_sum_exp(alternatives.map(|j| (self.sums[j] - null_sum) / dispersion.for_steps(first + j.abs_diff(nearest))))
-            - count.ln()
+        let gain = |j: usize| (self.sums[j] - null_sum) / dispersion.for_steps(first + j.abs_diff(nearest));
+        let highest = alternatives.clone().map(gain).fold(f64::NEG_INFINITY, f64::max);
+        let (mut sum, mut whole) = (0.0, 0.0);
+        for j in alternatives {
+            let weight = prior(j.abs_diff(nearest));
+            whole += weight;
+            sum += weight * (gain(j) - highest).exp();
+        }
+        highest + (sum / whole).ln()
     }
 
     /// The confidence sequence of level 1 − `alpha` for ψ: what neither side has rejected at 2/α (inversion of the test;
     /// Howard et al. 2021, §1). Nulls are tried at the points of the grid and set in between by straight lines.
     pub fn interval(&self, alpha: f64) -> Interval {
         let threshold = (2.0 / alpha).ln();
-        let above = |i: usize| self.log_evidence(self.sums[i], log_psi(i), i + 1..GRID_LEN) - threshold;
-        let below = |i: usize| self.log_evidence(self.sums[i], log_psi(i), 0..i) - threshold;
+        let above = |i: usize| self.log_evidence(self.sums[i], log_psi(i), i + 1..GRID_LEN, |_| 1.0) - threshold;
+        let below = |i: usize| self.log_evidence(self.sums[i], log_psi(i), 0..i, |_| 1.0) - threshold;
         let best = (0..GRID_LEN).max_by(|a, b| self.sums[*a].total_cmp(&self.sums[*b])).unwrap_or(0);
         // Evidence against a null falls as the null nears the estimate, so each bound is the one place where it crosses.
         let crossing = |excluded: f64, kept: f64| excluded / (excluded - kept);

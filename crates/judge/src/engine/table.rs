@@ -49,9 +49,11 @@ pub struct Table {
 /// What was done with a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Taken {
-    /// It counts.
+    /// It counts, and had events: the evidence has changed.
     Counted,
-    /// One arm had no exposure: it says nothing of the difference and is skipped.
+    /// It counts as exposure; without events it leaves the evidence as it is.
+    WithoutEvents,
+    /// One arm has had no exposure yet: it waits for the next windows, or is dropped beyond the bounds for that.
     OneArmOnly,
     /// It cannot be true (more events than trials, a count above [`COUNT_MAX`]): refused.
     Impossible,

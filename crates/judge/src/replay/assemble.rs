@@ -1,0 +1,174 @@
+//! Records into seconds: sums per arm, metric and instance.
+
+use super::log_lines::LogLines;
+use super::record::{HistogramRecord, Line, LineInvalid, Sample, Start, parse_line};
+use crate::arm::Arm;
+use crate::latency::{LatencyWindow, bucket_of_us};
+use std::collections::BTreeMap;
+
+/// Most metrics of a stream.
+pub const METRICS_MAX: usize = 32;
+
+/// Most seconds of a stream: a week.
+pub const WINDOWS_MAX: usize = 604_800;
+
+/// Most instances of a stream; records of further ones are refused.
+const INSTANCES_MAX: usize = 256;
+
+/// Most samples of gauges and events of instances in one second.
+const EVENTS_PER_SECOND_MAX: usize = 1_024;
+
+/// What was not counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Refused {
+    /// Lines that are no records.
+    pub lines: u64,
+    /// Records beyond a bound of the replay.
+    pub beyond_bounds: u64,
+    /// The first line refused, and why.
+    pub first: Option<(u64, String)>,
+}
+
+/// Which counter of which instance.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub arm: Arm,
+    pub metric: u16,
+    pub instance: u16,
+}
+
+/// Something of an instance that is no count.
+#[derive(Debug, Clone)]
+pub(super) enum Happening {
+    Gauge { arm: Arm, instance: u16, name: u16, value: f64, limit: Option<f64> },
+    Event { arm: Arm, instance: u16, event: crate::resources::InstanceEventKind },
+}
+
+/// One second.
+#[derive(Debug, Default)]
+pub(super) struct Second {
+    pub counts: BTreeMap<Place, (f64, f64)>,
+    pub latency: BTreeMap<(Arm, u16), LatencyWindow>,
+    pub happenings: Vec<Happening>,
+    pub reporting: crate::arm::Arms<bool>,
+}
+
+/// Takes the lines of a stream.
+#[derive(Debug, Default)]
+pub struct Replay {
+    pub(super) start: Option<Start>,
+    pub(super) seconds: BTreeMap<u64, Second>,
+    pub(super) metrics: Vec<String>,
+    pub(super) instances: Vec<String>,
+    pub(super) logs: LogLines,
+    pub(super) refused: Refused,
+    totals: BTreeMap<Place, (f64, f64)>,
+    lines: u64,
+}
+
+impl Replay {
+    /// A replay without lines.
+    pub fn new() -> Replay {
+        Replay::default()
+    }
+
+    /// Takes one line; empty ones are no lines.
+    pub fn handle_line(&mut self, line: &[u8]) {
+        self.lines += 1;
+        if line.trim_ascii().is_empty() {
+            return;
+        }
+        match parse_line(line) {
+            Ok(Line::Start(start)) => {
+                self.start.get_or_insert(*start);
+            }
+            Ok(Line::Sample(sample)) => {
+                if self.handle_sample(&sample).is_none() {
+                    self.refused.beyond_bounds += 1;
+                }
+            }
+            Err(why) => self.refuse(&why),
+        }
+    }
+
+    fn refuse(&mut self, why: &LineInvalid) {
+        self.refused.lines += 1;
+        self.refused.first.get_or_insert_with(|| (self.lines, why.to_string()));
+    }
+
+    /// Counts a sample; `None` where a bound is reached.
+    fn handle_sample(&mut self, sample: &Sample) -> Option<()> {
+        let instance = index_of(&mut self.instances, &sample.instance, INSTANCES_MAX)?;
+        if let Some(log) = &sample.log {
+            let at_ms = (sample.at * 1e3) as u64;
+            return self.logs.push(at_ms, sample.arm, &sample.instance, log, sample.failed_request).then_some(());
+        }
+        let at = sample.at as u64;
+        if !self.seconds.contains_key(&at) && self.seconds.len() >= WINDOWS_MAX {
+            return None;
+        }
+        let difference = match (&sample.metric, sample.exposure) {
+            (Some(metric), Some(exposure)) => {
+                let metric = index_of(&mut self.metrics, metric, METRICS_MAX)?;
+                let place = Place { arm: sample.arm, metric, instance };
+                let counted = (exposure, sample.events.unwrap_or(0.0));
+                let difference = if sample.total { self.difference(&place, counted) } else { counted };
+                Some((place, difference))
+            }
+            _ => None,
+        };
+        let gauge = match (&sample.metric, sample.value) {
+            (Some(name), Some(value)) => {
+                let name = index_of(&mut self.metrics, name, METRICS_MAX)?;
+                Some(Happening::Gauge { arm: sample.arm, instance, name, value, limit: sample.limit })
+            }
+            _ => None,
+        };
+        let second = self.seconds.entry(at).or_default();
+        *second.reporting.of_mut(sample.arm) = true;
+        if let Some((place, (exposure, events))) = difference {
+            let cell = second.counts.entry(place).or_default();
+            cell.0 += exposure;
+            cell.1 += events;
+        }
+        if sample.histogram.is_some() || sample.unanswered.is_some() {
+            let window = second.latency.entry((sample.arm, instance)).or_default();
+            if let Some(HistogramRecord::Pairs(pairs)) = &sample.histogram {
+                pairs.iter().for_each(|(us, count)| window.answered.record_bucket(bucket_of_us(*us), *count));
+            }
+            window.unanswered = window.unanswered.saturating_add(sample.unanswered.unwrap_or(0.0) as u64);
+        }
+        let event = sample.event.as_deref().and_then(|event| match event {
+            "exited" => Some(crate::resources::InstanceEventKind::Exited),
+            "out-of-memory" => Some(crate::resources::InstanceEventKind::OutOfMemory),
+            _ => None,
+        });
+        let happenings =
+            gauge.into_iter().chain(event.map(|event| Happening::Event { arm: sample.arm, instance, event }));
+        for happening in happenings {
+            if second.happenings.len() >= EVENTS_PER_SECOND_MAX {
+                return None;
+            }
+            second.happenings.push(happening);
+        }
+        Some(())
+    }
+
+    /// What a total has grown by. The first total only sets the mark; one that fell belongs to a restarted source, whose new
+    /// total has all grown since.
+    fn difference(&mut self, place: &Place, total: (f64, f64)) -> (f64, f64) {
+        let Some(before) = self.totals.insert(place.clone(), total) else { return (0.0, 0.0) };
+        if total.0 < before.0 || total.1 < before.1 { total } else { (total.0 - before.0, total.1 - before.1) }
+    }
+}
+
+fn index_of(names: &mut Vec<String>, name: &str, most: usize) -> Option<u16> {
+    if let Some(index) = names.iter().position(|known| known == name) {
+        return u16::try_from(index).ok();
+    }
+    if names.len() >= most {
+        return None;
+    }
+    names.push(name.to_owned());
+    u16::try_from(names.len() - 1).ok()
+}

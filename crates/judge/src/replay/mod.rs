@@ -1,0 +1,26 @@
+//! A recorded stream of samples, replayed to its verdict: so that a verdict can be looked into and reproduced.
+//!
+//! Owns: the record format, putting records into windows, learning from the time before the rollout, the course of the evidence.
+//! The format is JSON lines; `docs/judge.md` shows it. What is not right about a line is counted and the line left out:
+//! the answer says how many, and no line can stop a replay.
+//!
+//! | what is wrong | what is done |
+//! |---|---|
+//! | no JSON, an unknown field, NaN or a negative number | line refused |
+//! | a total (`"total": true`) that falls | the source restarted: the new total is the difference |
+//! | a record out of order | counted in the second it names |
+//! | a clock that steps | the gap has no windows and is not counted; arms with different clocks have one-sided windows |
+//! | an arm without samples | its windows are one-sided and say nothing; the verdict says "no data" |
+//! | more events than requests | that window of that metric refused |
+//! | more than [`METRICS_MAX`] metrics, [`WINDOWS_MAX`] windows, [`LOG_LINES_MAX`] log lines | the rest refused |
+
+mod assemble;
+mod before;
+mod course;
+mod log_lines;
+mod record;
+
+pub use assemble::{METRICS_MAX, Refused, Replay, WINDOWS_MAX};
+pub use course::{CoursePoint, Replayed, Until};
+pub use log_lines::{LOG_LINES_MAX, LogNames};
+pub use record::{HistogramRecord, LINE_BYTES_MAX, Line, LineInvalid, Sample, Start, parse_line};
