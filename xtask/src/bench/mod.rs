@@ -1,6 +1,7 @@
 //! Measurements, one file per question. Each prints a table on stderr and, with `--json`, one final object on stdout.
 
 mod deploy_loss;
+mod judge;
 mod peers;
 mod process;
 mod proxy;
@@ -12,6 +13,8 @@ use clap::Subcommand;
 pub enum Bench {
     /// CPU time per request, side by side with other proxies and a byte forwarder as the floor.
     Proxy(proxy::Options),
+    /// What the judge's guarantee is worth: false roll-backs, delay against the bound, other systems' rules.
+    Judge(judge::Options),
     /// What a deploy costs the clients, side by side with other load balancers.
     DeployLoss(deploy_loss::Options),
 }
@@ -20,6 +23,7 @@ pub enum Bench {
 pub fn run(what: &Bench) -> anyhow::Result<()> {
     match what {
         Bench::Proxy(options) => proxy::run(options),
+        Bench::Judge(options) => judge::run(options),
         Bench::DeployLoss(options) => deploy_loss::run(options),
     }
 }

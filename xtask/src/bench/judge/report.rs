@@ -1,0 +1,238 @@
+//! The tables of the benchmark, for people and as one JSON object.
+
+use super::rivals::Rival;
+use super::statistics::{clopper_pearson_upper, median};
+use super::trial::{ALPHA, Batch, Outcome, median_delay};
+use super::world::Cell;
+use serde::Serialize;
+
+/// Delays are whole seconds, so a ratio means something only where the bound is at least so many of them; below, the
+/// median delay itself is reported.
+const BOUND_MIN_S: f64 = 10.0;
+
+/// `constant 100/s 10 % 0.001`.
+pub fn cell_name(cell: &Cell) -> String {
+    format!("{} {}/s {} % {}", cell.shape.name(), cell.traffic, cell.share * 100.0, cell.base)
+}
+
+/// False roll-backs in one cell.
+#[derive(Debug, Clone, Serialize)]
+pub struct CellReport {
+    /// Which cell.
+    pub cell: String,
+    /// Healthy rollouts.
+    pub rollouts: u64,
+    /// How many were rolled back.
+    pub false_rollbacks: u64,
+    /// The upper 99 % Clopper–Pearson bound of their probability.
+    pub upper_bound: f64,
+    /// The mean of the dispersions estimated.
+    pub dispersion: f64,
+    /// Per rival: the share of healthy rollouts rolled back.
+    pub rivals: Vec<f64>,
+}
+
+impl CellReport {
+    /// From one batch of healthy rollouts.
+    pub fn new(batch: &Batch, outcome: &Outcome) -> CellReport {
+        let false_rollbacks = outcome.ours_s.len() as u64;
+        CellReport {
+            cell: cell_name(&batch.cell),
+            rollouts: batch.rollouts,
+            false_rollbacks,
+            upper_bound: clopper_pearson_upper(false_rollbacks, batch.rollouts),
+            dispersion: outcome.dispersion_sum / batch.rollouts as f64,
+            rivals: outcome.rivals_s.iter().map(|seconds| seconds.len() as f64 / batch.rivals as f64).collect(),
+        }
+    }
+}
+
+/// Delay in one cell for one effect.
+#[derive(Debug, Clone, Serialize)]
+pub struct DelayReport {
+    /// Which cell.
+    pub cell: String,
+    /// The candidate's true odds ratio.
+    pub psi: f64,
+    /// Share of the rollouts found within the hour.
+    pub power: f64,
+    /// Median seconds; `None` where fewer than half were found.
+    pub median_s: Option<f64>,
+    /// Seconds any level-α test needs about.
+    pub bound_s: f64,
+    /// Median delay over bound.
+    pub ratio: Option<f64>,
+    /// Per rival: the share found, and the median seconds.
+    pub rivals: Vec<(f64, Option<f64>)>,
+}
+
+impl DelayReport {
+    /// From one batch of bad rollouts.
+    pub fn new(batch: &Batch, bound_s: f64, outcome: &Outcome) -> DelayReport {
+        let median_s = median_delay(&outcome.ours_s, batch.rollouts);
+        DelayReport {
+            cell: cell_name(&batch.cell),
+            psi: batch.psi,
+            power: outcome.ours_s.len() as f64 / batch.rollouts as f64,
+            median_s,
+            bound_s,
+            ratio: median_s.map(|median| median / bound_s),
+            rivals: outcome
+                .rivals_s
+                .iter()
+                .map(|seconds| (seconds.len() as f64 / batch.rivals as f64, median_delay(seconds, batch.rivals)))
+                .collect(),
+        }
+    }
+
+    /// Whether it counts for the ratio: found surely, and the bound is not a matter of a few looks.
+    fn counts(&self) -> bool {
+        self.power >= 0.99 && self.bound_s >= BOUND_MIN_S
+    }
+
+    fn in_bursts(&self) -> bool {
+        self.cell.starts_with("bursts")
+    }
+}
+
+/// One rival over all cells.
+#[derive(Debug, Clone, Serialize)]
+pub struct RivalReport {
+    /// Its name.
+    pub rule: &'static str,
+    /// Share of healthy rollouts rolled back, over all cells.
+    pub false_rollback: f64,
+    /// The worst cell.
+    pub false_rollback_max: f64,
+    /// Cells in which more than α of the healthy rollouts were rolled back.
+    pub cells_over_alpha: usize,
+    /// Share found of the bad rollouts that we find (power ≥ .99), over their cells.
+    pub found: f64,
+    /// The median of its median delays over ours, where both find half or more.
+    pub delay_over_ours_median: Option<f64>,
+    /// Per cell: false roll-back.
+    pub false_rollback_by_cell: Vec<(String, f64)>,
+    /// Per cell and ψ: median delay in seconds.
+    pub median_delay_s_by_cell: Vec<(String, f64, Option<f64>)>,
+}
+
+/// The whole benchmark.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Cells of the grid.
+    pub cells: usize,
+    /// Cells whose upper bound of the false-rollback rate is above α. Must be 0.
+    pub cells_over_alpha: usize,
+    /// The highest upper bound.
+    pub upper_bound_max: f64,
+    /// False roll-backs over all healthy rollouts.
+    pub false_rollback: f64,
+    /// The highest median delay over bound where power ≥ .99 and events come one by one, which is what the bound assumes.
+    /// Must be ≤ 1.5.
+    pub delay_over_bound_median_max: f64,
+    /// The same where errors come in bursts, against D times the bound: the price of not being fooled by one burst.
+    pub delay_over_bound_bursts_median_max: f64,
+    /// Where the bound is below 10 s: the highest median delay, in seconds.
+    pub delay_s_max_where_bound_is_seconds: f64,
+    /// The median of those ratios.
+    pub delay_over_bound_median: f64,
+    /// Per rule of other systems.
+    pub rivals: Vec<RivalReport>,
+    /// Every cell.
+    pub healthy: Vec<CellReport>,
+    /// Every cell and effect.
+    pub delays: Vec<DelayReport>,
+}
+
+impl Report {
+    /// Puts the cells together.
+    pub fn new(healthy: Vec<CellReport>, delays: Vec<DelayReport>) -> Report {
+        let ratios = |bursts: bool| -> Vec<f64> {
+            let counting = delays.iter().filter(|delay| delay.counts() && delay.in_bursts() == bursts);
+            counting.filter_map(|delay| delay.ratio).collect()
+        };
+        let (mut single, bursts) = (ratios(false), ratios(true));
+        let highest = |ratios: &[f64]| ratios.iter().copied().fold(0.0, f64::max);
+        let rollouts: u64 = healthy.iter().map(|cell| cell.rollouts).sum();
+        let false_rollbacks: u64 = healthy.iter().map(|cell| cell.false_rollbacks).sum();
+        Report {
+            cells: healthy.len(),
+            cells_over_alpha: healthy.iter().filter(|cell| cell.upper_bound > ALPHA).count(),
+            upper_bound_max: healthy.iter().map(|cell| cell.upper_bound).fold(0.0, f64::max),
+            false_rollback: false_rollbacks as f64 / rollouts.max(1) as f64,
+            delay_over_bound_median_max: highest(&single),
+            delay_over_bound_bursts_median_max: highest(&bursts),
+            delay_s_max_where_bound_is_seconds: delays
+                .iter()
+                .filter(|delay| delay.power >= 0.99 && delay.bound_s < BOUND_MIN_S)
+                .filter_map(|delay| delay.median_s)
+                .fold(0.0, f64::max),
+            delay_over_bound_median: median(&mut single).unwrap_or(0.0),
+            rivals: (0..Rival::ALL.len()).map(|index| rival(index, &healthy, &delays)).collect(),
+            healthy,
+            delays,
+        }
+    }
+
+    /// The tables, on stderr.
+    pub fn print(&self) {
+        eprintln!("false roll-backs, cells with any (of {}):", self.cells);
+        for cell in self.healthy.iter().filter(|cell| cell.false_rollbacks > 0) {
+            let over = if cell.upper_bound > ALPHA { "  OVER ALPHA" } else { "" };
+            let CellReport { cell, false_rollbacks, rollouts, upper_bound, dispersion, .. } = cell;
+            eprintln!("  {cell:32} {false_rollbacks:4}/{rollouts}  ≤ {upper_bound:.4}  D {dispersion:5.2}{over}");
+        }
+        eprintln!("delay over bound where power ≥ .99, the ten highest:");
+        let mut slow: Vec<&DelayReport> = self.delays.iter().filter(|delay| delay.counts()).collect();
+        slow.sort_by(|a, b| b.ratio.unwrap_or(0.0).total_cmp(&a.ratio.unwrap_or(0.0)));
+        for delay in slow.iter().take(10) {
+            let DelayReport { cell, psi, bound_s, .. } = delay;
+            let (median, ratio) = (delay.median_s.unwrap_or(f64::NAN), delay.ratio.unwrap_or(f64::NAN));
+            eprintln!("  {cell:32} ×{psi:<3} {median:7.1} s / {bound_s:6.0} s = {ratio:.2}");
+        }
+        eprintln!(
+            "{:14} {:>9} {:>9} {:>10} {:>7} {:>13}",
+            "rule", "false", "worst", "cells > α", "found", "delay / ours"
+        );
+        let worst =
+            self.healthy.iter().map(|cell| cell.false_rollbacks as f64 / cell.rollouts as f64).fold(0.0, f64::max);
+        let over = self.cells_over_alpha;
+        eprintln!("{:14} {:9.4} {worst:9.4} {over:10} {:7.3} {:>13}", "gapless", self.false_rollback, 1.0, "1.0");
+        for rival in &self.rivals {
+            let RivalReport { rule, false_rollback, false_rollback_max, cells_over_alpha, found, .. } = rival;
+            let delay = rival.delay_over_ours_median.map_or("–".to_owned(), |ratio| format!("{ratio:.1}"));
+            eprintln!(
+                "{rule:14} {false_rollback:9.4} {false_rollback_max:9.4} {cells_over_alpha:10} {found:7.3} {delay:>13}"
+            );
+        }
+        eprintln!(
+            "cells over α: {} of {} (highest bound {:.4}); delay over bound: median {:.2}, highest {:.2}, in bursts {:.2}",
+            self.cells_over_alpha,
+            self.cells,
+            self.upper_bound_max,
+            self.delay_over_bound_median,
+            self.delay_over_bound_median_max,
+            self.delay_over_bound_bursts_median_max
+        );
+    }
+}
+
+fn rival(index: usize, healthy: &[CellReport], delays: &[DelayReport]) -> RivalReport {
+    let shares: Vec<f64> = healthy.iter().map(|cell| cell.rivals[index]).collect();
+    let found: Vec<&DelayReport> = delays.iter().filter(|delay| delay.counts()).collect();
+    let mut over_ours: Vec<f64> =
+        found.iter().filter_map(|delay| Some(delay.rivals[index].1? / delay.median_s?)).collect();
+    RivalReport {
+        rule: Rival::ALL[index].name(),
+        false_rollback: shares.iter().sum::<f64>() / shares.len().max(1) as f64,
+        false_rollback_max: shares.iter().copied().fold(0.0, f64::max),
+        cells_over_alpha: shares.iter().filter(|share| **share > ALPHA).count(),
+        found: found.iter().map(|delay| delay.rivals[index].0).sum::<f64>() / found.len().max(1) as f64,
+        delay_over_ours_median: median(&mut over_ours),
+        false_rollback_by_cell: healthy.iter().map(|cell| (cell.cell.clone(), cell.rivals[index])).collect(),
+        median_delay_s_by_cell: delays
+            .iter()
+            .map(|delay| (delay.cell.clone(), delay.psi, delay.rivals[index].1))
+            .collect(),
+    }
+}
