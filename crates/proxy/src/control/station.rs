@@ -286,15 +286,25 @@ impl Station {
     /// News of an instance's health, from a probe or the controller.
     pub(super) fn set_health(&mut self, instance: InstanceId, health: Health) {
         self.plane.post_all(|| Command::SetHealth { instance: instance.clone(), health });
-        self.health.entry(instance).or_default().0 = health;
+        if let Some(entry) = self.health_of(&instance) {
+            entry.0 = health;
+        }
+    }
+
+    /// What is known of an instance's health; none for an instance that has no slot, so that late news keep nothing.
+    fn health_of(&mut self, instance: &InstanceId) -> Option<&mut (Health, u32)> {
+        let known = self.health.contains_key(instance) || self.registry.instances().any(|(_, id, _)| id == instance);
+        known.then(|| self.health.entry(instance.clone()).or_default())
     }
 
     /// News from a worker thread; some are for an operator to hear.
     pub(super) fn hear(&mut self, event: &Event) -> Option<String> {
         match event {
             Event::Ejected { instance, number } => {
-                let entry = self.health.entry(instance.clone()).or_default();
-                entry.1 += 1;
+                let threads = u32::try_from(self.plane.workers().len()).unwrap_or(u32::MAX);
+                if let Some(entry) = self.health_of(instance) {
+                    entry.1 = (entry.1 + 1).min(threads);
+                }
                 Some(format!("{instance} is left out for a while: requests fail there (ejection {number})"))
             }
             Event::Readmitted { instance } => {
