@@ -19,6 +19,8 @@ pub enum Exit {
     Refused,
     /// The rollout is done, but its receipt counts requests that failed by Gapless itself.
     FailedByUs,
+    /// `gapless logs diff` found something new at ERROR or above.
+    NewErrors,
     /// Waiting was interrupted; what was started goes on.
     Interrupted,
 }
@@ -81,6 +83,12 @@ pub const TABLE: &[Row] = &[
         meaning: "The rollout is done, but its receipt counts requests that failed by Gapless itself.",
     },
     Row {
+        exit: Exit::NewErrors,
+        code: 7,
+        name: "new errors",
+        meaning: "`gapless logs diff` found a signature at ERROR or above that only the new side has and that is not known.",
+    },
+    Row {
         exit: Exit::Interrupted,
         code: 130,
         name: "interrupted",
@@ -116,6 +124,7 @@ mod tests {
             Exit::NeedsOperator,
             Exit::Refused,
             Exit::FailedByUs,
+            Exit::NewErrors,
             Exit::Interrupted,
         ];
         assert_eq!(all.len(), TABLE.len());

@@ -53,3 +53,9 @@ pub const READ_CONFIG: &str = "the file must be UTF-8 text that this user may re
 /// Something takes longer than it may.
 pub const SEE_WHAT_WAITS: &str =
     "`gapless status` shows which instances still run, `gapless explain` what is waited for";
+/// A side of a log difference cannot be read.
+pub const NAME_LOGS: &str = "name a file, a folder of files, or - for stdin; packed files must be unpacked first";
+/// Both sides of a log difference are stdin.
+pub const ONE_SIDE_FROM_STDIN: &str = "give one side as a file: `kubectl logs new | gapless logs diff old.log -`";
+/// A file of known findings is wrong.
+pub const KNOWN_FINDINGS: &str = "each [[known]] needs `signature` (a template or an id) and `reason`; it may have expires = \"2026-12-31\", logger, exception, severity_max";

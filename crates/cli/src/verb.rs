@@ -12,6 +12,7 @@ pub mod init;
 pub mod judge;
 pub mod keeper;
 pub mod logs;
+pub mod logs_diff;
 pub mod plan;
 pub mod promote;
 pub mod proxy;

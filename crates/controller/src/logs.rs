@@ -27,7 +27,6 @@ pub struct LogQuery {
     pub follow: bool,
 }
 
-
 /// Writes the lines until they end or nobody reads.
 pub async fn write(shared: Arc<Shared>, selector: LogSelector, follow: bool, lines: mpsc::Sender<Bytes>) {
     let logs = Logs::new(&shared.state);

@@ -37,8 +37,7 @@ fn deploy(core: &mut Core<MemoryStore>, number: u64) -> Result<Vec<Order>, TakeE
     let mut with = Batch::new();
     with.put(RELEASES, fact_key(&shop(), number), serde_json::to_vec(&record).unwrap());
     core.tend(&shop()).releases.insert(release.id, Known { release: Arc::clone(&release), record });
-    let order =
-        DeployOrder { rollout: RolloutId(number), release, strategy: None, origin: Origin::default() };
+    let order = DeployOrder { rollout: RolloutId(number), release, strategy: None, origin: Origin::default() };
     core.order(&shop(), Input::DeployOrdered(order), with)
 }
 
@@ -72,10 +71,7 @@ fn run(core: &mut Core<MemoryStore>, mut orders: Vec<Order>) {
         let facts = match intent.effect {
             Effect::StartInstance { instance } => {
                 let address = std::net::SocketAddr::from(([127, 0, 0, 1], 20_000 + instance.ordinal as u16));
-                vec![
-                    Input::InstanceStarted { instance: instance.clone(), address },
-                    Input::InstanceReady { instance },
-                ]
+                vec![Input::InstanceStarted { instance: instance.clone(), address }, Input::InstanceReady { instance }]
             }
             Effect::StopInstance { instance, .. } => vec![Input::InstanceStopped { instance }],
             Effect::CloseReceipt { rollout, .. } => vec![Input::ReceiptClosed { rollout }],
@@ -182,7 +178,8 @@ fn a_crash_at_any_record_of_a_rollout_ends_as_no_crash_does() {
                 .filter(|instance| instance.address.is_some())
                 .map(|instance| instance.instance.clone())
                 .collect();
-            let published = core.service(&shop()).unwrap().state.published().map(|(number, part)| (number, part.clone()));
+            let published =
+                core.service(&shop()).unwrap().state.published().map(|(number, part)| (number, part.clone()));
             if let Some((number, part)) = published {
                 core.publication.order(number, part);
             }

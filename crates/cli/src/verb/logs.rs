@@ -11,7 +11,11 @@ use crate::{Context, Exit, Failure, project};
 
 /// What `gapless logs` is given.
 #[derive(clap::Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    /// What else can be done with logs
+    #[command(subcommand)]
+    pub action: Option<Action>,
     /// The service [default: the one in ./gapless.toml]
     pub service: Option<String>,
     /// Go on with what is written from now on
@@ -25,11 +29,21 @@ pub struct Args {
     pub tail: u32,
 }
 
+/// What else can be done with logs.
+#[derive(clap::Subcommand, Debug)]
+pub enum Action {
+    /// Compare the log lines of two releases: new, gone, more often, less often
+    Diff(super::logs_diff::Args),
+}
+
 /// Runs the verb.
 ///
 /// # Errors
 /// There is no such service or release, or the controller does not answer.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    if let Some(Action::Diff(diff)) = &args.action {
+        return super::logs_diff::run(diff, context);
+    }
     let service = project::service(args.service.as_deref())?;
     let release = args.release.as_deref().map(|label| format!("&release={}", escaped(label))).unwrap_or_default();
     let path = format!("/v1/services/{service}/logs?tail={}&follow={}{release}", args.tail, args.follow);

@@ -372,7 +372,7 @@ fn words_to_dash(rows: &[Row<'_>], column: usize) -> f64 {
     let hits = rows.iter().filter(|row| {
         let starts_with_word = matches!(row.1.get(column), Some((_, Kind::Word)));
         let window = row.1.iter().skip(column + 1).take(GAP_MAX);
-        starts_with_word && window.clone().any(|(unit, _)| row.0[unit.start..unit.end] == *b"-")
+        starts_with_word && window.clone().any(|(unit, _)| is_separator(&row.0[unit.start..unit.end]))
     });
     hits.count() as f64 / rows.len().max(1) as f64
 }
@@ -535,10 +535,15 @@ fn name<'a>(line: &'a [u8], unit: Unit, header: &mut Header<'a>) -> Option<usize
     Some(end)
 }
 
+/// One character that stands between the header and the message.
+fn is_separator(unit: &[u8]) -> bool {
+    matches!(unit, b"-" | b"|" | b"!" | b"*")
+}
+
 fn words_before_dash<'a>(line: &'a [u8], first: Unit, header: &mut Header<'a>) -> Option<usize> {
     let mut unit = first;
     for _ in 0..=GAP_MAX {
-        if line[unit.start..unit.end] == *b"-" {
+        if is_separator(&line[unit.start..unit.end]) {
             header.logger = logger_of(&line[first.start..unit.start]);
             return Some(unit.end);
         }

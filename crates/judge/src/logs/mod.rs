@@ -14,6 +14,7 @@
 mod atoms;
 mod caveat;
 mod class;
+mod compare;
 mod condense;
 mod exception;
 mod fields;
@@ -27,6 +28,7 @@ mod lines;
 mod logfmt;
 mod merge;
 mod reader;
+mod rename;
 mod scan;
 mod severity;
 mod signature;
@@ -38,6 +40,7 @@ mod words;
 
 pub use caveat::{Caveat, CaveatScope};
 pub use class::{Class, RateRule, Shift, Sighting, classify, rate_shift};
+pub use compare::{Change, Comparison, Difference, Options, compare};
 pub use header::Headers;
 pub use lines::LINE_BYTES_MAX;
 pub use reader::{Format, Reader, Record, SAMPLE_LINES};

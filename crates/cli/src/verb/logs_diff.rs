@@ -1,0 +1,263 @@
+//! `gapless logs diff`: what two sets of log lines differ in.
+//!
+//! Works on files alone: no controller, no configuration of formats. Useful in any CI: the exit code says whether
+//! something new at ERROR or above was found.
+
+mod known;
+mod page;
+mod table;
+
+use crate::{Context, Exit, Failure, hint};
+use gapless_judge::logs::{Comparison, Options, Reader, Side, Tally, compare};
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// Folders inside folders, at most; deeper is a loop or not logs.
+const DEPTH_MAX: usize = 16;
+/// Files in one folder tree, at most.
+const FILES_MAX: usize = 100_000;
+
+/// What `gapless logs diff` is given.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Lines of the old release: a file, a folder, or - for stdin
+    pub old: PathBuf,
+    /// Lines of the new release: a file, a folder, or - for stdin
+    pub new: PathBuf,
+    /// What the lines are counted over on each side, such as requests or hours [default: the lines of each side]
+    #[arg(long, value_name = "OLD,NEW", value_parser = parse_exposure)]
+    pub exposure: Option<[f64; 2]>,
+    /// A TOML file of known findings: reported, but never a reason for exit code 7
+    #[arg(long, value_name = "FILE")]
+    pub known: Option<PathBuf>,
+    /// Write the difference as a web page that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Show also what did not change, and every row
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// `--exposure 1000,1200`.
+fn parse_exposure(text: &str) -> Result<[f64; 2], String> {
+    let parts: Vec<f64> = text.split(',').filter_map(|part| part.trim().parse().ok()).collect();
+    match parts[..] {
+        [old, new] if old > 0.0 && new > 0.0 && old.is_finite() && new.is_finite() => Ok([old, new]),
+        _ => Err("two positive numbers separated by a comma, such as 1000,1200".to_owned()),
+    }
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When a file cannot be read or written, or a known finding is not understood.
+pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    if args.old.as_os_str() == "-" && args.new.as_os_str() == "-" {
+        return Err(Failure::new("stdin can be one side only").hint(hint::ONE_SIDE_FROM_STDIN).exit(Exit::Usage));
+    }
+    let caveats = match &args.known {
+        Some(path) => known::read(path)?,
+        None => Vec::new(),
+    };
+    let mut tally = Tally::new();
+    take_side(&args.old, Side::Current, &mut tally)?;
+    take_side(&args.new, Side::Candidate, &mut tally)?;
+    let options = Options { exposure: args.exposure, caveats, now_unix_s: now_unix_s(), ..Options::default() };
+    let comparison = compare(&tally, &options);
+    let names = [args.old.display().to_string(), args.new.display().to_string()];
+    if let Some(path) = &args.html {
+        let page = page::render(&comparison, &names, args.exposure.is_some());
+        std::fs::write(path, page)
+            .map_err(|error| Failure::new(format!("writing {}", path.display())).because(&error))?;
+    }
+    let out = if context.json {
+        format!("{}\n", table::json(&comparison, &names, args.all))
+    } else {
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        table::text(
+            &comparison,
+            &names,
+            &table::Look { all: args.all, colour, given_exposure: args.exposure.is_some() },
+        )
+    };
+    // A reader that has seen enough (`| head`) is no error.
+    let _ = std::io::Write::write_all(&mut std::io::stdout().lock(), out.as_bytes());
+    Ok(exit_of(&comparison))
+}
+
+fn exit_of(comparison: &Comparison) -> Exit {
+    if comparison.has_new_error() { Exit::NewErrors } else { Exit::Done }
+}
+
+fn now_unix_s() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// Counts every line of a file, of the files of a folder tree, or of stdin.
+fn take_side(path: &Path, side: Side, tally: &mut Tally) -> Result<(), Failure> {
+    let failed = |path: &Path, error: &std::io::Error| {
+        Failure::new(format!("reading {}", path.display())).because(error).hint(hint::NAME_LOGS)
+    };
+    if path.as_os_str() == "-" {
+        return take(&mut std::io::stdin().lock(), side, tally).map_err(|error| failed(Path::new("stdin"), &error));
+    }
+    let mut files = Vec::new();
+    find_files(path, 0, &mut files).map_err(|error| failed(path, &error))?;
+    files.sort();
+    for file in files {
+        let taken = std::fs::File::open(&file).and_then(|mut open| take(&mut open, side, tally));
+        taken.map_err(|error| failed(&file, &error))?;
+    }
+    Ok(())
+}
+
+/// The regular files under a path. Links inside a folder are not followed.
+fn find_files(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    if !path.is_dir() {
+        found.push(path.to_owned());
+        return Ok(());
+    }
+    if depth >= DEPTH_MAX {
+        return Err(std::io::Error::other(format!("more than {DEPTH_MAX} folders deep")));
+    }
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            find_files(&entry.path(), depth + 1, found)?;
+        } else if kind.is_file() {
+            if found.len() >= FILES_MAX {
+                return Err(std::io::Error::other(format!("more than {FILES_MAX} files")));
+            }
+            found.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+fn take(source: &mut impl Read, side: Side, tally: &mut Tally) -> std::io::Result<()> {
+    let mut reader = Reader::default();
+    let mut buffer = vec![0; CHUNK_BYTES];
+    loop {
+        match source.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => reader.push(&buffer[..count], |record| {
+                tally.add(side, record);
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    reader.finish(|record| {
+        tally.add(side, record);
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    fn sample(errors: usize, message: &str) -> String {
+        let mut text = String::new();
+        for n in 0..300 {
+            text += &format!("2024-01-02 03:04:05,{n:03} INFO [main] shop.Web: request {n} served in {} ms\n", n % 90);
+        }
+        for n in 0..errors {
+            text += &format!("2024-01-02 03:04:06,{n:03} ERROR [main] shop.Pay: {message} {n}\n");
+        }
+        text
+    }
+
+    fn compared(old: &str, new: &str) -> Comparison {
+        let mut tally = Tally::new();
+        take(&mut old.as_bytes(), Side::Current, &mut tally).unwrap();
+        take(&mut new.as_bytes(), Side::Candidate, &mut tally).unwrap();
+        compare(&tally, &Options::default())
+    }
+
+    fn check(comparison: &Comparison, expected: &Expect) {
+        let look = table::Look { all: false, colour: false, given_exposure: false };
+        expected.assert_eq(&table::text(comparison, &["old.log".into(), "new.log".into()], &look));
+    }
+
+    #[test]
+    fn a_new_error_is_shown_first_and_gives_its_exit_code() {
+        let comparison = compared(&sample(0, ""), &sample(3, "card refused by bank <b>"));
+        check(
+            &comparison,
+            &expect![[r#"
+            old  old.log: 300 records
+            new  new.log: 303 records
+
+            NEW (1)
+              ERROR           0 → 3           shop.Pay: card refused by bank <b> <*>
+                                              e.g. 2024-01-02 03:04:06,000 ERROR [main] shop.Pay: card refused by bank <b> 0
+
+            1 signatures on both sides about as often; 1 new at ERROR or above
+        "#]],
+        );
+        assert_eq!(exit_of(&comparison), Exit::NewErrors);
+        let page = page::render(&comparison, &["old".into(), "new".into()], false);
+        assert!(page.contains("card refused by bank &lt;b&gt;"));
+        assert!(!page.contains("http://") && !page.contains("https://"), "the page needs nothing else");
+    }
+
+    #[test]
+    fn sides_alike_differ_in_nothing() {
+        let comparison = compared(&sample(3, "card refused"), &sample(3, "card refused"));
+        check(
+            &comparison,
+            &expect![[r#"
+            old  old.log: 303 records
+            new  new.log: 303 records
+
+            2 signatures on both sides about as often; 0 new at ERROR or above
+        "#]],
+        );
+        assert_eq!(exit_of(&comparison), Exit::Done);
+    }
+
+    #[test]
+    fn folders_and_known_findings_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [("old/a/x.log", sample(0, "")), ("new/b/y.log", sample(3, "card refused"))] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let known = folder.path().join("known.toml");
+        std::fs::write(
+            &known,
+            "[[known]]\nsignature = \"card refused <*>\"\nreason = \"the bank's test day\"\nexpires = \"2999-01-01\"\n",
+        )
+        .unwrap();
+        let context = Context { state: crate::StateFolder::resolve(Some(folder.path())).unwrap(), json: false };
+        let mut args = Args {
+            old: folder.path().join("old"),
+            new: folder.path().join("new"),
+            exposure: None,
+            known: None,
+            html: Some(folder.path().join("diff.html")),
+            all: false,
+        };
+        assert_eq!(run(&args, &context), Ok(Exit::NewErrors));
+        assert!(folder.path().join("diff.html").is_file());
+        args.known = Some(known);
+        assert_eq!(run(&args, &context), Ok(Exit::Done));
+        args.old = folder.path().join("missing");
+        assert_eq!(run(&args, &context).unwrap_err().exit, Exit::Error);
+    }
+
+    #[test]
+    fn exposure_is_two_positive_numbers() {
+        assert_eq!(parse_exposure("1000, 1200.5"), Ok([1000.0, 1200.5]));
+        for wrong in ["", "1", "1,2,3", "0,1", "-1,2", "NaN,1", "a,b"] {
+            assert!(parse_exposure(wrong).is_err(), "{wrong}");
+        }
+    }
+}
