@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use gapless_journal::{Batch, Store, StoreError};
 use gapless_model::{Epoch, Release, ReleaseId, RolloutId, ServiceName, Tick};
-use gapless_rollout::{Action, Change, Effect, Entry, Input, Intent, Refusal, Report, Service, Step, step};
+use gapless_rollout::{Action, Change, Effect, Entry, Input, Intent, LoadState, Refusal, Report, Service, Step, step};
 use gapless_wire::record::{ReleaseRecord, STEP_KIND, StepRecord};
 
 use crate::chronicle::Chronicle;
@@ -104,15 +104,10 @@ impl<S: Store> Core<S> {
         services: BTreeMap<ServiceName, Tended>,
         ledger: Ledger,
     ) -> Core<S> {
-        Core {
-            store,
-            clock,
-            epoch,
-            crash_point: CrashPoint::from_environment(),
-            services,
-            publication: Publication::new(epoch),
-            ledger,
-        }
+        let mut publication = Publication::new(epoch);
+        services.values().for_each(|tended| tended.republish(&mut publication));
+        let crash_point = CrashPoint::from_environment();
+        Core { store, clock, epoch, crash_point, services, publication, ledger }
     }
 
     /// The term.
@@ -361,6 +356,17 @@ impl Tended {
             releases: BTreeMap::new(),
             kept: None,
             unwritten: VecDeque::new(),
+        }
+    }
+
+    /// The last table that a service ordered is part of this term's first; what was draining drains on.
+    fn republish(&self, publication: &mut Publication) {
+        if let Some((number, part)) = self.state.published() {
+            publication.order(number, part.clone());
+        }
+        let instances = self.report.releases.iter().flat_map(|release| &release.instances);
+        for instance in instances.filter(|instance| instance.load == LoadState::Draining) {
+            publication.leaving_since_before(instance.instance.clone());
         }
     }
 

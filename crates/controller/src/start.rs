@@ -11,7 +11,7 @@ use gapless_drivers::artefact::{ArtefactError, Artefacts};
 use gapless_drivers::process::{Adopted, AdoptedState, DriverError, InstanceEvent, ProcessDriver};
 use gapless_journal::SqliteStore;
 use gapless_model::{InstanceId, ServiceName};
-use gapless_rollout::{Input, LoadState};
+use gapless_rollout::Input;
 use gapless_wire::config::ServerConfig;
 use tokio::sync::mpsc;
 
@@ -153,7 +153,6 @@ async fn adopt(shared: &Arc<Shared>) -> Result<(), StartFailed> {
     }
     let services: Vec<ServiceName> = shared.core().services().keys().cloned().collect();
     for service in &services {
-        republish(&mut shared.core(), service);
         let alive = alive.get(service).cloned().unwrap_or_default();
         shared.act(|core| core.fact(service, Input::ControllerRestarted { alive }))?;
     }
@@ -184,26 +183,6 @@ async fn adopt(shared: &Arc<Shared>) -> Result<(), StartFailed> {
         }
     }
     Ok(())
-}
-
-/// The last table that a service ordered is part of this term's first; what was draining drains on.
-fn republish(core: &mut Core<SqliteStore>, service: &ServiceName) {
-    let Some(tended) = core.service(service) else { return };
-    let published = tended.state.published().map(|(number, part)| (number, part.clone()));
-    let draining: Vec<InstanceId> = tended
-        .report
-        .releases
-        .iter()
-        .flat_map(|release| &release.instances)
-        .filter(|instance| instance.load == LoadState::Draining)
-        .map(|instance| instance.instance.clone())
-        .collect();
-    if let Some((number, part)) = published {
-        core.publication.order(number, part);
-    }
-    for instance in draining {
-        core.publication.leaving_since_before(instance);
-    }
 }
 
 async fn instances_end(shared: Arc<Shared>, mut events: mpsc::UnboundedReceiver<InstanceEvent>) {

@@ -178,18 +178,18 @@ fn a_crash_at_any_record_of_a_rollout_ends_as_no_crash_does() {
                 .filter(|instance| instance.address.is_some())
                 .map(|instance| instance.instance.clone())
                 .collect();
-            let published =
-                core.service(&shop()).unwrap().state.published().map(|(number, part)| (number, part.clone()));
-            if let Some((number, part)) = published {
-                core.publication.order(number, part);
-            }
             let mut orders = core.fact(&shop(), Input::ControllerRestarted { alive: alive.clone() }).unwrap();
             for instance in alive {
                 orders.extend(core.fact(&shop(), Input::InstanceReady { instance }).unwrap());
             }
             run(&mut core, orders);
             if current(&core).as_deref() != Some("2.0") {
-                assert_eq!((at, fault), (1, Fault::CrashBefore), "only an order that was never written is given again");
+                let report = format!("{:#?}", core.service(&shop()).unwrap().report);
+                assert_eq!(
+                    (at, fault),
+                    (1, Fault::CrashBefore),
+                    "only an order that was never written is given again: {report}"
+                );
             }
         }
     }
