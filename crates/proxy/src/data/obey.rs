@@ -20,6 +20,9 @@ use crate::seam::{Command, Event};
 /// Connections accepted in one turn, so that those that are there already have theirs.
 const ACCEPTS_PER_TURN: usize = 64;
 
+/// The ends of tunnels through an instance that leaves are spread over the last part of their drain time, one so-manieth of it.
+const ENDS_SPREAD_OVER: u64 = 4;
+
 impl Worker {
     /// Carries out every order that waits.
     pub(super) fn obey(&mut self, scratch: &mut Scratch) -> Course {
@@ -80,7 +83,9 @@ impl Worker {
             let Phase::Tunnel(tunnel) = &mut client.phase else { continue };
             let own = || tunnel.exchange.policy.as_ref().map_or(0, |policy| policy.tunnel_drain_timeout.0);
             let within_ms = within.map_or_else(own, |within| within.0);
-            let at_ms = now_ms + within_ms * (index as u64 + 1) / count;
+            // A tunnel lives until near its deadline; only the ends themselves are spread, so that clients do not come back all at once.
+            let spread_ms = if within.is_some() { within_ms } else { within_ms / ENDS_SPREAD_OVER };
+            let at_ms = now_ms + within_ms - spread_ms + spread_ms * (index as u64 + 1) / count;
             match tunnel.ending {
                 Ending::None => tunnel.ending = Ending::At(at_ms),
                 Ending::At(ms) if within.is_some() && at_ms < ms => tunnel.ending = Ending::At(at_ms),
