@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::{Value, json};
+
 use crate::bench::peers::{self, Change, Peer, Place};
 use crate::bench::process::{Group, await_listening};
 use crate::workspace;
@@ -81,7 +83,12 @@ impl Peer for Gapless {
     }
 }
 
-/// One service on every host and path, one release, its instances.
+/// One service on every host and path, one release, its instances: the routing table as the program keeps it, without a checksum
+/// because it is written by hand.
 fn table(instances: &[u16]) -> String {
-    serde_json::json!({ "instances": instances }).to_string()
+    let named = |(number, port): (usize, &u16)| json!({ "id": format!("shop.r1.i{number}"), "address": format!("127.0.0.1:{port}") });
+    let instances: Vec<Value> = instances.iter().enumerate().map(named).collect();
+    let pool = json!({ "release": 1, "label": "1.0", "weight_bp": 10_000, "instances": instances });
+    let service = json!({ "name": "shop", "routes": [{ "host": "*", "path": "/" }], "pools": [pool] });
+    json!({ "version": { "epoch": 1, "generation": 1 }, "services": [service] }).to_string()
 }
