@@ -1,6 +1,6 @@
 //! The control side: everything of a proxy that is not a request.
 //!
-//! One task on a thread of its own owns the state ([`station`]); it hears the controller ([`server`], [`session`]), the worker
+//! One task on a thread of its own owns the state ([`station`]); at its [`desk`] it hears the controller ([`server`], [`session`]), the worker
 //! threads, its own probes ([`probes`]) and the clock, and nothing of it is ever waited for by a request.
 //!
 //! **Invariant K1**: controllers are obeyed in the order of their epochs and tables in the order of their versions (I5, I7; [`fence`]).
@@ -12,6 +12,7 @@
 //! when there are none.
 
 mod access_log;
+mod desk;
 mod fence;
 mod options;
 mod probes;

@@ -29,6 +29,7 @@ impl Books {
     pub(super) fn close(&mut self, series: Series, key: &SeriesKey, plane: &DataPlane) {
         let counts = self.counts(series, Some(key), plane);
         self.zero.insert(series, plane.series(series.index()));
+        self.sent.remove(&Some(key.clone()));
         if self.closed.len() < CLOSED_MAX {
             self.closed.insert(key.clone(), counts);
         }
