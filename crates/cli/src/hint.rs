@@ -59,3 +59,5 @@ pub const NAME_LOGS: &str = "name a file, a folder of files, or - for stdin; pac
 pub const ONE_SIDE_FROM_STDIN: &str = "give one side as a file: `kubectl logs new | gapless logs diff old.log -`";
 /// A file of known findings is wrong.
 pub const KNOWN_FINDINGS: &str = "each [[known]] needs `signature` (a template or an id) and `reason`; it may have expires = \"2026-12-31\", logger, exception, severity_max";
+/// A folder's name cannot be a service's.
+pub const NAME_INIT: &str = "--service takes 1 to 63 lower-case letters, digits and inner hyphens";

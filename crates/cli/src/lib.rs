@@ -17,6 +17,7 @@ pub mod exit;
 mod failure;
 pub mod follow;
 pub mod hint;
+pub mod init;
 pub mod project;
 pub mod reference;
 pub mod show;

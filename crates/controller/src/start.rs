@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gapless_drivers::artefact::{ArtefactError, Artefacts};
+use gapless_drivers::artefact::{ArtefactError, Artefacts, Bounds};
 use gapless_drivers::process::{Adopted, AdoptedState, DriverError, InstanceEvent, ProcessDriver};
 use gapless_journal::SqliteStore;
 use gapless_model::{InstanceId, ServiceName};
@@ -84,7 +84,12 @@ pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<
     let core = recover(store)?;
     let epoch = core.epoch();
     let (driver, instance_events) = ProcessDriver::new(&state, &gapless, epoch)?;
-    let artefacts = Artefacts::open(&state)?;
+    let bounds = Bounds {
+        bytes_max: config.artefact_bytes_max,
+        free_bytes_kept: config.space_left_bytes_min,
+        ..Bounds::default()
+    };
+    let artefacts = Artefacts::with_bounds(&state, bounds)?;
     let threads = config.proxy_threads.map_or_else(cores, usize::from);
     let place = Place { state: state.clone(), gapless, threads, arguments: proxy_arguments(&config, &state) };
     let mut found = place.find(epoch).await?;

@@ -99,8 +99,6 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// An address with a port: `"0.0.0.0:8080"`.
     SocketAddress,
-    /// An address: `"127.0.0.1"`.
-    Address,
     /// A list of addresses and networks: `["10.0.0.0/8"]`.
     Networks,
     /// A range of ports: `"20000-29999"`.
@@ -145,7 +143,6 @@ impl Kind {
             Kind::Statuses => "status or range",
             Kind::OneOf(_) => "word",
             Kind::SocketAddress => "address and port",
-            Kind::Address => "address",
             Kind::Networks => "list of networks",
             Kind::Ports => "range of ports",
             Kind::Path => "path",
@@ -175,7 +172,6 @@ impl Kind {
             Kind::Statuses => "100 to 599".to_owned(),
             Kind::OneOf(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", "),
             Kind::SocketAddress => "IPv4 `a.b.c.d:port` or IPv6 `[a::b]:port`".to_owned(),
-            Kind::Address => "IPv4 or IPv6".to_owned(),
             Kind::Networks => "addresses or `address/bits`, up to 256".to_owned(),
             Kind::Ports => "`first-last`, each 1024 to 65535, at least 16 of them".to_owned(),
             Kind::Path => "absolute, or relative to the state folder".to_owned(),

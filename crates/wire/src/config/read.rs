@@ -1,7 +1,7 @@
 //! The first stage: what was written. Walks a file along the table of sections and keys, and gathers every fault on the way.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -272,7 +272,6 @@ impl Group {
     of_type!(statuses, Statuses, StatusRange);
     of_type!(word, Word, &'static str);
     of_type!(socket_address, SocketAddress, SocketAddr);
-    of_type!(address, Address, IpAddr);
     of_type!(networks, Networks, Vec<Network>);
     of_type!(ports, Ports, PortRange);
     of_type!(path, Path, PathBuf);

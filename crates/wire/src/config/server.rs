@@ -1,6 +1,6 @@
 //! `gapless-server.toml`: the machine. Everything has a usable default; the file may be absent.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use gapless_model::Millis;
@@ -70,44 +70,14 @@ pub static SERVER: &[Section] = &[
     Section {
         name: "instances",
         repeated: false,
-        doc: "Where instances listen.",
-        keys: &[
-            Key {
-                name: "address",
-                kind: Kind::Address,
-                default: Fallback::Value("\"127.0.0.1\""),
-                doc: "The address at which instances are reached.",
-                example: "\"::1\"",
-            },
-            Key {
-                name: "ports",
-                kind: Kind::Ports,
-                default: Fallback::Value("\"20000-29999\""),
-                doc: "The ports that instances are given, one each. A port that something else uses is passed over.",
-                example: "\"40000-40999\"",
-            },
-        ],
-    },
-    Section {
-        name: "store",
-        repeated: false,
-        doc: "Where the journal is: what was decided, in which order, so that a controller that died goes on where it was.",
-        keys: &[
-            Key {
-                name: "kind",
-                kind: Kind::OneOf(&["sqlite"]),
-                default: Fallback::Value("\"sqlite\""),
-                doc: "The kind of store.",
-                example: "\"sqlite\"",
-            },
-            Key {
-                name: "path",
-                kind: Kind::Path,
-                default: Fallback::Value("\"journal.sqlite\""),
-                doc: "The file of the journal.",
-                example: "\"/var/lib/gapless/journal.sqlite\"",
-            },
-        ],
+        doc: "Where instances listen: on 127.0.0.1, each on a port of its own.",
+        keys: &[Key {
+            name: "ports",
+            kind: Kind::Ports,
+            default: Fallback::Value("\"20000-29999\""),
+            doc: "The ports that instances are given, one each. A port that something else uses is passed over.",
+            example: "\"40000-40999\"",
+        }],
     },
     Section {
         name: "releases",
@@ -117,14 +87,14 @@ pub static SERVER: &[Section] = &[
             Key {
                 name: "artefact_size",
                 kind: Kind::Size { min: 1 << 20, max: 1 << 40 },
-                default: Fallback::Value("\"4GiB\""),
+                default: Fallback::Value("\"16GiB\""),
                 doc: "The largest artefact that is accepted, unpacked.",
                 example: "\"1GiB\"",
             },
             Key {
                 name: "space_left",
                 kind: Kind::Size { min: 0, max: 1 << 40 },
-                default: Fallback::Value("\"256MiB\""),
+                default: Fallback::Value("\"64MiB\""),
                 doc: "How much of the file system must stay free after an artefact is unpacked; otherwise the deploy is refused.",
                 example: "\"2GiB\"",
             },
@@ -147,12 +117,8 @@ pub struct ServerConfig {
     pub head_timeout: Millis,
     /// How long a client's connection may stay idle between requests.
     pub keep_alive_timeout: Millis,
-    /// The address at which instances are reached.
-    pub instance_address: IpAddr,
     /// The ports that instances are given.
     pub instance_ports: PortRange,
-    /// The journal's file, absolute or relative to the state folder.
-    pub journal: PathBuf,
     /// The largest artefact, unpacked, in bytes.
     pub artefact_bytes_max: u64,
     /// How many bytes of the file system stay free.
@@ -196,9 +162,7 @@ fn meaning(written: &Written, faults: &mut Vec<Fault>) -> Option<ServerConfig> {
         trusted_peers: proxy.networks("trusted_peers").unwrap_or_default(),
         head_timeout: proxy.duration("head_timeout")?,
         keep_alive_timeout: proxy.duration("keep_alive_timeout")?,
-        instance_address: instances.address("address")?,
         instance_ports: instances.ports("ports")?,
-        journal: written.one("store").path("path")?,
         artefact_bytes_max: releases.count("artefact_size")?,
         space_left_bytes_min: releases.count("space_left")?,
     })

@@ -39,7 +39,7 @@ pub static SERVICE: &[Section] = &[
                 kind: Kind::Amount { min: 0 },
                 default: Fallback::Value("\"50%\""),
                 doc: "The least number of ready instances in load that no action may go below: a count, or a share of `instances` \
-                      (rounded up, at least one). Only faults can take a service below it.",
+                      (rounded up). Only faults can take a service below it.",
                 example: "\"75%\"",
             },
             Key {
@@ -69,8 +69,8 @@ pub static SERVICE: &[Section] = &[
                 name: "environment",
                 kind: Kind::TextMap,
                 default: Fallback::Absent("none besides the four above"),
-                doc: "Environment variables. An instance inherits only PATH, HOME, LANG and TZ from the controller, so secrets in the \
-                      controller's environment do not leak into services.",
+                doc: "Environment variables. Of the controller's own environment an instance gets only what describes the machine (PATH, HOME, USER, \
+                      LOGNAME, LANG, LC_ALL, LC_CTYPE, TZ, TMPDIR): what a person happened to have set is no part of a release.",
                 example: "{ LOG_LEVEL = \"info\" }",
             },
             Key {

@@ -35,7 +35,6 @@ pub(super) enum Value {
     Statuses(StatusRange),
     Word(&'static str),
     SocketAddress(SocketAddr),
-    Address(IpAddr),
     Networks(Vec<Network>),
     Ports(PortRange),
     Path(PathBuf),
@@ -125,10 +124,6 @@ impl Kind {
                 text.parse().map_err(|_| "an address and a port are written `0.0.0.0:8080` or `[::]:8080`".to_owned())
             })
             .map(Value::SocketAddress),
-            Kind::Address => checked(item, |text| {
-                text.parse().map_err(|_| "an address is written `127.0.0.1` or `::1`, without a port".to_owned())
-            })
-            .map(Value::Address),
             Kind::Networks => networks(item).map(Value::Networks),
             Kind::Ports => checked(item, ports).map(Value::Ports),
             Kind::Path => text(item, 4_096).map(|path| Value::Path(path.into())),
