@@ -107,11 +107,12 @@ fn read(path: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Who gives orders, for the record: the user behind sudo, else the user, else the user's number.
+/// Who gives orders, for the record: the user behind sudo, else the user, else root or the user's number.
 #[must_use]
 pub fn operator() -> String {
     let named = ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
-    named.unwrap_or_else(|| format!("user {}", rustix::process::getuid().as_raw()))
+    let user = rustix::process::getuid();
+    named.unwrap_or_else(|| if user.is_root() { "root".to_owned() } else { format!("user {}", user.as_raw()) })
 }

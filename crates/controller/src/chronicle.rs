@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use gapless_model::{RolloutId, Tick};
-use gapless_rollout::{Action, Input, Outcome, SituationReport, Step};
+use gapless_rollout::{Action, BatchReport, Input, Outcome, PhaseName, SituationReport, Step};
 use gapless_wire::api::{self, Event, RolloutState, RolloutSummary};
 
 /// Events of one rollout kept: far above what any rollout needs; the last place is for the end.
@@ -26,6 +26,8 @@ pub struct Told {
     summary: RolloutSummary,
     began: Tick,
     events: Vec<Event>,
+    /// The phase that was entered last: what follows belongs to it.
+    phase: Option<(PhaseName, BatchReport)>,
     ended: Option<Outcome>,
     receipt_written: bool,
 }
@@ -46,10 +48,11 @@ impl Chronicle {
             };
             if told.events.len() < EVENTS_MAX {
                 let seq = told.events.len() as u64;
-                let (phase, batch, progress) = match running {
-                    Some(running) => (Some(running.phase), Some(running.batch), running.progress_milli),
-                    None => (None, None, told.events.last().map_or(0, |event| event.progress_milli)),
+                let progress = match running {
+                    Some(running) => running.progress_milli,
+                    None => told.events.last().map_or(0, |event| event.progress_milli),
                 };
+                let (phase, batch) = told.phase.unzip();
                 told.events.push(api::event(seq, told.began, entry, phase, batch, progress));
             }
         }
@@ -97,6 +100,7 @@ impl Chronicle {
                 progress_milli: 1_000,
                 ended: Some(summary.clone()),
             }],
+            phase: None,
             ended: Some(Outcome::Done),
             receipt_written: true,
             summary,
@@ -159,6 +163,7 @@ impl Chronicle {
             },
             began: now,
             events: Vec::new(),
+            phase: None,
             ended: None,
             receipt_written: false,
         });
@@ -182,9 +187,11 @@ impl Told {
                 self.summary.strategy = (*strategy).to_owned();
                 self.summary.state = RolloutState::Running;
             }
+            Action::Entered { phase, batch } => self.phase = Some((*phase, *batch)),
             Action::Queued { to } => self.summary.to = to.to_string(),
             Action::TurnedBack { cause } => self.summary.cause = Some(cause.to_string()),
             Action::Ended { outcome, after } => {
+                self.phase = None;
                 self.summary.took_ms = after.0;
                 (self.summary.state, self.summary.cause) = match outcome {
                     Outcome::Done => (RolloutState::Done, self.summary.cause.take()),
