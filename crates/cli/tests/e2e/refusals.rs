@@ -21,8 +21,9 @@ fn assert_three_parts(world: &World, ended: &Ended, hint: &str) {
 
 /// A service whose one rollout takes long enough for a second order to meet it.
 fn observed_for_seconds(second_order: &str) -> Service {
-    let strategy =
-        format!("[strategy]\nkind = \"rolling\"\nobserve = \"600ms\"\nbake = \"1s\"\nsecond_order = \"{second_order}\"\n");
+    let strategy = format!(
+        "[strategy]\nkind = \"rolling\"\nobserve = \"600ms\"\nbake = \"1s\"\nsecond_order = \"{second_order}\"\n"
+    );
     Service::sample(&[]).with(&strategy)
 }
 
@@ -50,7 +51,8 @@ fn a_damaged_journal_stops_acting_and_not_serving() {
     let whole = std::fs::read(&journal).expect("the journal");
     let config = world.path("gapless-server.toml");
     let cut = whole[..whole.len() / 2].to_vec();
-    let flipped: Vec<u8> = whole.iter().enumerate().map(|(at, byte)| if at % 1_024 == 700 { byte ^ 4 } else { *byte }).collect();
+    let flipped: Vec<u8> =
+        whole.iter().enumerate().map(|(at, byte)| if at % 1_024 == 700 { byte ^ 4 } else { *byte }).collect();
     for damaged in [cut, flipped, Vec::new()] {
         std::fs::write(&journal, damaged).expect("the damage");
         let ended = world.gapless(&["up", "--config", config.to_str().expect("UTF-8")]);
@@ -117,7 +119,16 @@ fn an_artefact_that_leaves_its_folder_or_is_cut_short_is_refused_and_nothing_cha
     refused(&folder, "1.3");
     assert_eq!(world.live().len(), 3);
     let from = archive.to_str().expect("UTF-8");
-    let ended = world.gapless(&["deploy", "shop", "--label", "1.4", "--from", from, "--config", config.to_str().expect("UTF-8")]);
+    let ended = world.gapless(&[
+        "deploy",
+        "shop",
+        "--label",
+        "1.4",
+        "--from",
+        from,
+        "--config",
+        config.to_str().expect("UTF-8"),
+    ]);
     world.assert_done(&ended);
 }
 
@@ -132,6 +143,7 @@ fn another_user_can_neither_ask_nor_order() {
     for folder in [world.state(), world.state().parent().expect("a parent").to_path_buf()] {
         std::fs::set_permissions(folder, open(0o755)).expect("permissions");
     }
+    world.eventually("both sockets are there", || world.state().join("proxy.sock").exists());
     for socket in ["api.sock", "proxy.sock"] {
         let path = world.state().join(socket);
         let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).expect(socket).permissions());
@@ -146,7 +158,8 @@ fn another_user_can_neither_ask_nor_order() {
         command.args(["-c", python]).arg(world.state().join(socket)).uid(65_534).gid(65_534).stdin(Stdio::null());
         let Ok(output) = command.output() else { return eprintln!("skipped: no python3 for another user") };
         let stderr = String::from_utf8_lossy(&output.stderr);
-        let refused = output.status.code() == Some(0) || stderr.contains("BrokenPipe") || stderr.contains("ConnectionReset");
+        let refused =
+            output.status.code() == Some(0) || stderr.contains("BrokenPipe") || stderr.contains("ConnectionReset");
         assert!(refused || stderr.contains("Permission denied"), "{socket}: {:?} {stderr}", output.status);
     }
     assert!(program().is_file());
@@ -165,7 +178,8 @@ fn a_full_disk_refuses_orders_and_keeps_serving() {
     }
     let _unmounted = Mounted(world.state());
     let config = std::fs::read_to_string(world.path("gapless-server.toml")).expect("the configuration");
-    std::fs::write(world.path("gapless-server.toml"), config + "\n[releases]\nspace_left = \"1MiB\"\n").expect("the configuration");
+    std::fs::write(world.path("gapless-server.toml"), config + "\n[releases]\nspace_left = \"1MiB\"\n")
+        .expect("the configuration");
     world.start_controller(&[]);
     world.assert_done(&world.deploy(&Service::sample(&[]), "1.0", "rolling"));
     let load = Run::start(brisk(&world, "full")).expect("load");
@@ -173,6 +187,7 @@ fn a_full_disk_refuses_orders_and_keeps_serving() {
     let filler = world.state().join("filler");
     let mut file = std::fs::File::create(&filler).expect("a file");
     while std::io::Write::write_all(&mut file, &[0; 4_096]).is_ok() {}
+    drop(file);
     let ended = world.deploy(&Service::sample(&[]), "1.1", "rolling");
     assert!(ended.code != 0 && ended.code != 101, "{}", world.tell(&ended));
     assert!(ended.stderr.contains("error: "), "{}", ended.stderr);
