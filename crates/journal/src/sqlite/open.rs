@@ -52,8 +52,11 @@ pub(super) fn open(folder: &Path) -> Result<SqliteStore, StoreError> {
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .map_err(|error| failed("open", error))?;
-    check_format(&connection, &path)?;
-    configure(&connection, &path)?;
+    let busy = |error| {
+        if is_busy(&error) { StoreError::InUse { path: path.clone(), pid: None } } else { failed("open", error) }
+    };
+    check_format(&connection, &path, busy)?;
+    configure(&connection, busy)?;
     let state = verify::everything(&connection)?;
     if let Some(witnessed) = witnessed
         && witnessed > state.commits
@@ -129,14 +132,21 @@ fn create(folder: &Path, path: &Path) -> Result<(), StoreError> {
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
-    Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|error| failed("open", error))
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|error| failed("open", error))?;
+    // Before the first access, so that there is no shared memory beside it (for which a full disk would have no room), and no
+    // other process in it whatever becomes of our own lock file.
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(|error| failed("open", error))?;
+    Ok(connection)
 }
 
-fn check_format(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+fn check_format(
+    connection: &Connection,
+    path: &Path,
+    failed: impl Fn(rusqlite::Error) -> StoreError,
+) -> Result<(), StoreError> {
     let number = |pragma: &str| {
-        connection
-            .query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0))
-            .map_err(|error| failed("open", error))
+        connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0)).map_err(&failed)
     };
     if number("application_id")? != APPLICATION {
         return Err(StoreError::damaged(format!("{} is not a journal", path.display())));
@@ -148,11 +158,9 @@ fn check_format(connection: &Connection, path: &Path) -> Result<(), StoreError> 
     }
 }
 
-fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+fn configure(connection: &Connection, failed: impl Fn(rusqlite::Error) -> StoreError) -> Result<(), StoreError> {
     let set = || {
         connection.busy_timeout(std::time::Duration::ZERO)?;
-        // Without shared memory beside it, and no other process in it whatever becomes of our own lock file.
-        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "trusted_schema", false)?;
@@ -160,18 +168,15 @@ fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
         connection.query_row(&format!("PRAGMA journal_size_limit = {WAL_BYTES_KEPT}"), [], |_| Ok(()))?;
         Ok(mode)
     };
-    let busy = |error: &rusqlite::Error| {
-        matches!(
-            error.sqlite_error_code(),
-            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
-        )
-    };
-    match set() {
-        Ok(mode) if mode == "wal" => Ok(()),
-        Ok(mode) => Err(StoreError::io("open", format!("the file system allows no write-ahead log, only {mode}"))),
-        Err(error) if busy(&error) => Err(StoreError::InUse { path: path.to_owned(), pid: None }),
-        Err(error) => Err(failed("open", error)),
+    match set().map_err(failed)? {
+        mode if mode == "wal" => Ok(()),
+        mode => Err(StoreError::io("open", format!("the file system allows no write-ahead log, only {mode}"))),
     }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+    matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
 }
 
 fn sync_folder(folder: &Path) -> Result<(), StoreError> {
