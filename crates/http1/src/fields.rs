@@ -66,15 +66,18 @@ fn is_folded(name: &[u8], known: &[u8]) -> bool {
         && name.iter().zip(known).all(|(&a, &b)| (if a == b'_' { b'-' } else { a.to_ascii_lowercase() }) == b)
 }
 
-/// Room for the header lines of one head. Lives on the caller's stack and is not initialised before it is used.
+/// Room for the header lines of one head and what each is. Lives on the caller's stack, so that heads are small values.
 #[derive(Debug)]
-pub struct Slots<'b>(pub(crate) [MaybeUninit<Header<'b>>; LINES_MAX]);
+pub struct Slots<'b> {
+    pub(crate) headers: [MaybeUninit<Header<'b>>; LINES_MAX],
+    pub(crate) fields: [Field; LINES_MAX],
+}
 
 impl Slots<'_> {
-    /// Empty room. Costs nothing.
+    /// Empty room. Costs next to nothing: the lines are not initialised before they are used.
     #[inline]
     pub fn new() -> Self {
-        Self([const { MaybeUninit::uninit() }; LINES_MAX])
+        Self { headers: [const { MaybeUninit::uninit() }; LINES_MAX], fields: [Field::Other; LINES_MAX] }
     }
 }
 
@@ -85,23 +88,22 @@ impl Default for Slots<'_> {
 }
 
 /// The header lines of one head, in order, each with its meaning.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Lines<'h, 'b> {
     head: &'b [u8],
     headers: &'h [Header<'b>],
-    fields: [Field; LINES_MAX],
+    fields: &'h mut [Field],
     /// Offset of the first byte after the last line, which is where the empty line begins.
     end: usize,
 }
 
 impl<'h, 'b> Lines<'h, 'b> {
     /// Takes the parsed lines of `head`, which ends with the empty line, and checks that each ends in CRLF.
-    pub(crate) fn new(head: &'b [u8], headers: &'h [Header<'b>]) -> Rejected<Self> {
+    pub(crate) fn new(head: &'b [u8], headers: &'h [Header<'b>], fields: &'h mut [Field]) -> Rejected<Self> {
         if headers.len() > LINES_MAX {
             return Err(Reject::HeadTooLarge);
         }
         let end = head.len().checked_sub(2).filter(|&end| head[end..] == *b"\r\n").ok_or(Reject::LineEnding)?;
-        let mut fields = [Field::Other; LINES_MAX];
         for (field, header) in fields.iter_mut().zip(headers) {
             *field = Field::of(header.name.as_bytes());
         }
@@ -131,6 +133,12 @@ impl<'h, 'b> Lines<'h, 'b> {
     #[inline]
     pub fn field(&self, i: usize) -> Field {
         self.fields[i]
+    }
+
+    /// Whether any line is that.
+    #[inline]
+    pub(crate) fn has(&self, field: Field) -> bool {
+        self.fields[..self.headers.len()].contains(&field)
     }
 
     pub(crate) fn set_field(&mut self, i: usize, field: Field) {

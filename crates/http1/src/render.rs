@@ -37,15 +37,7 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, forwarding: 
     out.extend_from_slice(head.target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     let trusted = forwarding.inbound == Inbound::Trusted;
-    let mut identified = false;
-    let mut hosted = false;
-    for i in 0..head.lines.len() {
-        match head.lines.field(i) {
-            Field::RequestId => identified = true,
-            Field::Host => hosted = true,
-            _ => {}
-        }
-    }
+    let identified = head.lines.has(Field::RequestId);
     head.lines.write_kept(out, |field| match field {
         Field::Other | Field::Host | Field::ContentLength | Field::TransferEncoding | Field::RequestId => true,
         Field::Expect => head.expects_continue,
@@ -56,7 +48,7 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, forwarding: 
     if head.upgrade.is_some() {
         out.extend_from_slice(b"Connection: Upgrade\r\n");
     }
-    if !hosted {
+    if !head.lines.has(Field::Host) {
         // HTTP/1.0 without a host: an HTTP/1.1 request has one, be it empty.
         out.extend_from_slice(b"Host: \r\n");
     }

@@ -47,7 +47,7 @@ impl<'b> Method<'b> {
 }
 
 /// The head of a request. Borrows from the buffer it was read from.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct RequestHead<'h, 'b> {
     /// What is to be done.
     pub method: Method<'b>,
@@ -97,7 +97,7 @@ fn parse_bounded<'h, 'b>(
     let skipped = leading_lines(buffer)?;
     let buffer = &buffer[skipped..];
     let mut parsed = httparse::Request::new(&mut []);
-    let length = match parsed.parse_with_uninit_headers(buffer, &mut slots.0) {
+    let length = match parsed.parse_with_uninit_headers(buffer, &mut slots.headers) {
         Ok(Status::Complete(length)) if length > bytes_max => return Err(Reject::HeadTooLarge),
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) if buffer.len() >= bytes_max => return Err(Reject::HeadTooLarge),
@@ -110,7 +110,7 @@ fn parse_bounded<'h, 'b>(
     let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
         return Err(Reject::StartLine);
     };
-    let mut lines = Lines::new(&buffer[..length], parsed.headers)?;
+    let mut lines = Lines::new(&buffer[..length], parsed.headers, &mut slots.fields)?;
     let version = if version == 0 { Version::Http10 } else { Version::Http11 };
     let facts = Facts::of(&mut lines, version)?;
     let (target, authority) = split_target(method, target)?;

@@ -18,7 +18,7 @@ pub enum RequestContext {
 }
 
 /// The head of a response. Borrows from the buffer it was read from.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ResponseHead<'h, 'b> {
     /// 100 to 599.
     pub status: u16,
@@ -61,7 +61,7 @@ pub fn parse_response<'h, 'b>(
     }
     let config = httparse::ParserConfig::default();
     let mut parsed = httparse::Response::new(&mut []);
-    let length = match config.parse_response_with_uninit_headers(&mut parsed, buffer, &mut slots.0) {
+    let length = match config.parse_response_with_uninit_headers(&mut parsed, buffer, &mut slots.headers) {
         Ok(Status::Complete(length)) if length > HEAD_BYTES_MAX => return Err(Reject::HeadTooLarge),
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) if buffer.len() >= HEAD_BYTES_MAX => return Err(Reject::HeadTooLarge),
@@ -77,7 +77,7 @@ pub fn parse_response<'h, 'b>(
     if !(100..600).contains(&status) {
         return Err(Reject::StartLine);
     }
-    let mut lines = Lines::new(&buffer[..length], parsed.headers)?;
+    let mut lines = Lines::new(&buffer[..length], parsed.headers, &mut slots.fields)?;
     let version = if version == 0 { Version::Http10 } else { Version::Http11 };
     let facts = Facts::of(&mut lines, version)?;
     let framing = match (status, context) {

@@ -105,14 +105,9 @@ impl Worker {
 
     /// A box for an exchange, a used one if there is one.
     pub(super) fn new_exchange(&mut self, asked: Asked, framing: Framing, buffer: Vec<u8>) -> Box<Exchange> {
-        let fresh = Exchange::new(asked, framing, buffer, self.clock.now_us());
-        match self.spare.pop() {
-            Some(mut exchange) => {
-                *exchange = fresh;
-                exchange
-            }
-            None => Box::new(fresh),
-        }
+        let mut exchange = self.spare.pop().unwrap_or_else(|| Box::new(Exchange::blank()));
+        exchange.reset(asked, framing, buffer, self.clock.now_us());
+        exchange
     }
 
     /// Takes an exchange back that is in the ledger and has no instance.

@@ -153,20 +153,28 @@ pub(crate) struct Draft {
 }
 
 impl Exchange {
-    /// A request whose head was read, with nothing sent yet.
-    pub(crate) fn new(asked: Asked, framing: Framing, buffer: Vec<u8>, now_us: u64) -> Self {
-        let head_bytes = buffer.len();
+    /// One that is about to be [`Exchange::reset`].
+    pub(crate) fn blank() -> Self {
         Self {
-            asked,
+            asked: Asked {
+                version: Version::Http11,
+                persistence: Persistence::Close,
+                context: RequestContext::Other,
+                idempotent: false,
+                has_key: false,
+                expects_continue: false,
+                upgrades: false,
+                websocket: false,
+            },
             sending: Sending {
-                buffer,
+                buffer: Vec::new(),
                 sent: 0,
                 replay: Replay::Kept,
-                decoder: BodyDecoder::new(framing),
-                chunked: framing == Framing::Chunked,
-                complete: framing == Framing::None,
+                decoder: BodyDecoder::new(Framing::None),
+                chunked: false,
+                complete: false,
                 body_bytes: 0,
-                head_bytes,
+                head_bytes: 0,
             },
             receiving: Receiving::Head,
             attempt: Attempt::None,
@@ -181,16 +189,78 @@ impl Exchange {
             fresh_only: false,
             status: 0,
             body_out: 0,
-            accepted_us: now_us,
-            attempt_us: now_us,
-            complete_ms: now_us / 1_000,
+            accepted_us: 0,
+            attempt_us: 0,
+            complete_ms: 0,
             hold_number: 0,
             held_since_ms: 0,
             held_until_ms: 0,
-            failure: None,
             held_ms: 0,
+            failure: None,
             draft: None,
         }
+    }
+
+    /// Makes it a request whose head was read, with nothing sent yet. In place: an exchange is used thousands of times a second,
+    /// and it is large.
+    pub(crate) fn reset(&mut self, asked: Asked, framing: Framing, buffer: Vec<u8>, now_us: u64) {
+        let Self {
+            asked: own_asked,
+            sending,
+            receiving,
+            attempt,
+            attempts,
+            tried,
+            policy,
+            series,
+            settled,
+            ours,
+            close,
+            last_slot,
+            fresh_only,
+            status,
+            body_out,
+            accepted_us,
+            attempt_us,
+            complete_ms,
+            hold_number,
+            held_since_ms,
+            held_until_ms,
+            held_ms,
+            failure,
+            draft,
+        } = self;
+        *own_asked = asked;
+        sending.head_bytes = buffer.len();
+        sending.buffer = buffer;
+        sending.sent = 0;
+        sending.replay = Replay::Kept;
+        sending.decoder = BodyDecoder::new(framing);
+        sending.chunked = framing == Framing::Chunked;
+        sending.complete = framing == Framing::None;
+        sending.body_bytes = 0;
+        *receiving = Receiving::Head;
+        *attempt = Attempt::None;
+        *attempts = 0;
+        tried.clear();
+        *policy = None;
+        *series = 0;
+        *settled = false;
+        *ours = None;
+        *close = false;
+        *last_slot = None;
+        *fresh_only = false;
+        *status = 0;
+        *body_out = 0;
+        *accepted_us = now_us;
+        *attempt_us = now_us;
+        *complete_ms = now_us / 1_000;
+        *hold_number = 0;
+        *held_since_ms = 0;
+        *held_until_ms = 0;
+        *held_ms = 0;
+        *failure = None;
+        *draft = None;
     }
 
     /// Whether a final answer has begun to go to the client.
