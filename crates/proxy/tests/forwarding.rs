@@ -269,6 +269,23 @@ fn a_large_body_passes_both_ways_though_nobody_reads_for_a_while() {
 }
 
 #[test]
+fn a_slow_upload_outlives_the_time_for_connecting() {
+    let instance = Instance::answering(|request| ok(&request.body.len().to_string()));
+    let mut plan = Plan::of(&[&instance]);
+    plan.policy.connect_timeout = gapless_model::Millis(100);
+    plan.policy.replay_bytes_max = 1_000;
+    let world = World::new(&plan);
+    let mut client = world.client();
+    client.send("PUT / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 40000\r\n\r\n");
+    for _ in 0..8 {
+        client.send([b'x'; 5_000]);
+        std::thread::sleep(std::time::Duration::from_millis(120));
+    }
+    assert_eq!(client.answer().text(), "40000");
+    assert_eq!((world.ends(1).as_str(), world.ledger().retries), ("2xx:1", 0));
+}
+
+#[test]
 fn a_client_that_ends_its_side_after_asking_still_gets_its_answer() {
     let (go, wait) = channel::<()>();
     let wait = Mutex::new(wait);

@@ -70,7 +70,7 @@ fn dispatch_follows_the_order_of_arrival() {
 #[test]
 fn a_full_hold_answers_503_and_a_wait_has_an_end() {
     let instance = Instance::named("a");
-    let world = World::new(&holding(Plan::of(&[&instance]), 2, 400));
+    let world = World::new(&holding(Plan::of(&[&instance]), 2, 2_000));
     let mut waiting: Vec<Client> = Vec::new();
     for number in 0..2 {
         let mut client = world.client();

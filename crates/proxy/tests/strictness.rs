@@ -126,7 +126,7 @@ fn a_body_longer_than_allowed_is_a_413() {
 #[test]
 fn an_idle_client_is_closed_after_its_time_without_a_word() {
     let world =
-        World::with(&Plan::of(&[&Instance::named("a")]), Settings { keep_alive_ms: 100, ..Settings::default() }, 1);
+        World::with(&Plan::of(&[&Instance::named("a")]), Settings { keep_alive_ms: 1_000, ..Settings::default() }, 1);
     let mut client = world.client();
     assert_eq!(client.ask(get("/")).status(), 200);
     assert!(client.is_ended());

@@ -83,7 +83,7 @@ fn there_is_no_tunnel_without_a_101() {
 fn a_tunnel_outlives_its_table_until_its_deadline_and_ends_with_a_close_between_frames() {
     let instance = echo();
     let mut plan = Plan::of(&[&instance]);
-    plan.policy.tunnel_drain_timeout = Millis(600);
+    plan.policy.tunnel_drain_timeout = Millis(3_000);
     let mut world = World::new(&plan);
     let slot = world.slot(instance.address);
     let mut clients: Vec<Client> = (0..4).map(|_| open(&world)).collect();

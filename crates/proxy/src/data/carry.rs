@@ -220,7 +220,7 @@ impl Worker {
         reused: bool,
         failure: Failure,
     ) -> Step {
-        let unsent = exchange.sending.sent == 0 && exchange.sending.replay == Replay::Kept;
+        let unsent = exchange.is_unsent();
         let unprocessed = unsent || (failure == Failure::Ended && self.is_unseen(&exchange));
         self.break_off(&mut exchange);
         if exchange.has_begun_answer() {

@@ -268,6 +268,11 @@ impl Exchange {
         !matches!(self.receiving, Receiving::Head)
     }
 
+    /// Whether the present instance was sent nothing of the request. (A buffer that was emptied was sent.)
+    pub(crate) fn is_unsent(&self) -> bool {
+        self.sending.sent == 0 && self.sending.replay == Replay::Kept
+    }
+
     /// Whether everything that there is of the request was sent.
     pub(crate) fn is_all_sent(&self) -> bool {
         self.sending.sent == self.sending.buffer.len()

@@ -88,7 +88,7 @@ impl Worker {
             (Attempt::Held | Attempt::None | Attempt::Over, _) => Due::Nothing,
             (Attempt::On { reused: false, .. }, Receiving::Head)
                 // Where what was sent is no longer kept, `sent` counts from the last bytes that were dropped.
-                if exchange.sending.sent == 0
+                if exchange.is_unsent()
                     && exchange.sending.replay == Replay::Kept
                     && now_ms.saturating_sub(attempt_ms) > policy.connect_timeout.0 =>
             {
