@@ -3,7 +3,7 @@
 use gapless_load::Run;
 
 use crate::clients::{assert_nothing_lost, brisk, end, until_under_way};
-use crate::world::{Service, World};
+use crate::world::{PATIENCE, Service, World};
 
 /// Deploys a release that cannot become the current one; the one before serves on, nothing is lost.
 fn is_rolled_back(bad: &Service, strategy: &str) {
@@ -84,4 +84,97 @@ fn a_second_controller_on_the_same_state_is_refused() {
     assert_ne!(ended.code, 0);
     assert!(ended.stderr.starts_with("error:"), "{}", ended.stderr);
     assert!(ended.stderr.contains("hint:"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_release_that_crashes_after_the_switch_is_rolled_back() {
+    let world = World::up();
+    let good = Service::sample(&[]);
+    world.assert_done(&world.deploy(&good, "1.0", "rolling"));
+    let load = Run::start(brisk(&world, "crashing")).expect("load");
+    until_under_way(&load);
+    let crashing = Service::sample(&["--crash-in-load", "500"]).with("[strategy]\nbake = \"20s\"\n");
+    let ended = world.deploy(&crashing, "1.1", "blue-green");
+    assert_eq!(ended.code, 3, "{}", world.tell(&ended));
+    assert_eq!(world.receipt()["failed_by_us"], 0);
+    world.eventually("three instances are in load", || world.live().len() == 3);
+    let lost_by_crashes = load.snapshot().lost;
+    let now = load.snapshot().answered;
+    assert!(load.wait_until(PATIENCE, |sums| sums.answered >= now + 200));
+    let sums = end(load);
+    assert_eq!(sums.lost, lost_by_crashes, "nothing is lost once the release before serves: {:#?}", sums.incidents);
+    // What a crash cuts and may not be sent again is a POST under way, one for each instance and client at most.
+    assert!(sums.lost <= 30, "{:?}", sums.lost_by);
+}
+
+#[test]
+fn two_deploys_at_once_run_one_after_the_other() {
+    let world = World::up();
+    let service = Service::sample(&[]);
+    world.assert_done(&world.deploy(&service, "1.0", "rolling"));
+    let load = Run::start(brisk(&world, "both")).expect("load");
+    until_under_way(&load);
+    let (first, second) = std::thread::scope(|scope| {
+        let first = scope.spawn(|| world.deploy(&service, "1.1", "rolling"));
+        let second = scope.spawn(|| world.deploy(&service, "1.2", "rolling"));
+        (first.join().unwrap(), second.join().unwrap())
+    });
+    assert_eq!((first.code, second.code), (0, 0), "{}\n{}", world.tell(&first), world.tell(&second));
+    world.eventually("three instances are in load", || world.live().len() == 3);
+    assert_nothing_lost(&end(load), &["1.0", "1.1", "1.2"]);
+}
+
+#[test]
+fn a_truncated_archive_is_refused_and_nothing_changes() {
+    let world = World::up();
+    let service = Service::sample(&[]);
+    world.assert_done(&world.deploy(&service, "1.0", "rolling"));
+    let folder = world.release(&service, "1.1");
+    let archive = world.path("build.tar.gz");
+    let tar = std::process::Command::new("tar").arg("-czf").arg(&archive).arg("-C").arg(&folder).arg(".").status();
+    assert!(tar.expect("tar runs").success());
+    let bytes = std::fs::read(&archive).unwrap();
+    std::fs::write(&archive, &bytes[..bytes.len() / 2]).unwrap();
+    let config = folder.join("gapless.toml");
+    let from = ["--from", archive.to_str().unwrap(), "--config", config.to_str().unwrap()];
+    let ended = world.gapless(&[&["deploy", "shop", "--label", "1.1"], &from[..]].concat());
+    assert!(ended.code == 5 || ended.code == 1, "{}", world.tell(&ended));
+    assert!(ended.stderr.contains("error:"), "{}", ended.stderr);
+    assert_eq!(world.live().len(), 3);
+    std::fs::write(&archive, &bytes).unwrap();
+    let ended = world.gapless(&[&["deploy", "shop", "--label", "1.1"], &from[..]].concat());
+    world.assert_done(&ended);
+}
+
+#[test]
+fn a_port_in_use_is_told_with_what_mends_it() {
+    let world = World::down();
+    let _holder = std::net::TcpListener::bind(world.listen).unwrap();
+    let config = world.path("gapless-server.toml");
+    let ended = world.gapless(&["up", "--config", config.to_str().unwrap()]);
+    assert_ne!(ended.code, 0);
+    assert!(ended.stderr.contains("error:") && ended.stderr.contains("hint:"), "{}", ended.stderr);
+    assert!(ended.stderr.contains(&world.listen.to_string()), "the address is named: {}", ended.stderr);
+}
+
+#[test]
+fn a_journal_with_flipped_bits_stops_acting_and_not_serving() {
+    let mut world = World::up();
+    world.assert_done(&world.deploy(&Service::sample(&[]), "1.0", "rolling"));
+    let load = Run::start(brisk(&world, "damaged")).expect("load");
+    until_under_way(&load);
+    // In good order, so that everything is in the one file and not in SQLite's log beside it.
+    world.stop_controller();
+    let path = world.state().join("journal.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    assert!(bytes.len() > 8_192, "{} bytes", bytes.len());
+    // Past the first page, in all of the rest: SQLite's own pages and the records alike.
+    bytes.iter_mut().skip(4_096).step_by(97).for_each(|byte| *byte ^= 0x10);
+    std::fs::write(&path, &bytes).unwrap();
+    let config = world.path("gapless-server.toml");
+    let ended = world.gapless(&["up", "--config", config.to_str().unwrap()]);
+    assert!(ended.code == 1 && ended.stderr.contains("error:"), "{}", world.tell(&ended));
+    let now = load.snapshot().answered;
+    assert!(load.wait_until(PATIENCE, |sums| sums.answered >= now + 200), "{:#?}", load.snapshot());
+    assert_nothing_lost(&end(load), &["1.0"]);
 }
