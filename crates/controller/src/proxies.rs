@@ -101,6 +101,8 @@ pub enum ProxyUnavailable {
 pub struct Found {
     link: ProxyLink,
     events: ProxyEvents,
+    /// What came while the listening sockets were waited for. A proxy's first report has every count it has; later ones only what changed.
+    early: Vec<ProxyEvent>,
 }
 
 /// How a proxy is started and found.
@@ -141,7 +143,7 @@ impl Place {
     /// Any failure but that nobody is there.
     pub async fn find(&self, epoch: Epoch) -> Result<Option<Found>, ProxyUnavailable> {
         match ProxyLink::connect(&self.socket(), epoch, FIND_WITHIN).await {
-            Ok((link, events)) => Ok(Some(Found { link, events })),
+            Ok((link, events)) => Ok(Some(Found { link, events, early: Vec::new() })),
             Err(LinkFailed::Connect { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -159,7 +161,7 @@ impl Place {
         };
         let (link, events) = connected?;
         tokio::spawn(async move { child.wait().await });
-        Ok(Found { link, events })
+        Ok(Found { link, events, early: Vec::new() })
     }
 }
 
@@ -179,8 +181,9 @@ pub async fn listeners(
         found.link.ask_listeners().await?;
         let given = async {
             while let Some(event) = found.events.next().await {
-                if let ProxyEvent::Listeners(given) = event {
-                    return given;
+                match event {
+                    ProxyEvent::Listeners(given) => return given,
+                    other => found.early.push(other),
                 }
             }
             Vec::new()
@@ -245,7 +248,7 @@ pub async fn keep(shared: Arc<Shared>, place: Place, listeners: Vec<Listening>, 
 
 /// One connection, from its begin to its end.
 async fn serve(shared: &Arc<Shared>, listeners: &[Listening], found: Found) -> LinkFailed {
-    let Found { link, mut events } = found;
+    let Found { link, mut events, early } = found;
     let id = link.id();
     let another_life = shared.proxy().id.as_ref().is_some_and(|known| *known != id);
     if another_life {
@@ -263,6 +266,12 @@ async fn serve(shared: &Arc<Shared>, listeners: &[Listening], found: Found) -> L
     }
     shared.proxy().link = Some(link.clone());
     tracing::info!(proxy = %id, pid = link.hello().pid, applied = ?link.applied(), "connected to the proxy");
+    for event in early {
+        match event {
+            ProxyEvent::Closed(failed) => return disconnected(shared, failed),
+            event => heard(shared, &id, event),
+        }
+    }
     let mut sent = None;
     loop {
         if let Err(failed) = send_table(shared, &link, &mut sent).await {

@@ -1,6 +1,6 @@
 //! What the proxy reports, and the books that make counts cumulative per series although a series' cells are used again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use gapless_model::InstanceId;
 use gapless_routing::{Series, SeriesCounts, SeriesKey};
@@ -53,7 +53,9 @@ impl Books {
 }
 
 impl Station {
-    /// A report of now: every instance with requests in flight, and the series that changed since the last one on this connection.
+    /// A report of now: every instance with requests in flight, and the series that changed since the last one on this connection. A
+    /// series that was given back changes once more, to its final counts: a controller that came after its end needs them for the
+    /// receipt of a rollout that began before.
     pub(super) fn report(&mut self) -> ReportDoc {
         // The version first: a request that an older table sent is then counted in what is read afterwards.
         let applied = self.plane.applied().map(VersionDoc::from).unwrap_or_default();
@@ -64,6 +66,12 @@ impl Station {
             let counts = self.books.counts(series, key, &self.plane);
             if self.books.sent.get(&key.cloned()) != Some(&counts) {
                 changed.push((key.cloned(), counts));
+            }
+        }
+        let open: HashSet<&SeriesKey> = self.registry.series().map(|(_, key)| key).collect();
+        for (key, counts) in self.books.closed.iter().filter(|(key, _)| !open.contains(key)) {
+            if self.books.sent.get(&Some(key.clone())) != Some(counts) {
+                changed.push((Some(key.clone()), counts.clone()));
             }
         }
         changed.sort_by(|a, b| a.0.cmp(&b.0));
