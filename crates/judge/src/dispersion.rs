@@ -42,6 +42,12 @@ pub struct Dispersion {
     by_steps: Vec<f64>,
 }
 
+impl Default for Dispersion {
+    fn default() -> Dispersion {
+        Dispersion::none()
+    }
+}
+
 impl From<f64> for Dispersion {
     fn from(index: f64) -> Dispersion {
         Dispersion::new(index)
@@ -253,5 +259,43 @@ impl Blocks {
         // `expected` grows by events × (1 − 1/instances): nearly one per event seen in company.
         let estimate = (PRIOR_DISPERSION * PRIOR_EVENTS + self.squares) / (PRIOR_EVENTS + self.expected);
         Some(estimate / (1.0 + standard_error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_one_by_one_have_no_dispersion_and_bursts_on_one_instance_have() {
+        let (mut single, mut bursts) = (DispersionEstimate::default(), DispersionEstimate::default());
+        for window in 0..20_000_u64 {
+            // A low-discrepancy walk over the instances stands in for chance.
+            let place = (window * 7_919 / 13 % 4) as usize;
+            let mut row = [(25, 0); 4];
+            row[place].1 = u64::from(window % 10 == 0);
+            single.handle_window(&row);
+            row[place].1 = if window % 100 == 0 { 10 } else { 0 };
+            bursts.handle_window(&row);
+        }
+        assert!(single.dispersion().index() < 1.5, "{}", single.dispersion().index());
+        assert!(bursts.dispersion().index() > 6.0, "{}", bursts.dispersion().index());
+    }
+
+    #[test]
+    fn without_a_past_the_prior_is_assumed() {
+        assert_eq!(DispersionEstimate::default().dispersion().index(), PRIOR_DISPERSION);
+    }
+
+    #[test]
+    fn quiet_windows_at_once_are_the_same_as_one_by_one() {
+        let (mut at_once, mut one_by_one) = (DispersionEstimate::default(), DispersionEstimate::default());
+        for quiet in [1, 7, 59, 60, 61, 1_000] {
+            at_once.handle_quiet_windows(&[5, 5], quiet);
+            (0..quiet).for_each(|_| one_by_one.handle_window(&[(5, 0), (5, 0)]));
+            at_once.handle_window(&[(5, 2), (5, 0)]);
+            one_by_one.handle_window(&[(5, 2), (5, 0)]);
+        }
+        assert_eq!(at_once.dispersion(), one_by_one.dispersion());
     }
 }

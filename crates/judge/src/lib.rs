@@ -32,7 +32,9 @@ pub mod verdict;
 mod window;
 
 pub use arm::{Arm, Arms};
+// Time is an argument of everything here; callers need no further crate for it.
 pub use evidence::Evidence;
+pub use gapless_model::{Millis, Tick};
 pub use judge::Judge;
 pub use plan::{MetricId, MetricKind, MetricPlan, Plan, Settings};
 pub use verdict::Verdict;

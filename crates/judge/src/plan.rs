@@ -161,10 +161,12 @@ impl Plan {
         self.with(name, MetricKind::Errors, Gates::Yes, Exposure::Trials, dispersion, host)
     }
 
-    /// Adds one metric per frozen threshold; the p90 and the p99 gate.
-    pub fn with_latency(mut self, thresholds: &[Threshold], dispersions: &[Dispersion], host: HostEffect) -> Plan {
+    /// Adds one metric per frozen threshold, with its dispersion and host effect (none where the slices are shorter); the p90
+    /// and the p99 gate.
+    pub fn with_latency(mut self, thresholds: &[Threshold], dispersions: &[Dispersion], hosts: &[HostEffect]) -> Plan {
         for (index, threshold) in thresholds.iter().enumerate() {
             let dispersion = dispersions.get(index).cloned().unwrap_or_else(Dispersion::none);
+            let host = hosts.get(index).copied().unwrap_or_default();
             let gates = if [0.90, 0.99].contains(&threshold.quantile) { Gates::Yes } else { Gates::No };
             let name = format!("latency p{}", threshold.quantile * 100.0);
             let kind = MetricKind::Latency { threshold: *threshold };

@@ -68,7 +68,7 @@ impl Before {
         let thresholds = self.thresholds();
         let dispersions: Vec<Dispersion> =
             thresholds.iter().map(|threshold| self.latency_dispersion(threshold)).collect();
-        plan = plan.with_latency(&thresholds, &dispersions, none);
+        plan = plan.with_latency(&thresholds, &dispersions, &[]);
         if has_restarts { plan.with_restarts() } else { plan }
     }
 
