@@ -13,10 +13,10 @@
 //! **Invariant D2**: no process is signalled on the word of a number alone: pids are compared with their start time, and signalled
 //! through a pidfd (`sys`, `keeper::tree`).
 //! **Invariant D3**: what ends is ended whole: the process tree of an instance is empty before its end is reported, or [`process`] was patient
-//! for five seconds (`keeper::state`; `tests/process.rs`).
+//! for five seconds (`keeper::state`; `tests/faults.rs`).
 //! **Invariant D4**: nothing of an artefact is visible under its digest before all of it is durable (`tests/artefact.rs`).
-//! **Invariant D5**: an instance is never blocked by its log: not by long lines (`logs::write`), not by a full disk (that has
-//! no test yet).
+//! **Invariant D5**: an instance is never blocked by its log: not by long lines, not by a full disk
+//! (`tests/faults.rs`).
 
 pub mod artefact;
 pub mod check;
