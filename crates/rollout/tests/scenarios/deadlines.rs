@@ -1,0 +1,283 @@
+//! Deadlines, returns of the controller, and plans.
+
+use expect_test::expect;
+
+use crate::player::check;
+
+#[test]
+fn requests_that_do_not_end_are_cut_at_the_drain_deadline_and_that_is_on_the_record() {
+    check(
+        "service instances=1 floor=1 drain=2s tunnels=6s
+         settled 1.0
+         1.0 never-drains
+         deploy 1.1
+         run",
+        expect![[r#"
+                10.0s  rolling from 1.0 to 1.1
+                10.0s  Start
+                10.0s  start shop.r2.i2
+                10.0s  Warmup
+                10.3s  shop.r2.i2 is ready
+                10.3s  Expose
+                10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
+                10.3s  table 8 is in use at every proxy
+                10.3s  Drain
+                10.3s  route (table 9) to 1.1 × 1
+                10.3s  table 9 is in use at every proxy
+                12.3s  Stop
+                12.3s  done, after 2.320s
+                12.3s  notice: 1.1 is the current release
+                16.3s  shop.r1.i1 did not drain in time
+                16.3s  stop shop.r1.i1
+                16.4s  shop.r1.i1 is stopped
+        "#]],
+    );
+}
+
+#[test]
+fn proxies_that_say_nothing_turn_the_rollout_back_and_then_call_an_operator() {
+    check(
+        "service instances=1 floor=1
+         settled 1.0
+         proxies silent
+         deploy 1.1
+         run 2m
+         explain
+         proxies back
+         run 1m
+         explain",
+        expect![[r#"
+            10.0s  rolling from 1.0 to 1.1
+            10.0s  Start
+            10.0s  start shop.r2.i2
+            10.0s  Warmup
+            10.3s  shop.r2.i2 is ready
+            10.3s  Expose
+            10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
+            40.3s  turning back: Expose did not end within 30s
+            40.3s  Rollback
+            40.3s  route (table 9) to 1.0 × 1
+            70.3s  needs an operator: Rollback did not end within 30s, after 1m
+            70.3s  notice: the rollout to 1.1 needs an operator: Rollback did not end within 30s
+            shop: rollout 2 needs an operator for 59.7s: Rollback did not end within 30s
+              1.0 (current, 100% of the traffic): 1 in load
+              1.1 (candidate, 0% of the traffic): 1 ready and not in load
+              waits for every proxy to use table 9, for 1m29s
+              rolling back: one table change
+            130.0s  table 9 is in use at every proxy
+            130.0s  shop.r2.i2 is drained
+            130.0s  stop shop.r2.i2
+            130.1s  shop.r2.i2 is stopped
+            130.1s  1.0 serves in full again
+            shop: 1.0 serves
+              1.0 (current, 100% of the traffic): 1 in load
+              rolling back: nothing to go back to
+        "#]],
+    );
+}
+
+#[test]
+fn a_controller_that_returns_observes_again_what_was_being_observed() {
+    check(
+        "service instances=2 floor=1 bake=4s
+         settled 1.0
+         deploy 1.1 blue-green
+         run 3s
+         restart-controller
+         explain
+         run",
+        expect![[r#"
+            10.0s  blue-green from 1.0 to 1.1
+            10.0s  Start
+            10.0s  start shop.r2.i3
+            10.0s  start shop.r2.i4
+            10.0s  Warmup
+            10.3s  shop.r2.i3 is ready
+            10.3s  shop.r2.i4 is ready
+            10.3s  Expose
+            10.3s  route (table 10) to 1.1 × 2
+            10.3s  table 10 is in use at every proxy
+            10.3s  Bake
+            10.3s  shop.r1.i1 is drained
+            10.3s  shop.r1.i2 is drained
+            13.0s  a controller took over and found 4 instances running
+            shop: rollout 2, blue-green from 1.0 to 1.1, in Bake for 2.690s
+              1.0 (current, 0% of the traffic): 2 warming
+              1.1 (candidate, 100% of the traffic): 2 in load
+              waits for shop.r1.i1 to be ready, for 0ms
+              waits for shop.r1.i2 to be ready, for 0ms
+              waits for shop.r2.i3 to be ready, for 0ms
+              waits for shop.r2.i4 to be ready, for 0ms
+              waits for what clients see of it, 4s more, for 2.690s
+              at the latest in 4s: the rollout goes on
+              rolling back: about 250ms, its instances have to start
+            13.2s  shop.r1.i1 is ready
+            13.2s  shop.r1.i2 is ready
+            13.2s  shop.r2.i3 is ready
+            13.2s  shop.r2.i4 is ready
+            17.0s  Drain
+            17.0s  Stop
+            17.0s  stop shop.r1.i1
+            17.0s  stop shop.r1.i2
+            17.1s  shop.r1.i1 is stopped
+            17.1s  shop.r1.i2 is stopped
+            17.1s  done, after 7.1s
+            17.1s  notice: 1.1 is the current release
+        "#]],
+    );
+}
+
+#[test]
+fn an_operator_may_cut_an_observation_short() {
+    check(
+        "service instances=1 floor=1 bake=1h
+         settled 1.0
+         deploy 1.1 blue-green
+         run 2s
+         promote
+         run",
+        expect![[r#"
+                10.0s  blue-green from 1.0 to 1.1
+                10.0s  Start
+                10.0s  start shop.r2.i2
+                10.0s  Warmup
+                10.3s  shop.r2.i2 is ready
+                10.3s  Expose
+                10.3s  route (table 8) to 1.1 × 1
+                10.3s  table 8 is in use at every proxy
+                10.3s  Bake
+                10.3s  shop.r1.i1 is drained
+                12.0s  promoted by ann
+                12.0s  Drain
+                12.0s  Stop
+                12.0s  stop shop.r1.i1
+                12.1s  shop.r1.i1 is stopped
+                12.1s  done, after 2.1s
+                12.1s  notice: 1.1 is the current release
+        "#]],
+    );
+}
+
+#[test]
+fn a_rollout_that_takes_too_long_turns_back() {
+    check(
+        "service instances=1 floor=1 bake=1h rollout_timeout=30s
+         settled 1.0
+         deploy 1.1 blue-green
+         run",
+        expect![[r#"
+                10.0s  blue-green from 1.0 to 1.1
+                10.0s  Start
+                10.0s  start shop.r2.i2
+                10.0s  Warmup
+                10.3s  shop.r2.i2 is ready
+                10.3s  Expose
+                10.3s  route (table 8) to 1.1 × 1
+                10.3s  table 8 is in use at every proxy
+                10.3s  Bake
+                10.3s  shop.r1.i1 is drained
+                40.0s  turning back: the rollout did not end within 30s
+                40.0s  Rollback
+                40.0s  route (table 9) to 1.0 × 1
+                40.0s  table 9 is in use at every proxy
+                40.0s  shop.r2.i2 is drained
+                40.0s  stop shop.r2.i2
+                40.1s  shop.r2.i2 is stopped
+                40.1s  rolled back: the rollout did not end within 30s, after 30.150s
+                40.1s  notice: 1.1 was rolled back: the rollout did not end within 30s
+        "#]],
+    );
+}
+
+#[test]
+fn orders_that_make_no_sense_are_refused() {
+    check(
+        "service instances=1 floor=1
+         rollback
+         abort
+         promote
+         settled 1.0
+         rollback
+         abort",
+        expect![[r#"
+            refused: there is no earlier release to go back to
+            refused: no rollout is running
+            refused: no rollout is running
+            refused: there is no earlier release to go back to
+            refused: no rollout is running
+        "#]],
+    );
+}
+
+#[test]
+fn a_plan_tells_the_phases_before_they_run() {
+    check(
+        "service instances=2 floor=1 observe=10s bake=1m
+         plan 1.0
+         settled 1.0
+         plan 1.1
+         plan 1.1 in-place batch=50% bake=0s
+         plan 1.1 blue-green checks=2
+         plan 1.1 in-place floor=2",
+        expect![[r#"
+            first deploy of 1.0
+              Start          start 2 instances of 1.0; after 10s the rollout rolls back
+              Warmup         wait until all are ready, at least 250ms; after 10s the rollout rolls back
+              Expose         route to 1.0 × 2; after 30s the rollout stops as it is and calls an operator
+              at least 250ms in all, at most 10m; going back: nothing to go back to
+            rolling from 1.0 to 1.1
+              Start    1/2   start 1 instance of 1.1; after 10s the rollout rolls back
+              Warmup   1/2   wait until all are ready, at least 250ms; after 10s the rollout rolls back
+              Expose   1/2   route to 1.0 × 2 and 1.1 × 1; after 30s the rollout rolls back
+              Observe  1/2   watch the batch in load, at least 10s; after 40s the rollout rolls back
+              Drain    1/2   take 1 instance of 1.0 out of load; after 35s the rollout rolls back
+              Stop     1/2   stop what is drained; after 15s the rollout goes on
+              Start    2/2   start 1 instance of 1.1; after 10s the rollout rolls back
+              Warmup   2/2   wait until all are ready, at least 250ms; after 10s the rollout rolls back
+              Expose   2/2   route to 1.0 × 1 and 1.1 × 2; after 30s the rollout rolls back
+              Observe  2/2   watch the batch in load, at least 10s; after 40s the rollout rolls back
+              Bake     2/2   watch 1.1 in load, 1 instance of 1.0 kept warm, at least 1m; after 1m30s the rollout rolls back
+              Drain    2/2   take 1 instance of 1.0 out of load; after 35s the rollout ends and the last tunnels drain behind it
+              Stop     2/2   stop what is drained; after 15s the rollout goes on
+              at least 1m20s in all, at most 10m; going back: about 250ms, its instances have to start
+            rolling in place from 1.0 to 1.1
+              Drain    1/2   take 1 instance of 1.0 out of load; after 35s the rollout rolls back
+              Stop     1/2   stop what is drained; after 35s the rollout rolls back
+              Start    1/2   start 1 instance of 1.1; after 10s the rollout rolls back
+              Warmup   1/2   wait until all are ready, at least 250ms; after 10s the rollout rolls back
+              Expose   1/2   route to 1.0 × 1 and 1.1 × 1; after 30s the rollout rolls back
+              Observe  1/2   watch the batch in load, at least 10s; after 40s the rollout rolls back
+              Drain    2/2   take 1 instance of 1.0 out of load; after 35s the rollout rolls back
+              Stop     2/2   stop what is drained; after 35s the rollout rolls back
+              Start    2/2   start 1 instance of 1.1; after 10s the rollout rolls back
+              Warmup   2/2   wait until all are ready, at least 250ms; after 10s the rollout rolls back
+              Expose   2/2   route to 1.1 × 2; after 30s the rollout rolls back
+              Observe  2/2   watch the batch in load, at least 10s; after 40s the rollout rolls back
+              at least 20.5s in all, at most 10m; going back: about 250ms, its instances have to start
+            blue-green from 1.0 to 1.1
+              Start          start 2 instances of 1.1; after 10s the rollout rolls back
+              Warmup         wait until all are ready, at least 250ms; after 10s the rollout rolls back
+              Test           run smoke-1, smoke-2 through the preview; after 40s the rollout rolls back
+              Expose         route to 1.1 × 2; after 30s the rollout rolls back
+              Bake           watch 1.1 in load, 2 instances of 1.0 kept warm, at least 1m; after 1m30s the rollout rolls back
+              Drain          take 2 instances of 1.0 out of load; after 35s the rollout ends and the last tunnels drain behind it
+              Stop           stop what is drained; after 15s the rollout goes on
+              at least 1m in all, at most 10m; going back: one table change
+            rolling in place from 1.0 to 1.1
+              Drain    1/2   take 1 instance of 1.0 out of load; after 35s the rollout rolls back
+              Stop     1/2   stop what is drained; after 35s the rollout rolls back
+              Start    1/2   start 1 instance of 1.1; after 10s the rollout rolls back
+              Warmup   1/2   wait until all are ready, at least 250ms; after 10s the rollout rolls back
+              Expose   1/2   route to 1.0 × 1 and 1.1 × 1; after 30s the rollout rolls back
+              Observe  1/2   watch the batch in load, at least 10s; after 40s the rollout rolls back
+              Drain    2/2   take 1 instance of 1.0 out of load; after 35s the rollout rolls back
+              Stop     2/2   stop what is drained; after 35s the rollout rolls back
+              Start    2/2   start 1 instance of 1.1; after 10s the rollout rolls back
+              Warmup   2/2   wait until all are ready, at least 250ms; after 10s the rollout rolls back
+              Expose   2/2   route to 1.1 × 2; after 30s the rollout rolls back
+              Observe  2/2   watch the batch in load, at least 10s; after 40s the rollout rolls back
+              Bake     2/2   watch 1.1 in load, at least 1m; after 1m30s the rollout rolls back
+              at least 1m20s in all, at most 10m; going back: about 250ms, its instances have to start
+        "#]],
+    );
+}

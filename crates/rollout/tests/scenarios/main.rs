@@ -1,0 +1,8 @@
+//! Scenarios as an operator would tell them, with what the machine answers.
+
+mod deadlines;
+mod operators;
+mod player;
+mod replacing;
+mod turning_back;
+mod world;

@@ -1,0 +1,107 @@
+//! Plays a scenario, one command per line.
+
+use std::fmt::Write as _;
+
+use expect_test::{Expect, expect};
+use gapless_model::Millis;
+use gapless_rollout::{Input, Origin, plan};
+
+use crate::world::releases::{millis, release};
+use crate::world::{Behaviour, World};
+
+/// Plays a scenario, one command per line, and compares what it prints.
+#[expect(clippy::needless_pass_by_value, reason = "expect! gives a value")]
+pub fn check(scenario: &str, expected: Expect) {
+    let mut player = Player { world: World::new("shop"), defaults: String::new(), releases: 0 };
+    for line in scenario.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        player.command(line);
+    }
+    expected.assert_eq(&player.world.output);
+}
+
+struct Player {
+    world: World,
+    defaults: String,
+    releases: u64,
+}
+
+impl Player {
+    fn command(&mut self, line: &str) {
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let world = &mut self.world;
+        let origin = || Origin { by: "ann".into(), reason: "on second thoughts".into() };
+        match verb {
+            "service" => self.defaults = rest.to_owned(),
+            "deploy" => {
+                self.releases += 1;
+                world.deploy(release("shop", self.releases, rest, &self.defaults));
+            }
+            "plan" => {
+                let release = release("shop", self.releases + 1, rest, &self.defaults);
+                match plan(&world.service, &release, None) {
+                    Ok(plan) => write!(world.output, "{plan}").unwrap(),
+                    Err(refusal) => writeln!(world.output, "refused: {refusal}").unwrap(),
+                }
+            }
+            "settled" => {
+                // The same as a deploy that ran to its end, without its lines.
+                self.releases += 1;
+                let before = world.output.clone();
+                world.deploy(release("shop", self.releases, rest, &self.defaults));
+                world.run();
+                world.output = before;
+                world.now = gapless_model::Tick(world.now.0.div_ceil(10_000) * 10_000);
+            }
+            "rollback" => world.rollback(),
+            "abort" => world.input(Input::AbortOrdered(origin())),
+            "promote" => world.input(Input::PromoteOrdered(origin())),
+            "run" if rest.is_empty() => world.run(),
+            "run" => {
+                let until = world.now.after(millis(rest));
+                world.run_until(until);
+            }
+            "exit" => {
+                let instance = world.instance(rest.parse().unwrap());
+                world.deliver(Input::InstanceExited { instance, status: "signal 9".into() });
+            }
+            "sick" => {
+                let instance = world.instance(rest.parse().unwrap());
+                world.deliver(Input::InstanceUnhealthy { instance, reason: "status 503".into() });
+            }
+            "well" => {
+                let instance = world.instance(rest.parse().unwrap());
+                world.deliver(Input::InstanceReady { instance });
+            }
+            "proxies" if rest == "silent" => world.silent = true,
+            "proxies" => world.proxies_back(),
+            "restart-controller" => world.restart_controller(),
+            "explain" => {
+                let report = world.service.report(world.now);
+                write!(world.output, "{report}").unwrap();
+            }
+            label => self.behave(label, rest),
+        }
+    }
+
+    /// `1.1 never-ready`, `1.1 exits-after 300ms`.
+    fn behave(&mut self, label: &str, rest: &str) {
+        let (what, after) = rest.split_once(' ').unwrap_or((rest, "0ms"));
+        let Millis(after) = millis(after);
+        let behaviour = match what {
+            "never-ready" => Behaviour::NeverReady,
+            "exits-at-start" => Behaviour::ExitsAtStart,
+            "start-fails" => Behaviour::StartFails,
+            "exits-after" => Behaviour::ExitsAfterReady(after),
+            "sick-after" => Behaviour::SickAfterReady(after),
+            "never-drains" => Behaviour::NeverDrains,
+            "checks-fail" => Behaviour::ChecksFail,
+            "checks-hang" => Behaviour::ChecksHang,
+            "well-behaved" => {
+                self.world.behaviours.remove(label);
+                return;
+            }
+            other => panic!("no command is called {label} {other}"),
+        };
+        self.world.behaviours.insert(label.to_owned(), behaviour);
+    }
+}
