@@ -135,8 +135,8 @@ impl Worker {
     }
 
     fn listen(&mut self, socket: OwnedFd) {
-        if let Err(error) = rustix::io::ioctl_fionbio(&socket, true) {
-            tracing::error!(%error, "listening socket cannot be made non-blocking");
+        if let Err(error) = socket::prepare_listener(&socket) {
+            tracing::error!(%error, "listening socket cannot be prepared");
             return;
         }
         let free = self.listeners.iter().position(|listener| listener.socket.is_none());

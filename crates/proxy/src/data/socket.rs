@@ -3,12 +3,37 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, acceptfrom_with, connect, ipproto, recv,
     send, shutdown, socket_with, sockopt,
 };
+
+/// After so much silence the peer's system is asked whether it is still there.
+const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(60);
+
+/// So often again when it does not answer, and so many times.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(20);
+const KEEP_ALIVE_TIMES: u32 = 3;
+
+/// Makes a listening socket non-blocking and gives it what connections inherit from it: no delay of small writes, and
+/// probes, so that a peer that vanished without a word does not hold a tunnel for ever.
+pub(crate) fn prepare_listener(socket: &OwnedFd) -> io::Result<()> {
+    rustix::io::ioctl_fionbio(socket, true)?;
+    sockopt::set_tcp_nodelay(socket, true)?;
+    probe_silence(socket)
+}
+
+/// Asks the system to probe a connection that is silent.
+pub(crate) fn probe_silence(socket: &OwnedFd) -> io::Result<()> {
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, KEEP_ALIVE_AFTER)?;
+    sockopt::set_tcp_keepintvl(socket, KEEP_ALIVE_EVERY)?;
+    sockopt::set_tcp_keepcnt(socket, KEEP_ALIVE_TIMES)?;
+    Ok(())
+}
 
 /// What came of trying to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,14 +93,13 @@ pub(crate) fn is_quiet(socket: &OwnedFd) -> bool {
     matches!(recv(socket, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT), Err(Errno::AGAIN))
 }
 
-/// Accepts one connection, non-blocking and without delay of small writes.
+/// Accepts one connection, non-blocking; its other options are those of the listening socket ([`prepare_listener`]).
 pub(crate) fn accept(listener: &OwnedFd) -> io::Result<Option<(OwnedFd, SocketAddr)>> {
     match acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
         Ok((socket, peer)) => {
             let peer = peer
                 .and_then(|peer| SocketAddr::try_from(peer).ok())
                 .unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
-            sockopt::set_tcp_nodelay(&socket, true)?;
             Ok(Some((socket, peer)))
         }
         Err(Errno::AGAIN) => Ok(None),

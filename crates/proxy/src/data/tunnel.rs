@@ -78,6 +78,9 @@ impl Worker {
         let mut to_instance = Output::default();
         let input = std::mem::take(&mut client.input);
         if let Some(upstream) = self.upstreams.get_mut(upstream) {
+            if let Err(error) = socket::probe_silence(upstream.stream.socket()) {
+                tracing::debug!(%error, "silence of a tunnel's instance is not probed");
+            }
             let _ = to_instance.send(&mut upstream.stream, &mut self.buffers, &input);
         }
         if let Some((_, to_instance)) = &mut frames {
