@@ -2,6 +2,8 @@
 
 mod deploy_loss;
 mod judge;
+mod logs;
+mod logs_speed;
 mod peers;
 mod process;
 mod proxy;
@@ -17,6 +19,8 @@ pub enum Bench {
     Judge(judge::Options),
     /// What a deploy costs the clients, side by side with other load balancers.
     DeployLoss(deploy_loss::Options),
+    /// How well and how fast log lines become signatures.
+    Logs(logs::Options),
 }
 
 /// Runs one measurement to its end.
@@ -25,6 +29,7 @@ pub fn run(what: &Bench) -> anyhow::Result<()> {
         Bench::Proxy(options) => proxy::run(options),
         Bench::Judge(options) => judge::run(options),
         Bench::DeployLoss(options) => deploy_loss::run(options),
+        Bench::Logs(options) => logs::run(options),
     }
 }
 

@@ -37,6 +37,10 @@ impl Atom {
     pub fn as_variable(self) -> Atom {
         Atom(self.0 & GLUED)
     }
+    /// The same, directly after what comes before.
+    fn glued(self) -> Atom {
+        Atom(self.0 | GLUED)
+    }
     /// Index in the vocabulary; 0 for a variable.
     pub fn index(self) -> u32 {
         self.0 & !GLUED
@@ -159,11 +163,16 @@ pub fn atoms_of(message: &[u8], vocabulary: &mut Vocabulary) -> Vec<Atom> {
 /// Folds what is one value written in several tokens:
 /// - `<*> <*>` and `<*>, <*>` (lists of any length) → `<*>`;
 /// - `<*> KB` → `<*>`; `<*> bytes (<*> KB)`, a value said again in another unit → `<*> bytes`;
-/// - `<<*> sec` (less than) → `<*>`.
+/// - `<<*> sec` (less than) → `<*>`; `Fri Jun <*>`, a date → `<*>`;
+/// - `=Name{<*>}`, an object with one value → `=<*>`; ` ()`, a value left out → ` (<*>)`.
 pub fn fold_lists(atoms: &[Atom], vocabulary: &Vocabulary) -> Vec<Atom> {
     let mut folded: Vec<Atom> = Vec::with_capacity(atoms.len());
     let mut at = 0;
     let is = |atom: Option<&Atom>, text: &[u8]| atom.is_some_and(|atom| vocabulary.word(*atom) == text);
+    let is_date_word = |atom: Atom| words::is_month_or_day(vocabulary.word(atom));
+    let next_is_variable = |at: usize| atoms.get(at).is_some_and(|atom| atom.is_variable() && !atom.is_glued());
+    let is_day_then_month =
+        |at: usize| atoms.get(at + 1).is_some_and(|month| is_date_word(*month)) && next_is_variable(at + 2);
     while at < atoms.len() {
         let atom = atoms[at];
         let previous_variable = folded.last().is_some_and(|last| last.is_variable());
@@ -185,6 +194,15 @@ pub fn fold_lists(atoms: &[Atom], vocabulary: &Vocabulary) -> Vec<Atom> {
             } else {
                 folded.push(atom);
             }
+        } else if vocabulary.word(atom) == b"(" && !atom.is_glued() && is(atoms.get(at + 1), b")") {
+            folded.extend([atom, Atom::VARIABLE.glued()]);
+        } else if is_date_word(atom) && (next_is_variable(at + 1) || is_day_then_month(at)) {
+            if !previous_variable {
+                folded.push(atom.as_variable());
+            }
+        } else if is(folded.last(), b"=") && is_object(&atoms[at..], vocabulary) {
+            folded.push(atom.as_variable());
+            at += 3;
         } else if previous_variable && words::is_unit(vocabulary.word(atom)) && !is(atoms.get(at + 1), b"=") {
             // The unit belongs to the number.
         } else if vocabulary.word(atom) == b"(" && !atom.is_glued() && restates(&atoms[at..], vocabulary) {
@@ -197,6 +215,12 @@ pub fn fold_lists(atoms: &[Atom], vocabulary: &Vocabulary) -> Vec<Atom> {
         at += 1;
     }
     folded
+}
+
+/// `Name{<*>}`.
+fn is_object(atoms: &[Atom], vocabulary: &Vocabulary) -> bool {
+    matches!(atoms, [name, open, value, close, ..]
+        if !name.is_variable() && value.is_variable() && vocabulary.word(*open) == b"{" && vocabulary.word(*close) == b"}")
 }
 
 /// Whether a parenthesis holds a value with a unit and nothing else: `(1.16 KB)`.
@@ -239,6 +263,9 @@ mod tests {
         check("0 bytes sent, 1190 bytes (1.16 KB) received", "<*> bytes sent, <*> bytes received");
         check("lifetime <1 sec", "lifetime <*>");
         check("lifetime 00:01", "lifetime <*>");
+        check("at Fri Jun 17 07:07:00 2005 end", "at <*> end");
+        check("from 1.2.3.4 () now() May be", "from <*> (<*>) now() May be");
+        check("ws=WorkSource{10113}, x", "ws=<*>, x");
         check("Switch<0>(0x0)::go", "Switch<<*>>(<*>)::go");
     }
 

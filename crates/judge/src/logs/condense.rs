@@ -76,6 +76,20 @@ impl Tally {
         }
     }
 
+    /// The entry of a head all of whose shapes have been put together: the message need not be looked at.
+    pub(super) fn coarse_entry_of_head(&mut self, head: Head) -> Option<u32> {
+        if self.coarse.is_empty() {
+            return None;
+        }
+        let levels = PREFIX_WORDS.len();
+        let drop_logger = [levels - 2, levels - 1]
+            .into_iter()
+            .map(|level| level == levels - 1)
+            .find(|&drop_logger| self.coarse.contains_key(&prefix_hash(head, &[], 0, drop_logger, &self.vocabulary)))?;
+        let shape = self.shape(Box::new([Atom::VARIABLE]));
+        Some(self.entry(coarse_head(head, drop_logger), shape))
+    }
+
     /// The entry of a shape whose beginning has been put together.
     pub(super) fn coarse_entry(&mut self, head: Head, atoms: &[Atom]) -> Option<u32> {
         if self.coarse.is_empty() {

@@ -21,11 +21,12 @@ const ROUNDS_MAX: usize = 8;
 const VALUES_PLAIN: usize = 8;
 /// … of the first place, where the subject or the verb stands.
 const VALUES_FIRST: usize = 16;
-/// … after `=` or `key:`, or when most values are identifiers. Fewer look like an enumeration, whose values have a meaning.
+/// … after `=`, `key:` or a word that announces a name, or when most values are identifiers. Fewer look like an enumeration, whose values have a meaning.
 const VALUES_AFTER_KEY: usize = 4;
 /// … when one of the values is a variable already.
 const VALUES_BESIDE_VARIABLE: usize = 3;
-/// … after a word that announces a name.
+/// … after a word that announces a name and before one that ends it, or after `=` when one of the values is a variable
+/// already.
 const VALUES_NAME: usize = 2;
 
 /// The templates, and which one each shape belongs to.
@@ -59,13 +60,28 @@ const ANNOUNCES: u8 = 8;
 const FOLLOWS_NAME: u8 = 16;
 const IDENTIFIER: u8 = 32;
 const KEY: u8 = 64;
+const NULL: u8 = 128;
 
 /// What each word of the vocabulary is, worked out once per merge.
-struct Kinds(Vec<u8>);
+struct Kinds {
+    of_word: Vec<u8>,
+    /// Indices of words that take part in rules by themselves.
+    equals: u32,
+    for_word: u32,
+    from_word: u32,
+}
 
 impl Kinds {
     fn new(vocabulary: &Vocabulary) -> Kinds {
-        Kinds((0..vocabulary.len()).map(|index| Kinds::of_word(vocabulary.word_at(index))).collect())
+        let index = |text: &[u8]| {
+            (0..vocabulary.len()).find(|&at| vocabulary.word_at(at) == text).map_or(u32::MAX, |at| at as u32)
+        };
+        Kinds {
+            of_word: (0..vocabulary.len()).map(|index| Kinds::of_word(vocabulary.word_at(index))).collect(),
+            equals: index(b"="),
+            for_word: index(b"for"),
+            from_word: index(b"from"),
+        }
     }
 
     fn of_word(word: &[u8]) -> u8 {
@@ -83,6 +99,9 @@ impl Kinds {
         } else if words::is_compound_name(word) {
             kind |= COMPOUND;
         }
+        if matches!(word, b"null" | b"NULL" | b"nil" | b"none" | b"None") {
+            kind |= NULL;
+        }
         if words::announces_name(word) {
             kind |= ANNOUNCES;
         }
@@ -97,11 +116,15 @@ impl Kinds {
     }
 
     fn of(&self, atom: Atom) -> u8 {
-        self.0.get(atom.index() as usize).copied().unwrap_or(0)
+        self.of_word.get(atom.index() as usize).copied().unwrap_or(0)
     }
 
-    /// A place that announces a name, holds one word, and is followed by nothing that would belong to a phrase.
+    /// A place after a word that announces a name, followed by nothing that would belong to a phrase ("for user *x* by");
+    /// or between "for" and "from" ("password for *x* from").
     fn is_name_place(&self, atoms: &[Atom], at: usize) -> bool {
+        if at > 0 && atoms[at - 1].index() == self.for_word && !atoms[at].is_glued() {
+            return atoms.get(at + 1).is_some_and(|next| next.index() == self.from_word);
+        }
         at > 0
             && self.of(atoms[at - 1]) & ANNOUNCES != 0
             && !atoms[at].is_glued()
@@ -195,9 +218,11 @@ impl State {
             let whole =
                 atoms.iter().enumerate().fold(atoms.len() as u64, |sum, (at, &atom)| sum.wrapping_add(part(at, atom)));
             for (at, &atom) in atoms.iter().enumerate() {
-                let kind = if atom.is_variable() { VARIABLE } else { kinds.of(atom) };
-                let may_vary = kind == VARIABLE || kind & (WORD | MEANING) == WORD && kind & KEY == 0;
-                let other_words = constant_words > usize::from(kind != VARIABLE);
+                let kind = kinds.of(atom);
+                // `x=null` is a value left out, where `x=5` is one.
+                let null = kind & NULL != 0 && at > 0 && atoms[at - 1].index() == kinds.equals;
+                let may_vary = atom.is_variable() || null || kind & (WORD | MEANING) == WORD && kind & KEY == 0;
+                let other_words = constant_words > usize::from(!atom.is_variable());
                 if may_vary && other_words {
                     let glue = u64::from(atom.is_glued());
                     let rest = whole.wrapping_sub(part(at, atom));
@@ -234,8 +259,8 @@ impl State {
     }
 }
 
-/// The kind of a value that is a variable already; no word has it.
-const VARIABLE: u8 = 128;
+/// The kind of a value that is a variable already; no word that may vary has it.
+const VARIABLE: u8 = 0;
 
 /// The values seen in one place between equal surroundings.
 #[derive(Debug, Default)]
@@ -250,7 +275,7 @@ impl Place {
     fn count(&mut self, kind: u8) {
         if kind == VARIABLE {
             self.variable = true;
-        } else {
+        } else if kind & NULL == 0 {
             self.words += 1;
             self.compounds += usize::from(kind & COMPOUND != 0);
             self.identifiers += usize::from(kind & IDENTIFIER != 0);
@@ -267,11 +292,12 @@ fn threshold(place: &Place, atoms: &[Atom], at: usize, kinds: &Kinds) -> usize {
     if at == 0 {
         return VALUES_FIRST;
     }
-    if kinds.is_name_place(atoms, at) || place.compounds == place.words {
+    let after_equals = atoms[at - 1].index() == kinds.equals;
+    if kinds.is_name_place(atoms, at) || place.compounds == place.words || after_equals && place.variable {
         VALUES_NAME
     } else if place.variable {
         VALUES_BESIDE_VARIABLE
-    } else if kinds.of(atoms[at - 1]) & KEY != 0 || place.identifiers * 2 > place.words {
+    } else if kinds.of(atoms[at - 1]) & (KEY | ANNOUNCES) != 0 || place.identifiers * 2 > place.words {
         VALUES_AFTER_KEY
     } else {
         VALUES_PLAIN

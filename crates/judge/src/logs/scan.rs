@@ -216,6 +216,13 @@ impl Scanner<'_> {
                 body = &body[colon + 1..];
             }
         }
+        // `enable.......0`: a word, a leader, a value.
+        if let Some(dots) = memchr::memmem::find(body, b"....").filter(|dots| *dots > 0)
+            && body[..dots].iter().all(|&byte| class(byte) & LETTER != 0)
+        {
+            sink.word(&body[..dots], glued);
+            glued = true;
+        }
         if is_word_with_digit(body) || !body.iter().any(u8::is_ascii_digit) {
             sink.word(body, glued);
         } else {
@@ -330,6 +337,7 @@ mod tests {
         check("sent 1,234 of 10 parts", "sent <*> of <*> parts");
         check("ptr deadbeef and 0xff", "ptr <*> and <*>");
         check("uid=0, port:22 at host.example:8080", "uid=<*>, port:<*> at <*>");
+        check("wait state enable......0", "wait state enable<*>");
         check("retry (3) in 5s.", "retry (<*>) in <*>.");
     }
 

@@ -49,6 +49,13 @@ impl Side {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub(super) u32);
 
+impl EntryId {
+    /// Its place in what [`Tally::signatures_by_entry`] gives.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Severity, logger and exception class, the last two as indices of names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Head {
@@ -146,12 +153,14 @@ impl Tally {
             logger: self.name(record.logger),
             exception: self.name(record.exception),
         };
-        let atoms = atoms_of(record.message, &mut self.vocabulary);
-        let index = match self.coarse_entry(head, &atoms) {
+        let index = match self.coarse_entry_of_head(head) {
             Some(index) => index,
             None => {
-                let shape = self.shape(atoms.into_boxed_slice());
-                self.entry(head, shape)
+                let atoms = atoms_of(record.message, &mut self.vocabulary);
+                self.coarse_entry(head, &atoms).unwrap_or_else(|| {
+                    let shape = self.shape(atoms.into_boxed_slice());
+                    self.entry(head, shape)
+                })
             }
         };
         if self.by_fingerprint.len() < FINGERPRINTS_MAX {

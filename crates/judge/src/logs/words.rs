@@ -99,6 +99,12 @@ pub fn is_unit(word: &[u8]) -> bool {
     std::str::from_utf8(trimmed).is_ok_and(|text| listed(UNITS, text))
 }
 
+/// A month or a weekday, as dates have them.
+pub fn is_month_or_day(word: &[u8]) -> bool {
+    const NAMES: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDecMonTueWedThuFriSatSun";
+    word.len() == 3 && NAMES.chunks(3).any(|name| name == word)
+}
+
 /// A name put together from parts: inner dots (`a.b.C`, `file.log`), an at sign, or a digit between letters. Such a
 /// token is a value wherever two different ones are seen in one place.
 pub fn is_compound_name(word: &[u8]) -> bool {
