@@ -345,6 +345,25 @@ async fn nothing_is_lost_while_tables_are_swapped_under_load() {
 }
 
 #[tokio::test]
+async fn a_release_that_is_gone_as_a_whole_loses_nothing_that_the_table_after_it_can_serve() {
+    let state = tempfile::tempdir().unwrap();
+    let well = Instance::named("well");
+    let (_process, mut controller, address, _opened) = served(state.path(), &well).await;
+    let mut crashed = table(version(1, 2), 2, &[&well]);
+    crashed.services[0].hold = gapless_model::HoldLimits { requests_max: 100, wait_max: Millis(15_000) };
+    let gone = (0..5).map(|_| world::nobody()).map(|address| InstanceSpec { id: id(2, address), address });
+    crashed.services[0].pools[0].instances = gone.collect();
+    controller.publish(&crashed).await;
+    let mut clients: Vec<Client> = (0..10).map(|_| Client::connect(address)).collect();
+    clients.iter_mut().for_each(|client| client.send(world::post("/", "x")));
+    controller.report("they wait", |report| report.holding == 10).await;
+    controller.publish(&table(version(1, 3), 1, &[&well])).await;
+    for client in &mut clients {
+        assert_eq!(client.answer().text(), "well");
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_table_gives_way_to_the_one_before_it() {
     let state = tempfile::tempdir().unwrap();
     let (old, new) = (Instance::named("old"), Instance::named("new"));

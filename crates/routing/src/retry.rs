@@ -89,7 +89,14 @@ pub enum RetryRefused {
     Budget,
 }
 
+/// Attempts after the first that may be made while no byte reached an instance: so many instances of a release may be gone at once (it
+/// crashed, say) before the one that serves is found, or it is known that none does and the request is held.
+const UNSENT_RETRIES_MAX: u8 = 16;
+
 /// Whether a request may go to another instance.
+///
+/// What a release allows bounds the attempts that an instance saw. Those that never reached one cost nobody anything, and are bounded by
+/// the instances there are, up to sixteen; a release that allows no retry at all has none.
 ///
 /// The budget is asked last, and only for requests that cost an instance something: one that was never sent amplifies nothing.
 ///
@@ -104,7 +111,12 @@ pub fn may_retry(
     if ask.progress == Progress::AnswerBegun {
         return Err(RetryRefused::AnswerBegun);
     }
-    if ask.retries >= policy.retries_max {
+    let retries_max = match (policy.retries_max, ask.progress) {
+        (0, _) => 0,
+        (allowed, Progress::NeverSent) => allowed.max(UNSENT_RETRIES_MAX),
+        (allowed, Progress::Unprocessed | Progress::Sent | Progress::AnswerBegun) => allowed,
+    };
+    if ask.retries >= retries_max {
         return Err(RetryRefused::Often);
     }
     let keyed = policy.replay_with_idempotency_key && ask.idempotency_key == KeySent::Yes;
@@ -207,7 +219,10 @@ mod tests {
         for (expected, method, key, progress, body, retries) in [
             ("retry", "POST", No, NeverSent, Whole, 0),
             ("retry", "POST", No, NeverSent, Whole, 1),
-            ("it was tried as often as allowed", "POST", No, NeverSent, Whole, 2),
+            ("retry", "POST", No, NeverSent, Whole, 15),
+            ("it was tried as often as allowed", "POST", No, NeverSent, Whole, 16),
+            ("replay", "GET", No, Sent, Whole, 1),
+            ("it was tried as often as allowed", "GET", No, Sent, Whole, 2),
             ("its body was too long to keep", "POST", No, NeverSent, Dropped, 0),
             ("replay", "POST", No, Unprocessed, Whole, 0),
             ("it was sent and is not idempotent", "POST", No, Sent, Whole, 0),
@@ -221,6 +236,14 @@ mod tests {
         ] {
             assert_eq!(verdict(method, key, progress, body, retries), expected, "{method} {progress:?}");
         }
+    }
+
+    #[test]
+    fn a_release_that_allows_no_retry_has_none() {
+        let policy = gapless_model::TrafficPolicy { retries_max: 0, ..policy() };
+        let (key, body) = (KeySent::No, BodyKept::Whole);
+        let ask = RetryAsk { method: b"GET", idempotency_key: key, progress: Progress::NeverSent, body, retries: 0 };
+        assert_eq!(may_retry(&ask, &policy, &mut RetryBudget::new(Tick(0)), Tick(0)), Err(RetryRefused::Often));
     }
 
     #[test]
