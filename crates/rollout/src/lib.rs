@@ -7,6 +7,24 @@
 //! How a step works: the input is taken as a fact or an order; the rollout moves to its next phase as often as its gates allow;
 //! then the fleet is settled: what the situation wants is compared with what is there, and the difference is ordered. Phases
 //! only say what they want. Starts, tables and stops are ordered in one place, under the permits of the floor and the drain.
+//!
+//! The invariants (numbers of the design), and where they are held and tested. Tests in crate `sim` check each after every event.
+//!
+//! **I1, I2**: an instance leaves load only as far as the floor allows (`table::listed`), and is stopped only when every proxy uses a table
+//! without it and its requests have ended or had their time (`Instance::stop_permit`, `sim/tests/planted.rs`).
+//! **I4**: one rollout at most, by the type of the situation; an order that comes meanwhile waits, is refused or supersedes.
+//! **I6**: effects are numbered; those without an outcome are repeated under their numbers when a controller takes over
+//! (`Turn::repeat_orders`, `sim/tests/crash.rs`).
+//! **I8**: a pool becomes empty only when every instance is known to have ended; then requests are held.
+//! **I9**: what is kept is said completely each time (`Service::needed_releases`).
+//! **I10**: what was observed before a controller took over is observed again (`Turn::prove_again`, `Turn::watch_again`).
+//! **I11**: the candidate leaves load on the way back only with a proof that the release before is ready in full
+//! (`Service::way_back_proven`); there is no automatic way out of a way back.
+//! **L2**: each phase and each stage of the way back has a deadline and a default action (`advance::then`).
+//!
+//! What a candidate may do: exit or fail to start before it is ready, fewer than [`START_FAILURES_MAX`] times per batch. An exit or bad
+//! health in load or under test turns the rollout back. Instances of the release before are healed throughout and fail nothing.
+//! An unhealthy instance leaves load while others are ready, and stays while it is all there is.
 
 mod deadline;
 mod effect;
@@ -22,6 +40,7 @@ mod planted;
 mod refused;
 mod report;
 mod report_text;
+mod rest;
 mod rollout;
 mod service;
 mod settle;
@@ -43,6 +62,7 @@ pub use report::{
     Awaited, BatchReport, InstanceReport, InstanceState, LoadState, NextDeadline, ReleaseReport, Report, Role,
     RolloutReport, SituationReport, Then, TimeToRollBack, Wait,
 };
+pub use rest::{AtRest, RestInvalid, RestingBackoff};
 pub use rollout::advance::{APPLY_TIMEOUT, STOP_SLACK};
 pub use service::Service;
 pub use step::{Change, Step, step};

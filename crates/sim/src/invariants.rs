@@ -7,6 +7,8 @@ use gapless_rollout::{
     Action, Admission, Drain, Life, Listing, PhaseName, PoolKind, Service, ServiceRoutes, SituationReport, Step,
 };
 
+use gapless_wire::record::{REST_KIND, RestRecord};
+
 use crate::outcome::Violation;
 use crate::world::World;
 
@@ -129,6 +131,21 @@ impl World {
             }
         }
         self.check_numbers(&step.state);
+        self.check_rest(&step.state);
+    }
+
+    /// A service at rest can be kept in the place of its records, and is the same when it is read.
+    fn check_rest(&mut self, service: &Service) {
+        let Some(rest) = service.at_rest().filter(|_| self.script.knobs.planted.is_none()) else { return };
+        let bytes = RestRecord::of(&rest, self.agenda.now).to_bytes();
+        let read = RestRecord::from_bytes(REST_KIND, &bytes).and_then(|record| record.to_rest());
+        let same = read.is_ok_and(|(rest, _)| {
+            let again = Service::from_rest(rest, |id| service.release(id).cloned());
+            again.as_ref() == Ok(service)
+        });
+        if !same {
+            self.violation("L3", format!("a service at rest reads back as another: {rest:?}"));
+        }
     }
 
     fn check_bake(&mut self, service: &Service, now: Tick) {

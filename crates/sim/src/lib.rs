@@ -17,6 +17,7 @@ mod crash;
 mod fleet;
 mod invariants;
 mod outcome;
+mod perform;
 mod proxy;
 mod publication;
 mod random;

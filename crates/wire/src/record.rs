@@ -6,11 +6,13 @@
 //! **Invariant W-R1**: reading what was written gives the input again (property test here).
 //! **Invariant W-R2**: a release stands in a record by its number; its artefact's digest and the text of its configuration are kept once, in
 //! a [`ReleaseRecord`] written in the same transaction as the order that names it.
+//! **Invariant W-R4**: what was written once is read for ever: a golden journal holds every form (`rest_tests`).
 //! **Invariant W-R3**: effects are kept to be read by people and compared at a replay; they are computed, never read, to act.
 
 mod effect;
 mod input;
 mod release;
+mod rest;
 
 use gapless_model::{Release, ReleaseId, Tick};
 use gapless_rollout::{Input, Intent};
@@ -20,6 +22,7 @@ use std::sync::Arc;
 pub use effect::{EffectRecord, IntentRecord, MemberRecord, OutcomeRecord, PoolRecord};
 pub use input::{InputRecord, OriginRecord, StrategyRecord};
 pub use release::{ReleaseRecord, ReleaseUnreadable};
+pub use rest::{BackoffRecord, InstanceRecord, LifeRecord, ListingRecord, PublishedRecord, REST_KIND, RestRecord};
 
 /// The kind under which a journal keeps a [`StepRecord`].
 pub const STEP_KIND: &str = "step/1";
@@ -43,13 +46,13 @@ pub struct StepRecord {
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// It is of a kind that this program does not know.
-    #[error("a record of the unknown kind {kind:?}; this program reads {STEP_KIND}")]
+    #[error("a record of the unknown kind {kind:?}; this program reads {STEP_KIND} and {REST_KIND}")]
     UnknownKind {
         /// The kind.
         kind: String,
     },
     /// It is not what its kind says.
-    #[error("a record that is not the JSON of {STEP_KIND}")]
+    #[error("a record that is not the JSON of its kind")]
     Malformed(#[source] serde_json::Error),
     /// A name, number or address in it is none.
     #[error("a record with an impossible {what}: {value:?}")]
@@ -112,7 +115,10 @@ mod tests {
     #[test]
     fn a_record_of_a_later_kind_is_refused_and_a_later_field_is_ignored() {
         let refused = StepRecord::from_bytes("step/2", b"{}").unwrap_err();
-        assert_eq!(refused.to_string(), r#"a record of the unknown kind "step/2"; this program reads step/1"#);
+        assert_eq!(
+            refused.to_string(),
+            r#"a record of the unknown kind "step/2"; this program reads step/1 and rest/1"#
+        );
         let later = br#"{"tick":5,"input":{"type":"timer_fired","later":1},"intents":[],"later":{}}"#;
         let record = StepRecord::from_bytes(STEP_KIND, later).unwrap();
         assert_eq!(record.to_input(&|_| None).unwrap(), Input::TimerFired);

@@ -264,7 +264,7 @@ fn instance(text: &str) -> Result<InstanceId, RecordError> {
     parsed("instance id", text)
 }
 
-fn parsed<T: FromStr>(what: &'static str, text: &str) -> Result<T, RecordError> {
+pub(super) fn parsed<T: FromStr>(what: &'static str, text: &str) -> Result<T, RecordError> {
     text.parse().map_err(|_| RecordError::Impossible { what, value: text.chars().take(100).collect() })
 }
 

@@ -1,0 +1,152 @@
+//! Effects made real in the world, and what the world answers.
+
+use std::sync::Arc;
+
+use gapless_model::InstanceId;
+use gapless_rollout::{Effect, Input, Intent, Outcome as RolloutOutcome, Step};
+
+use crate::agenda::Event;
+use crate::fleet::{End, Start, State};
+use crate::outcome::RolloutEnd;
+use crate::script::{Quality, TwistEffect};
+use crate::world::World;
+
+/// Milliseconds until an effect that was bent to fail comes to its end after all: past every deadline that waits for it.
+const FAR_TOO_LATE: u64 = 45_000;
+
+impl World {
+    pub(crate) fn act(&mut self, step: &Step) {
+        if self.script.knobs.keep_timeline {
+            self.timeline.extend(step.timeline.iter().map(|entry| format!("{:>8}ms  {}", entry.at.0, entry.action)));
+        }
+        self.check_step(step);
+        for intent in &step.effects {
+            self.effects += 1;
+            let twist = self.script.knobs.effect.filter(|(number, _)| *number == self.effects).map(|(_, twist)| twist);
+            match twist {
+                None => self.perform(step, intent, 0),
+                Some(TwistEffect::Twice) => {
+                    self.perform(step, intent, 0);
+                    self.perform(step, intent, 0);
+                }
+                Some(TwistEffect::Fails) => self.perform(step, intent, FAR_TOO_LATE),
+            }
+        }
+        self.set_timer();
+    }
+
+    pub(crate) fn set_timer(&mut self) {
+        let Some(controller) = self.controller.as_mut() else { return };
+        let next = controller.service.report(self.agenda.now).next.map(|next| next.at);
+        if controller.timer != next {
+            controller.timer = next;
+            if let Some(at) = next {
+                self.agenda.at(at, Event::Timer { term: controller.epoch.0, at });
+            }
+        }
+    }
+
+    /// Performs an effect; one that is bent to fail does, or ends `late` milliseconds late.
+    fn perform(&mut self, step: &Step, intent: &Intent, late: u64) {
+        match &intent.effect {
+            Effect::StartInstance { instance } if late > 0 => {
+                self.faults_seen += 1;
+                let (instance, reason) = (instance.clone(), "bent to fail".to_owned());
+                self.tell_later(10, Input::InstanceStartFailed { instance, reason });
+            }
+            Effect::StartInstance { instance } => self.start(instance),
+            Effect::PublishRoutes(routes) => {
+                self.check_table(&step.state, routes);
+                let Some(controller) = self.controller.as_mut() else { return };
+                if let Some(table) = controller.publication.order(intent.number, routes) {
+                    self.faults_seen += u64::from(late > 0);
+                    for proxy in 0..self.proxies.len() {
+                        let delay = self.chance.between(1, 20) + late;
+                        let life = self.proxies[proxy].life;
+                        self.agenda.after(delay, Event::Table { proxy, life, table: Arc::clone(&table) });
+                    }
+                }
+            }
+            Effect::StopInstance { instance, grace } => self.stop(instance, grace.0, late),
+            Effect::RunCheck { release, .. } => {
+                let check = intent.number;
+                let delay = self.chance.between(50, 300);
+                let fails = late > 0 || self.qualities.get(release) == Some(&Quality::ChecksFail);
+                self.tell_later(
+                    delay,
+                    match fails {
+                        true => Input::CheckFailed { check, reason: "status 500".to_owned() },
+                        false => Input::CheckPassed { check },
+                    },
+                );
+            }
+            Effect::Notify { .. } => {}
+            Effect::CloseReceipt { rollout, outcome } => {
+                let end = RolloutEnd { rollout: *rollout, outcome: outcome_name(outcome) };
+                if !self.ends.contains(&end) {
+                    self.ends.push(end);
+                }
+                self.serves |= *outcome == RolloutOutcome::Done;
+                self.tell_later(2 + late, Input::ReceiptClosed { rollout: *rollout });
+            }
+            Effect::KeepReleases { releases } => self.check_kept(&step.state, releases),
+        }
+    }
+
+    fn start(&mut self, instance: &InstanceId) {
+        let quality = self.qualities.get(&instance.release).copied();
+        match self.fleet.start(instance) {
+            Start::New => {
+                let boot = self.chance.between(100, 400);
+                match quality {
+                    Some(Quality::NeverReady) => {}
+                    Some(Quality::ExitsAtStart) => {
+                        let status = "exit code 1".to_owned();
+                        self.agenda.after(boot, Event::ProcessExits { instance: instance.clone(), status });
+                    }
+                    Some(Quality::Good | Quality::ExitsAfter(_) | Quality::ChecksFail) | None => {
+                        self.agenda.after(boot, Event::ProcessServes(instance.clone()));
+                    }
+                }
+            }
+            Start::Running => {}
+            Start::Gone => {
+                let status = "ended while nobody listened".to_owned();
+                return self.tell_later(5, Input::InstanceExited { instance: instance.clone(), status });
+            }
+        }
+        let address = self.fleet.processes[instance].address;
+        let delay = self.chance.between(5, 60);
+        self.tell_later(delay, Input::InstanceStarted { instance: instance.clone(), address });
+    }
+
+    fn stop(&mut self, instance: &InstanceId, grace: u64, late: u64) {
+        if self.fleet.state(instance) == State::Gone {
+            return self.tell_later(5, Input::InstanceStopped { instance: instance.clone() });
+        }
+        if self.fleet.turn(instance, &[State::Booting, State::Serving, State::Sick], State::Stopping) {
+            self.check_stop(instance);
+        }
+        let delay = match self.in_flight(instance) {
+            0 => self.chance.between(20, 80),
+            _ => grace,
+        };
+        self.agenda.after(delay + late, Event::ProcessGone(instance.clone()));
+    }
+
+    pub(crate) fn process_exits(&mut self, instance: &InstanceId, status: String) {
+        if self.fleet.end(instance, End::Fault) {
+            self.break_off(instance, End::Fault);
+            self.tell_later(5, Input::InstanceExited { instance: instance.clone(), status });
+        }
+    }
+}
+
+fn outcome_name(outcome: &RolloutOutcome) -> &'static str {
+    match outcome {
+        RolloutOutcome::Done => "done",
+        RolloutOutcome::RolledBack { .. } => "rolled-back",
+        RolloutOutcome::NeedsOperator { .. } => "needs-operator",
+        RolloutOutcome::Superseded { .. } => "superseded",
+    }
+}
