@@ -75,7 +75,7 @@ impl Summary {
             websockets_cut: sum(|sums| sums.websockets.cut),
             rollouts,
             controller_killed,
-            latency_ms: sums.first().and_then(|sums| serde_json::to_value(&sums.latency).ok()).unwrap_or_default(),
+            latency_ms: sums.first().and_then(|sums| serde_json::to_value(sums.latency).ok()).unwrap_or_default(),
             incidents: sums
                 .iter()
                 .flat_map(|sums| &sums.incidents)
