@@ -10,13 +10,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use gapless_journal::{Batch, Store, StoreError};
+use gapless_journal::{Batch, Sequence, Store, StoreError};
 use gapless_model::{Epoch, Release, ReleaseId, RolloutId, ServiceName, Tick};
 use gapless_rollout::{Action, Change, Effect, Entry, Input, Intent, LoadState, Refusal, Report, Service, Step, step};
 use gapless_wire::record::{ReleaseRecord, STEP_KIND, StepRecord};
 
 use crate::chronicle::Chronicle;
 use crate::clock::Clock;
+use crate::compaction;
 use crate::crash_point::CrashPoint;
 use crate::ledger::Ledger;
 use crate::publication::{News, Publication};
@@ -41,6 +42,8 @@ pub struct Tended {
     pub releases: BTreeMap<ReleaseId, Known>,
     /// The releases that may not be deleted; all of them before the machine said anything.
     pub kept: Option<BTreeSet<ReleaseId>>,
+    /// Records since it was last written down whole.
+    pub records: u64,
     unwritten: VecDeque<Input>,
 }
 
@@ -310,15 +313,40 @@ impl<S: Store> Core<S> {
                 with.put(BASELINES, fact_key(service, rollout.0), self.ledger.begin(service, rollout));
             }
         }
+        let mut written = Vec::new();
         if !with.is_empty() {
             self.crash_point.commit_begins();
-            self.store.commit(&with).map_err(|error| match error {
+            written = self.store.commit(&with).map_err(|error| match error {
                 StoreError::Full => TakeError::Full(StoreError::Full),
                 other => TakeError::Journal(other),
             })?;
             self.crash_point.commit_ended();
         }
-        Ok(Self::settle(tended, &mut self.publication, input, taken, now, wall_ms))
+        let orders = Self::settle(tended, &mut self.publication, input, taken, now, wall_ms);
+        if let Some(upto) = written.last() {
+            tended.records += 1;
+            self.compact(service, *upto, now)?;
+        }
+        Ok(orders)
+    }
+
+    /// Writes a service at rest down whole, where that is due. For want of room it is done another time.
+    fn compact(&mut self, service: &ServiceName, upto: Sequence, now: Tick) -> Result<(), TakeError> {
+        let Some(tended) = self.services.get_mut(service) else { return Ok(()) };
+        let due = compaction::due(&mut self.store, service, tended, upto, now).map_err(TakeError::Journal)?;
+        let Some(batch) = due else { return Ok(()) };
+        self.crash_point.commit_begins();
+        match self.store.commit(&batch) {
+            Ok(_) => {
+                tended.records = 0;
+                let gone: Vec<ReleaseId> = tended.releases.keys().filter(|id| !tended.is_kept(**id)).copied().collect();
+                gone.iter().for_each(|id| drop(tended.releases.remove(id)));
+            }
+            Err(StoreError::Full) => {}
+            Err(error) => return Err(TakeError::Journal(error)),
+        }
+        self.crash_point.commit_ended();
+        Ok(())
     }
 
     /// The step is durable: what it says becomes what is.
@@ -355,6 +383,7 @@ impl Tended {
             chronicle: Chronicle::default(),
             releases: BTreeMap::new(),
             kept: None,
+            records: 0,
             unwritten: VecDeque::new(),
         }
     }
@@ -396,7 +425,7 @@ impl Tended {
     }
 
     /// Whether a release may not be deleted. What was registered after the machine last said so is not known to it yet, and kept.
-    fn is_kept(&self, id: ReleaseId) -> bool {
+    pub fn is_kept(&self, id: ReleaseId) -> bool {
         self.kept.as_ref().is_none_or(|kept| kept.contains(&id) || kept.last().is_none_or(|newest| id > *newest))
     }
 }

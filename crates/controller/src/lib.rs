@@ -12,6 +12,7 @@
 mod api;
 mod chronicle;
 mod clock;
+mod compaction;
 pub mod core;
 mod crash_point;
 mod deploy;

@@ -261,9 +261,6 @@ async fn serve(shared: &Arc<Shared>, listeners: &[Listening], found: Found) -> L
         view.applied = link.applied();
         view.trouble = None;
     }
-    if let Err(failed) = equip(&link, listeners).await {
-        return failed;
-    }
     shared.proxy().link = Some(link.clone());
     tracing::info!(proxy = %id, pid = link.hello().pid, applied = ?link.applied(), "connected to the proxy");
     for event in early {
@@ -272,7 +269,15 @@ async fn serve(shared: &Arc<Shared>, listeners: &[Listening], found: Found) -> L
             event => heard(shared, &id, event),
         }
     }
+    // The table first: a proxy that was just started has perhaps only one of long ago.
     let mut sent = None;
+    let told = match send_table(shared, &link, &mut sent).await {
+        Ok(()) => equip(&link, listeners).await,
+        Err(failed) => Err(failed),
+    };
+    if let Err(failed) = told {
+        return disconnected(shared, failed);
+    }
     loop {
         if let Err(failed) = send_table(shared, &link, &mut sent).await {
             return disconnected(shared, failed);

@@ -10,11 +10,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gapless_journal::{Batch, RecordKind, Sequence, Store, StoreError};
+use gapless_journal::{Batch, Record, RecordKind, Sequence, Store, StoreError};
 use gapless_model::{ReleaseId, RolloutId, ServiceName, Tick};
 use gapless_rollout::{Input, Service, step};
 use gapless_wire::api::Receipt;
-use gapless_wire::record::{IntentRecord, RecordError, ReleaseRecord, ReleaseUnreadable, StepRecord};
+use gapless_wire::record::{IntentRecord, RecordError, ReleaseRecord, ReleaseUnreadable, RestRecord, StepRecord};
 
 use crate::clock::{Clock, ClockMark};
 use crate::core::{BASELINES, Core, Known, RECEIPTS, RELEASES, Tended};
@@ -120,8 +120,10 @@ fn replay<S: Store>(
     for record in store.read(name.as_str(), Sequence::START)? {
         let unreadable = |source| RecoverError::Record { service: name.to_string(), sequence: record.sequence, source };
         if record.record == RecordKind::Snapshot {
-            return Err(unreadable(RecordError::UnknownKind { kind: record.kind.clone() }));
+            newest = resume(&mut tended, &record).map_err(unreadable)?;
+            continue;
         }
+        tended.records += 1;
         let written = StepRecord::from_bytes(&record.kind, &record.bytes).map_err(unreadable)?;
         let input = written
             .to_input(&|id| tended.releases.get(&id).map(|known| Arc::clone(&known.release)))
@@ -142,6 +144,17 @@ fn replay<S: Store>(
         }
     }
     Ok((tended, newest))
+}
+
+/// A service at rest, in the place of the records that led there.
+fn resume(tended: &mut Tended, record: &Record) -> Result<Tick, RecordError> {
+    let (rest, at) = RestRecord::from_bytes(&record.kind, &record.bytes)?.to_rest()?;
+    tended.kept = Some(rest.kept.1.clone());
+    let releases = &tended.releases;
+    tended.state = Service::from_rest(rest, |id| releases.get(&id).map(|known| Arc::clone(&known.release)))
+        .map_err(|error| RecordError::Impossible { what: "service at rest", value: error.to_string() })?;
+    tended.report = tended.state.report(at);
+    Ok(at)
 }
 
 /// Receipts tell how many requests a rollout lost, and stand for rollouts whose records are gone.

@@ -123,7 +123,7 @@ fn make_folder(state: &std::path::Path) -> Result<(), StartFailed> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)
-        .mode(0o700)
+        .mode(0o711) // passable, not readable: instances may run as another user; what is secret has modes of its own
         .create(state)
         .map_err(|source| StartFailed::Folder { path: state.to_owned(), source })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gapless_controller::core::{Core, Known, Order, RELEASES, TakeError, fact_key};
 use gapless_controller::recover::recover;
-use gapless_journal::{Batch, Fault, MemoryStore};
+use gapless_journal::{Batch, Fault, MemoryStore, RecordKind, Sequence, Store};
 use gapless_model::{Digest, InstanceId, Release, ReleaseId, ReleaseLabel, RolloutId, ServiceName, TableVersion};
 use gapless_rollout::{DeployOrder, Effect, Input, Origin};
 use gapless_routing::ProxyId;
@@ -193,4 +193,26 @@ fn a_crash_at_any_record_of_a_rollout_ends_as_no_crash_does() {
             }
         }
     }
+}
+
+#[test]
+fn many_records_give_way_to_the_service_at_rest_and_nothing_changes() {
+    let store = MemoryStore::new();
+    let mut core = recover(store.reopen()).unwrap();
+    for number in 1..=80 {
+        let orders = deploy(&mut core, number).unwrap();
+        run(&mut core, orders);
+    }
+    let before = core.service(&shop()).unwrap().state.clone();
+    let kept = core.service(&shop()).unwrap().kept_releases().count();
+    drop(core);
+    let mut reopened = store.reopen();
+    let records = reopened.read("shop", Sequence::START).unwrap();
+    assert!(records.len() < 1_200, "{} records are left", records.len());
+    assert_eq!(records[0].record, RecordKind::Snapshot);
+    assert!(reopened.facts(RELEASES).unwrap().len() < 80, "releases that nothing refers to are gone");
+    let core = recover(reopened).unwrap();
+    let tended = core.service(&shop()).unwrap();
+    assert_eq!(tended.state, before);
+    assert_eq!(tended.kept_releases().count(), kept);
 }
