@@ -51,9 +51,9 @@ fn false_rollbacks(report: &Report) -> String {
         );
     }
     let x = LEFT + ALPHA * scale;
-    let _ = write!(
+    let _ = writeln!(
         svg,
-        "<line class=\"limit\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"4\" y2=\"{:.0}\"/><text x=\"{:.0}\" y=\"{:.0}\">α = 1 %</text></svg>\n",
+        "<line class=\"limit\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"4\" y2=\"{:.0}\"/><text x=\"{:.0}\" y=\"{:.0}\">α = 1 %</text></svg>",
         height - 20.0,
         x + 4.0,
         height - 6.0
@@ -104,10 +104,10 @@ fn delay(report: &Report) -> String {
             delay.psi
         );
     }
-    let _ = write!(
+    let _ = writeln!(
         svg,
         "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">bound: any test of this level needs about so long</text>\
-         <text x=\"{:.0}\" y=\"30\">dashed: 1.5 × the bound; blue: errors in bursts</text></svg>\n",
+         <text x=\"{:.0}\" y=\"30\">dashed: 1.5 × the bound; blue: errors in bursts</text></svg>",
         (WIDTH + LEFT) / 2.0,
         height - 4.0,
         LEFT + 10.0

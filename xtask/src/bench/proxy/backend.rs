@@ -5,9 +5,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use anyhow::Context;
 use rustix::event::epoll;
+use socket2::{Domain, Socket, Type};
 
 /// The body of each answer, in bytes.
 const BODY_BYTES: usize = 1024;
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4_096;
 /// Events taken at once.
 const EVENTS: usize = 256;
 /// The key of the listening socket.
@@ -23,8 +26,7 @@ struct Connection {
 
 /// Serves until killed.
 pub fn serve(address: SocketAddr) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
-    listener.set_nonblocking(true)?;
+    let listener = listen(address)?;
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     epoll::add(&poll, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
     let answer = answer();
@@ -38,8 +40,9 @@ pub fn serve(address: SocketAddr) -> anyhow::Result<()> {
             let (key, flags) = (event.data.u64(), event.flags);
             if key == LISTENER {
                 while let Ok((socket, _)) = listener.accept() {
-                    socket.set_nonblocking(true)?;
-                    socket.set_nodelay(true)?;
+                    if socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true)).is_err() {
+                        continue;
+                    }
                     let place = connections.iter().position(Option::is_none).unwrap_or(connections.len());
                     if place == connections.len() {
                         connections.push(None);
@@ -64,6 +67,19 @@ pub fn serve(address: SocketAddr) -> anyhow::Result<()> {
             }
         }
     }
+}
+
+/// A listening socket with room for all connections of a measurement to come at once.
+pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let open = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        std::io::Result::Ok(socket.into())
+    };
+    open().with_context(|| format!("cannot listen on {address}"))
 }
 
 impl Connection {

@@ -3,11 +3,13 @@
 //! No proxy in user space that copies bytes can cost less; what a proxy costs above it is the price of understanding HTTP.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 
 use anyhow::Context;
 use rustix::event::epoll::{self, EventData, EventFlags};
+
+use super::backend::listen;
 
 /// Events taken at once.
 const EVENTS: usize = 256;
@@ -30,8 +32,7 @@ struct Forwarder {
 
 /// Forwards until killed.
 pub fn serve(address: SocketAddr, upstream: SocketAddr) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
-    listener.set_nonblocking(true)?;
+    let listener = listen(address)?;
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     epoll::add(&poll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
     let mut forwarder = Forwarder { poll, ends: Vec::new(), buffer: vec![0; 64 * 1024] };
@@ -43,7 +44,8 @@ pub fn serve(address: SocketAddr, upstream: SocketAddr) -> anyhow::Result<()> {
             let key = event.data.u64();
             if key == LISTENER {
                 while let Ok((client, _)) = listener.accept() {
-                    forwarder.pair(client, upstream)?;
+                    // A client that is gone again already is nobody's loss.
+                    let _ = forwarder.pair(client, upstream);
                 }
             } else if forwarder.turn(key, event.flags).is_err() {
                 forwarder.ends[key as usize] = None;
