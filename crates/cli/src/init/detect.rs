@@ -77,7 +77,8 @@ fn procfile(folder: &Listing) -> Option<Found> {
 }
 
 fn node(folder: &Listing) -> Option<Found> {
-    if !folder.has("package.json") {
+    // Without a package.json only names that nothing but a service has: an index.js may belong to a web page.
+    if !folder.has("package.json") && folder.first_of(&["server.js", "server.mjs", "app.js"]).is_none() {
         return None;
     }
     let package: serde_json::Value = serde_json::from_str(folder.text("package.json")).unwrap_or_default();

@@ -23,6 +23,7 @@ fn the_kind_of_a_service_is_told_by_its_files() {
         &[("package.json", r#"{"scripts":{"start":"next start -p $PORT"}}"#)],
         &[("package.json", r#"{"main":"lib.js"}"#), ("index.js", "")],
         &[("package.json", "not JSON")],
+        &[("server.js", "")],
         &[("deno.json", "{}"), ("main.ts", "")],
         &[("requirements.txt", "FastAPI==0.1\n"), ("main.py", "")],
         &[("requirements.txt", "flask\n"), ("app.py", "")],
@@ -44,6 +45,7 @@ fn the_kind_of_a_service_is_told_by_its_files() {
         a Node service: npm start --silent
         a Node service: node index.js
         a Node service: npm start --silent
+        a Node service: node server.js
         a Deno service: deno run --allow-net --allow-env --allow-read main.ts
         an ASGI service: uvicorn main:app --host 127.0.0.1 --port {port}
         a WSGI service: gunicorn --bind 127.0.0.1:{port} app:app
