@@ -68,6 +68,7 @@ mod tests {
             4    needs operator  The rollout ended where a person has to decide; capacity was kept. `gapless explain` says why.
             5    refused         The order was refused and nothing changed: the configuration has errors, the artefact is unsafe, a rollout is running.
             6    failed by us    The rollout is done, but its receipt counts requests that failed by Gapless itself.
+            7    new errors      `gapless logs diff` found a signature at ERROR or above that only the new side has and that is not known.
             130  interrupted     Waiting was interrupted (Ctrl-C). The rollout goes on: `gapless status -w` watches it.
         "#]].assert_eq(&text(Some("exit-codes"), None).unwrap());
     }
