@@ -1,4 +1,4 @@
-//! The pure service machine: [`step`] decides what happens next to a service.
+//! The pure service machine: [`step()`] decides what happens next to a service.
 //!
 //! Owns: when instances are started, put in load, taken out of it and stopped; rollouts, rollbacks and self-healing; the
 //! explanation of each decision. Refuses to know: clocks, sockets, processes, files, chance. Time and ids are arguments,

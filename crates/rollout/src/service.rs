@@ -13,7 +13,7 @@ use crate::table::Table;
 use crate::want::{Want, Wants};
 use crate::{Cause, Outcome, ServiceRoutes};
 
-/// A service as the machine knows it: a value that only [`step`](crate::step) moves on.
+/// A service as the machine knows it: a value that only [`step`](crate::step()) moves on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Service {
     pub(crate) name: ServiceName,
