@@ -52,6 +52,8 @@ fn dispatch_follows_the_order_of_arrival() {
         client.send(get(&format!("/{number}")));
         until("it is held", || held(&world) == number + 1);
         clients.push(client);
+        // Waits are told in milliseconds: apart from one another, so that they differ by who came first.
+        std::thread::sleep(std::time::Duration::from_millis(20));
     }
     world.install(&Plan::of(&[&instance]));
     clients.iter_mut().for_each(|client| assert_eq!(client.answer().status(), 200));
