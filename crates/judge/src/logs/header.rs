@@ -12,6 +12,7 @@
 //! not there; a line that lacks an anchor is not of this kind.
 
 use super::Severity;
+use super::padding;
 use super::units::{self, Kind, Unit, kind_of, next_unit};
 
 /// Columns looked at; no known format has more.
@@ -24,8 +25,6 @@ const ANCHOR_SHARE: f64 = 0.8;
 const COLUMN_SHARE: f64 = 0.9;
 /// Share of lines that must have a name there: some programs now and then write a line without.
 const NAME_SHARE: f64 = 0.8;
-/// Share of lines whose unit must be padded to make a column of it.
-const PADDED_SHARE: f64 = 0.6;
 /// Columns before the first anchor, at most.
 const LEADING_MAX: usize = 5;
 /// Plain words between a time and the severity, at most.
@@ -357,15 +356,10 @@ fn place_after(line: &[u8], unit: Unit) -> Option<usize> {
 }
 
 fn is_padded(rows: &[Row<'_>], column: usize) -> bool {
-    let padded = share(rows, column, |row, unit, _| {
-        let after = &row.0[unit.end..];
-        after.starts_with(b"  ") || after.starts_with(b"\t")
-    });
-    let mut values: Vec<&[u8]> =
-        rows.iter().filter_map(|row| row.1.get(column).map(|(unit, _)| &row.0[unit.start..unit.end])).collect();
-    values.sort_unstable();
-    values.dedup();
-    padded >= PADDED_SHARE && values.len() <= 32.max(rows.len() / 4)
+    let cells = rows
+        .iter()
+        .filter_map(|row| row.1.get(column).map(|(unit, _)| row.0[unit.start..].split_at(unit.end - unit.start)));
+    padding::is_padded(cells.collect(), rows.len())
 }
 
 fn words_to_dash(rows: &[Row<'_>], column: usize) -> f64 {

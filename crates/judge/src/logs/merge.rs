@@ -269,21 +269,25 @@ struct Place {
     compounds: usize,
     identifiers: usize,
     variable: bool,
+    null: bool,
 }
 
 impl Place {
     fn count(&mut self, kind: u8) {
         if kind == VARIABLE {
             self.variable = true;
-        } else if kind & NULL == 0 {
+        } else if kind & NULL != 0 {
+            self.null = true;
+        } else {
             self.words += 1;
             self.compounds += usize::from(kind & COMPOUND != 0);
             self.identifiers += usize::from(kind & IDENTIFIER != 0);
         }
     }
 
+    /// `x=null` counts beside a variable: there it is a value left out. Beside words alone it says nothing.
     fn total(&self) -> usize {
-        self.words + usize::from(self.variable)
+        self.words + usize::from(self.variable) + usize::from(self.variable && self.null)
     }
 }
 
@@ -350,6 +354,13 @@ mod tests {
         let messages = ["Registering class a.b.C for class x.y.Z", "Registering class a.b.D for class x.y.W"];
         assert_eq!(templates(&messages), ["Registering class <*> for class <*>"]);
         assert_eq!(templates(&messages[..1]), [messages[0]]);
+    }
+
+    #[test]
+    fn a_value_left_out_is_a_value() {
+        assert_eq!(templates(&["release lock ws=null, uid=5", "release lock ws=Source{7}, uid=5"]).len(), 1);
+        assert_eq!(templates(&["found null there", "found 5 there"]).len(), 2);
+        assert_eq!(templates(&["release lock ws=null, uid=5", "release lock ws=kept, uid=5"]).len(), 2);
     }
 
     #[test]

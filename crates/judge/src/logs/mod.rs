@@ -27,6 +27,7 @@ mod json;
 mod lines;
 mod logfmt;
 mod merge;
+mod padding;
 mod reader;
 mod rename;
 mod scan;

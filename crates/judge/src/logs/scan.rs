@@ -271,7 +271,11 @@ fn is_data(text: &[u8]) -> bool {
 }
 
 /// A name with one or two digits inside (`jk2_init`, `log4j`): letters first and last, letters and underscores otherwise.
+/// `IPv4` and `IPv6` are names too: they say which of two things happened.
 fn is_word_with_digit(body: &[u8]) -> bool {
+    if body.eq_ignore_ascii_case(b"ipv4") || body.eq_ignore_ascii_case(b"ipv6") {
+        return true;
+    }
     let (Some(first), Some(last)) = (body.first(), body.last()) else { return false };
     if body.len() > WORD_BYTES_MAX || !first.is_ascii_alphabetic() || !last.is_ascii_alphabetic() {
         return false;
@@ -355,6 +359,7 @@ mod tests {
     fn words_stay_words() {
         check("Can't find child and/or N/A", "Can't find child and/or N/A");
         check("jk2_init() log4j ready", "jk2_init() log4j ready");
+        check("no IPv6 route, IPV4: 10.0.0.1", "no IPv6 route, IPV4: <*>");
         check("VM Started (Lifecycle Event)", "VM Started (Lifecycle Event)");
         check("\"all of it quoted\"", "all of it quoted");
         check("ret:false", "ret:false");
