@@ -360,6 +360,7 @@ mod tests {
     fn a_value_left_out_is_a_value() {
         assert_eq!(templates(&["release lock ws=null, uid=5", "release lock ws=Source{7}, uid=5"]).len(), 1);
         assert_eq!(templates(&["found null there", "found 5 there"]).len(), 2);
+        assert_eq!(templates(&["route IPv4 address x", "route IPv6 address x"]).len(), 2);
         assert_eq!(templates(&["release lock ws=null, uid=5", "release lock ws=kept, uid=5"]).len(), 2);
     }
 

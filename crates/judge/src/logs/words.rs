@@ -17,7 +17,7 @@ const MEANING: &[&str] = &[
     "exceed", "exist", "exists", "exit", "expire", "expiry", "fail", "failure", "false", "fatal", "few", "final",
     "find", "finish", "first", "for", "found", "free", "from", "full", "get", "give", "go", "gone", "good", "got",
     "grant", "had", "halt", "has", "head", "healthy", "held", "high", "hold", "hot", "idle", "ignore", "in",
-    "inactive", "info", "init", "input", "insert", "inside", "internal", "into", "invalid", "is", "isn't", "join",
+    "inactive", "info", "init", "input", "insert", "inside", "internal", "into", "invalid", "ipv4", "ipv6", "is", "isn't", "join",
     "keep", "kill", "last", "late", "leave", "left", "less", "like", "load", "lock", "lookup", "lose", "loss", "lost",
     "low", "made", "make", "many", "max", "maximum", "maybe", "min", "minimum", "miss", "mode", "modify", "more",
     "most", "must", "near", "never", "new", "nil", "no", "none", "normal", "not", "now", "null", "of", "off", "ok",
