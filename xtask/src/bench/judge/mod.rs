@@ -17,8 +17,8 @@ use gapless_judge::dispersion::Dispersion;
 use report::{CellReport, DelayReport, Report};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use trial::Batch;
-use world::{Cell, Shape};
+use trial::{ALPHA, Batch, Outcome};
+use world::{Cell, Past, Shape};
 
 /// Options of `bench judge`.
 #[derive(Args)]
@@ -51,40 +51,40 @@ struct Extent {
     traffic: &'static [f64],
     shares: &'static [f64],
     bases: &'static [f64],
-    /// Healthy rollouts per cell.
-    healthy: u64,
-    /// Bad rollouts per cell and effect.
-    bad: u64,
-    /// Of both, how many the rivals judge.
+    /// Bad rollouts per cell and effect, and in all where these leave open on which side of the wanted delay it lies.
+    bad: [u64; 2],
+    /// Of healthy and of bad rollouts, how many the rivals judge.
     rivals: u64,
-    /// Days before the rollout that are simulated per cell, to estimate the dispersion from.
+    /// Days before the rollout that are simulated, to estimate the dispersion from.
     histories: u64,
     /// The effects whose delay is measured.
     effects: &'static [f64],
 }
+
+/// Healthy rollouts of a cell after each stage. A cell whose bound is above α goes on to the next; one that is above after the
+/// last counts as over α. Fixed beforehand, with an equal part of the bound's error for each stage: the first is the
+/// least at which no hit shows α (568, rounded up), the last shows it for every true rate up to 0.65 %.
+const STAGES: [u64; 3] = [600, 2_400, 9_600];
 
 /// The grid of JUDGE §6.
 const FULL: Extent = Extent {
     traffic: &[1.0, 10.0, 100.0, 1_000.0],
     shares: &[0.01, 0.05, 0.10, 0.50],
     bases: &[1e-4, 1e-3, 1e-2, 0.2],
-    healthy: 3_000,
-    bad: 300,
-    rivals: 100,
-    histories: 50,
+    bad: [200, 2_000],
+    rivals: 50,
+    histories: 40,
     effects: &[3.0, 5.0, 10.0, 30.0],
 };
 
-/// Its corners and its middle, without the thousand requests per second that take most of the time. Fewer rollouts could not
-/// show a bound below 1 %: three hits in 1,000 are 1.001 %.
+/// Its corners and its middle, without the thousand requests per second.
 const QUICK: Extent = Extent {
     traffic: &[1.0, 10.0, 100.0],
     shares: &[0.01, 0.10],
     bases: &[1e-3, 0.2],
-    healthy: 1_500,
-    bad: 100,
+    bad: [100, 800],
     rivals: 10,
-    histories: 4,
+    histories: 10,
     effects: &[3.0, 10.0],
 };
 
@@ -121,46 +121,124 @@ fn grid(extent: &Extent) -> Vec<Cell> {
     cells
 }
 
-/// All cells, shared out between the threads one by one.
+/// All cells, after the pasts they share.
 fn measure(cells: &[Cell], extent: &Extent, seed: u64) -> Report {
+    let mut pasts: Vec<Past> = Vec::new();
+    for cell in cells {
+        if !pasts.contains(&cell.past()) {
+            pasts.push(cell.past());
+        }
+    }
+    let histories = in_parallel("pasts", &pasts, |index, past| {
+        let seed = seed.wrapping_add((index as u64) << 32);
+        let days = (0..extent.histories).map(|day| world::estimated_dispersion(*past, seed.wrapping_add(day)));
+        days.collect::<Vec<Dispersion>>()
+    });
+    let reports = in_parallel("cells", cells, |index, cell| {
+        let past = pasts.iter().position(|past| *past == cell.past()).expect("BUG: a cell without its past");
+        measure_cell(*cell, extent, &histories[past], seed.wrapping_add((index as u64) << 32))
+    });
+    let (healthy, delays): (Vec<CellReport>, Vec<Vec<DelayReport>>) = reports.into_iter().unzip();
+    Report::new(healthy, delays.into_iter().flatten().collect())
+}
+
+/// Shares items out between the threads one by one; the results are in the items' order.
+fn in_parallel<T: Sync, R: Send>(what: &str, items: &[T], work: impl Fn(usize, &T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
-    let done = Mutex::new((Vec::new(), Vec::new()));
+    let done = Mutex::new(Vec::with_capacity(items.len()));
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(cell) = cells.get(index) else { return };
-                    let (healthy, delays) = measure_cell(*cell, extent, seed.wrapping_add((index as u64) << 32));
+                    let Some(item) = items.get(index) else { return };
+                    let result = work(index, item);
                     let mut done = done.lock().expect("BUG: a simulation thread panicked");
-                    done.0.push((index, healthy));
-                    done.1.extend(delays.into_iter().map(|delay| (index, delay)));
-                    eprint!("\r{}/{} cells", done.0.len(), cells.len());
+                    done.push((index, result));
+                    eprint!("\r{}/{} {what} ", done.len(), items.len());
                 }
             });
         }
     });
     eprintln!();
-    let (mut healthy, mut delays) = done.into_inner().expect("BUG: a simulation thread panicked");
-    healthy.sort_by_key(|(index, _)| *index);
-    delays.sort_by_key(|(index, _)| *index);
-    Report::new(
-        healthy.into_iter().map(|(_, report)| report).collect(),
-        delays.into_iter().map(|(_, report)| report).collect(),
-    )
+    let mut done = done.into_inner().expect("BUG: a simulation thread panicked");
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
-fn measure_cell(cell: Cell, extent: &Extent, seed: u64) -> (CellReport, Vec<DelayReport>) {
-    let histories: Vec<Dispersion> =
-        (0..extent.histories).map(|index| world::estimated_dispersion(cell, seed.wrapping_add(index))).collect();
-    let healthy = Batch { cell, psi: 1.0, rollouts: extent.healthy, rivals: extent.rivals, seed };
-    let healthy = CellReport::new(&healthy, &trial::run(&healthy, &histories));
+fn measure_cell(cell: Cell, extent: &Extent, histories: &[Dispersion], seed: u64) -> (CellReport, Vec<DelayReport>) {
+    let healthy = measure_healthy(&Batch { cell, psi: 1.0, rivals: extent.rivals, seed }, histories);
     let delays = extent.effects.iter().enumerate().filter_map(|(index, &psi)| {
         // Where even a perfect test would need longer than the rollout lasts there is no delay to measure.
         let bound = trial::bound_s(cell, psi)?;
         let seed = seed.wrapping_add((index as u64 + 1) << 24);
-        let batch = Batch { cell, psi, rollouts: extent.bad, rivals: extent.rivals.min(extent.bad), seed };
-        Some(DelayReport::new(&batch, bound, &trial::run(&batch, &histories)))
+        Some(measure_delay(&Batch { cell, psi, rivals: extent.rivals, seed }, bound, histories, extent.bad))
     });
     (healthy, delays.collect())
+}
+
+/// Stage after stage until the bound is at α or below.
+fn measure_healthy(batch: &Batch, histories: &[Dispersion]) -> CellReport {
+    let mut outcome = Outcome::default();
+    let mut report = None;
+    for rollouts in STAGES {
+        trial::run(batch, histories, rollouts, &mut outcome);
+        let stage = report.insert(CellReport::new(batch, &outcome, STAGES.len()));
+        // More hits than α of the last stage: no further rollout could show it.
+        let beyond = outcome.ours_s.len() as f64 > ALPHA * STAGES[STAGES.len() - 1] as f64;
+        if stage.shown() || beyond {
+            break;
+        }
+    }
+    report.expect("BUG: no stages")
+}
+
+/// A median so near to what is wanted that chance decides is measured again over more rollouts, whichever side it was on.
+fn measure_delay(batch: &Batch, bound: f64, histories: &[Dispersion], rollouts: [u64; 2]) -> DelayReport {
+    let mut outcome = Outcome::default();
+    trial::run(batch, histories, rollouts[0], &mut outcome);
+    let report = DelayReport::new(batch, bound, &outcome);
+    if !report.is_open() {
+        return report;
+    }
+    trial::run(batch, histories, rollouts[1], &mut outcome);
+    DelayReport::new(batch, bound, &outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(base: f64) -> Cell {
+        Cell { traffic: 100.0, share: 0.1, base, shape: Shape::Constant }
+    }
+
+    #[test]
+    fn a_quiet_cell_is_shown_at_the_first_stage() {
+        let batch = Batch { cell: cell(1e-4), psi: 1.0, rivals: 1, seed: 1 };
+        let report = measure_healthy(&batch, &[Dispersion::none()]);
+        assert!(report.shown(), "{report:?}");
+        assert!(report.rollouts <= STAGES[1], "{report:?}");
+    }
+
+    #[test]
+    fn a_judge_that_rolls_healthy_releases_back_is_over_alpha() {
+        // A candidate three times as bad, taken for a healthy one: nearly every rollout counts as a false alarm.
+        let batch = Batch { cell: cell(1e-2), psi: 3.0, rivals: 1, seed: 1 };
+        let report = measure_healthy(&batch, &[Dispersion::none()]);
+        assert!(!report.shown() && report.upper_bound > 0.9, "{report:?}");
+        assert_eq!(report.rollouts, STAGES[0], "no further stage could show it");
+    }
+
+    #[test]
+    fn the_full_grid_has_all_cells_and_few_pasts() {
+        assert_eq!(grid(&FULL).len(), 256);
+        let mut pasts: Vec<Past> = Vec::new();
+        for cell in grid(&FULL) {
+            if !pasts.contains(&cell.past()) {
+                pasts.push(cell.past());
+            }
+        }
+        assert_eq!(pasts.len(), 32);
+    }
 }

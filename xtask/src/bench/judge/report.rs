@@ -2,13 +2,19 @@
 
 use super::rivals::Rival;
 use super::statistics::{clopper_pearson_upper, median};
-use super::trial::{ALPHA, Batch, Outcome, median_delay};
+use super::trial::{ALPHA, Batch, Outcome, median_delay, median_delay_interval};
 use super::world::Cell;
 use serde::Serialize;
 
 /// Delays are whole seconds, so a ratio means something only where the bound is at least so many of them; below, the
 /// median delay itself is reported.
 const BOUND_MIN_S: f64 = 10.0;
+
+/// The probability with which a cell's bound may be below the truth.
+const BOUND_ERROR: f64 = 0.01;
+
+/// The highest median delay over bound that is wanted.
+const RATIO_MAX: f64 = 1.5;
 
 /// `constant 100/s 10 % 0.001`.
 pub fn cell_name(cell: &Cell) -> String {
@@ -24,7 +30,7 @@ pub struct CellReport {
     pub rollouts: u64,
     /// How many were rolled back.
     pub false_rollbacks: u64,
-    /// The upper 99 % Clopper–Pearson bound of their probability.
+    /// The upper Clopper–Pearson bound of their probability, valid in 99 % whichever stage it was read at.
     pub upper_bound: f64,
     /// The mean of the dispersions estimated.
     pub dispersion: f64,
@@ -33,17 +39,23 @@ pub struct CellReport {
 }
 
 impl CellReport {
-    /// From one batch of healthy rollouts.
-    pub fn new(batch: &Batch, outcome: &Outcome) -> CellReport {
+    /// From one batch of healthy rollouts, looked at no more often than at `stages` stages fixed beforehand. Each bound may
+    /// err with 1 % / stages, so that all together err with 1 % at most (union bound).
+    pub fn new(batch: &Batch, outcome: &Outcome, stages: usize) -> CellReport {
         let false_rollbacks = outcome.ours_s.len() as u64;
         CellReport {
             cell: cell_name(&batch.cell),
-            rollouts: batch.rollouts,
+            rollouts: outcome.rollouts,
             false_rollbacks,
-            upper_bound: clopper_pearson_upper(false_rollbacks, batch.rollouts),
-            dispersion: outcome.dispersion_sum / batch.rollouts as f64,
-            rivals: outcome.rivals_s.iter().map(|seconds| seconds.len() as f64 / batch.rivals as f64).collect(),
+            upper_bound: clopper_pearson_upper(false_rollbacks, outcome.rollouts, BOUND_ERROR / stages as f64),
+            dispersion: outcome.dispersion_sum / outcome.rollouts as f64,
+            rivals: outcome.rivals_s.iter().map(|seconds| seconds.len() as f64 / outcome.rivals as f64).collect(),
         }
+    }
+
+    /// Whether it is shown that no more than α of the healthy rollouts are rolled back.
+    pub fn shown(&self) -> bool {
+        self.upper_bound <= ALPHA
     }
 }
 
@@ -54,7 +66,9 @@ pub struct DelayReport {
     pub cell: String,
     /// The candidate's true odds ratio.
     pub psi: f64,
-    /// Share of the rollouts found within the hour.
+    /// Bad rollouts.
+    pub rollouts: u64,
+    /// Share of them found within the hour.
     pub power: f64,
     /// Median seconds; `None` where fewer than half were found.
     pub median_s: Option<f64>,
@@ -62,6 +76,8 @@ pub struct DelayReport {
     pub bound_s: f64,
     /// Median delay over bound.
     pub ratio: Option<f64>,
+    /// The 99 % interval of the ratio, where both ends are within the hour.
+    pub ratio_interval: Option<(f64, f64)>,
     /// Per rival: the share found, and the median seconds.
     pub rivals: Vec<(f64, Option<f64>)>,
 }
@@ -69,18 +85,24 @@ pub struct DelayReport {
 impl DelayReport {
     /// From one batch of bad rollouts.
     pub fn new(batch: &Batch, bound_s: f64, outcome: &Outcome) -> DelayReport {
-        let median_s = median_delay(&outcome.ours_s, batch.rollouts);
+        let Outcome { rollouts, rivals, .. } = *outcome;
+        let median_s = median_delay(&outcome.ours_s, rollouts);
+        let interval = median_delay_interval(&outcome.ours_s, rollouts);
         DelayReport {
             cell: cell_name(&batch.cell),
             psi: batch.psi,
-            power: outcome.ours_s.len() as f64 / batch.rollouts as f64,
+            rollouts,
+            power: outcome.ours_s.len() as f64 / rollouts as f64,
             median_s,
             bound_s,
             ratio: median_s.map(|median| median / bound_s),
+            ratio_interval: interval
+                .filter(|(_, upper)| upper.is_finite())
+                .map(|(lower, upper)| (lower / bound_s, upper / bound_s)),
             rivals: outcome
                 .rivals_s
                 .iter()
-                .map(|seconds| (seconds.len() as f64 / batch.rivals as f64, median_delay(seconds, batch.rivals)))
+                .map(|seconds| (seconds.len() as f64 / rivals as f64, median_delay(seconds, rivals)))
                 .collect(),
         }
     }
@@ -88,6 +110,11 @@ impl DelayReport {
     /// Whether it counts for the ratio: found surely, and the bound is not a matter of a few looks.
     fn counts(&self) -> bool {
         self.power >= 0.99 && self.bound_s >= BOUND_MIN_S
+    }
+
+    /// Whether so many rollouts leave it open on which side of what is wanted the ratio lies.
+    pub fn is_open(&self) -> bool {
+        self.counts() && self.ratio_interval.is_some_and(|(lower, upper)| (lower..=upper).contains(&RATIO_MAX))
     }
 
     fn in_bursts(&self) -> bool {
@@ -121,7 +148,7 @@ pub struct RivalReport {
 pub struct Report {
     /// Cells of the grid.
     pub cells: usize,
-    /// Cells whose upper bound of the false-rollback rate is above α. Must be 0.
+    /// Cells whose upper bound of the false-rollback rate is above α after the last stage. Must be 0.
     pub cells_over_alpha: usize,
     /// The highest upper bound.
     pub upper_bound_max: f64,
@@ -157,7 +184,7 @@ impl Report {
         let false_rollbacks: u64 = healthy.iter().map(|cell| cell.false_rollbacks).sum();
         Report {
             cells: healthy.len(),
-            cells_over_alpha: healthy.iter().filter(|cell| cell.upper_bound > ALPHA).count(),
+            cells_over_alpha: healthy.iter().filter(|cell| !cell.shown()).count(),
             upper_bound_max: healthy.iter().map(|cell| cell.upper_bound).fold(0.0, f64::max),
             false_rollback: false_rollbacks as f64 / rollouts.max(1) as f64,
             delay_over_bound_median_max: highest(&single),
@@ -178,7 +205,7 @@ impl Report {
     pub fn print(&self) {
         eprintln!("false roll-backs, cells with any (of {}):", self.cells);
         for cell in self.healthy.iter().filter(|cell| cell.false_rollbacks > 0) {
-            let over = if cell.upper_bound > ALPHA { "  OVER ALPHA" } else { "" };
+            let over = if cell.shown() { "" } else { "  OVER ALPHA" };
             let CellReport { cell, false_rollbacks, rollouts, upper_bound, dispersion, .. } = cell;
             eprintln!("  {cell:32} {false_rollbacks:4}/{rollouts}  ≤ {upper_bound:.4}  D {dispersion:5.2}{over}");
         }
