@@ -11,6 +11,7 @@ pub mod history;
 pub mod init;
 pub mod judge;
 pub mod keeper;
+mod known;
 pub mod logs;
 pub mod logs_diff;
 pub mod plan;

@@ -3,6 +3,7 @@
 mod html;
 mod table;
 
+use super::known;
 use crate::{Context, Exit, Failure};
 use gapless_judge::Verdict;
 use gapless_judge::replay::{LINE_BYTES_MAX, Replay, Replayed, Until};
@@ -19,6 +20,9 @@ pub struct Args {
     /// Also write a page with charts: odds with their interval over time, latencies of both releases, log lines
     #[arg(long, value_name = "PAGE")]
     pub html: Option<PathBuf>,
+    /// A TOML file of known findings, as of `gapless logs diff`: reported, but never counted against the candidate
+    #[arg(long, value_name = "KNOWN")]
+    pub known: Option<PathBuf>,
     /// Go on to the end of the stream after a verdict that would have ended the phase
     #[arg(long)]
     pub to_the_end: bool,
@@ -27,9 +31,14 @@ pub struct Args {
 /// Runs the verb. The exit code says what the rollout would have done: 0 promoted, 3 rolled back, 4 a person decides.
 ///
 /// # Errors
-/// A file that cannot be read or written, or without a single record.
+/// A file that cannot be read or written, or without a single record; a known finding that is not understood.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
-    let replay = read(args)?;
+    let caveats = match &args.known {
+        Some(path) => known::read(path)?,
+        None => Vec::new(),
+    };
+    let mut replay = read(args)?;
+    replay.set_caveats(caveats, known::now_unix_s());
     let replayed = replay.finish(if args.to_the_end { Until::End } else { Until::Decision });
     if replayed.course.is_empty() {
         let why = replayed.refused.first.map(|(line, why)| format!(": line {line}: {why}")).unwrap_or_default();
@@ -132,7 +141,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (file, page) = (folder.path().join("samples.jsonl"), folder.path().join("page.html"));
         std::fs::write(&file, text).unwrap();
-        let args = Args { file, html: Some(page.clone()), to_the_end: false };
+        let args = Args { file, html: Some(page.clone()), known: None, to_the_end: false };
         let replayed = read(&args).unwrap().finish(Until::Decision);
         std::fs::write(&page, html::page(&replayed)).unwrap();
         (exit(&replayed), replayed, std::fs::read_to_string(&page).unwrap())

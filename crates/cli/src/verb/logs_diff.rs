@@ -3,10 +3,10 @@
 //! Works on files alone: no controller, no configuration of formats. Useful in any CI: the exit code says whether
 //! something new at ERROR or above was found.
 
-mod known;
 mod page;
 mod table;
 
+use super::known;
 use crate::{Context, Exit, Failure, hint};
 use gapless_judge::logs::{Comparison, Options, Reader, Side, Tally, compare};
 use std::io::{IsTerminal, Read};
@@ -64,7 +64,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let mut tally = Tally::new();
     take_side(&args.old, Side::Current, &mut tally)?;
     take_side(&args.new, Side::Candidate, &mut tally)?;
-    let options = Options { exposure: args.exposure, caveats, now_unix_s: now_unix_s(), ..Options::default() };
+    let options = Options { exposure: args.exposure, caveats, now_unix_s: known::now_unix_s(), ..Options::default() };
     let comparison = compare(&tally, &options);
     let names = [args.old.display().to_string(), args.new.display().to_string()];
     if let Some(path) = &args.html {
@@ -89,11 +89,6 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 
 fn exit_of(comparison: &Comparison) -> Exit {
     if comparison.has_new_error() { Exit::NewErrors } else { Exit::Done }
-}
-
-fn now_unix_s() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// Counts every line of a file, of the files of a folder tree, or of stdin.

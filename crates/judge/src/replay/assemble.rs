@@ -4,6 +4,7 @@ use super::log_lines::LogLines;
 use super::record::{HistogramRecord, Line, LineInvalid, Sample, Start, parse_line};
 use crate::arm::Arm;
 use crate::latency::{LatencyWindow, bucket_of_us};
+use crate::logs::Caveat;
 use std::collections::BTreeMap;
 
 /// Most metrics of a stream.
@@ -62,6 +63,8 @@ pub struct Replay {
     pub(super) instances: Vec<String>,
     pub(super) logs: LogLines,
     pub(super) refused: Refused,
+    pub(super) caveats: Vec<Caveat>,
+    pub(super) caveats_at_unix_s: i64,
     totals: BTreeMap<Place, (f64, f64)>,
     lines: u64,
 }
@@ -70,6 +73,12 @@ impl Replay {
     /// A replay without lines.
     pub fn new() -> Replay {
         Replay::default()
+    }
+
+    /// Declares findings that are reported but not counted against the candidate, whether they come before or after the
+    /// lines. The records' seconds are no dates, so the expiry is held against `now_unix_s`, seconds since 1970-01-01 UTC.
+    pub fn set_caveats(&mut self, caveats: Vec<Caveat>, now_unix_s: i64) {
+        (self.caveats, self.caveats_at_unix_s) = (caveats, now_unix_s);
     }
 
     /// Takes one line; empty ones are no lines.

@@ -2,7 +2,7 @@
 
 use super::assemble::{Happening, Refused, Replay, Second};
 use super::before::{Before, InstanceCounts};
-use super::log_lines::{LogNames, Named, WindowLines};
+use super::log_lines::{Declared, Known, LogNames, Named, WindowLines};
 use super::record::Start;
 use crate::arm::{Arm, Arms};
 use crate::engine::{Count, Interval, Table};
@@ -64,6 +64,8 @@ pub struct Replayed {
     pub seconds_before: u64,
     /// What was not counted.
     pub refused: Refused,
+    /// Findings of the stream that were declared beforehand, and so not counted against the candidate.
+    pub declared: Vec<Declared>,
     /// Templates and examples of the log signatures.
     #[serde(skip)]
     pub log_names: LogNames,
@@ -72,7 +74,7 @@ pub struct Replayed {
 impl Replay {
     /// Replays what was taken. A stream without a start is all rollout.
     pub fn finish(self, until: Until) -> Replayed {
-        let Replay { start, seconds, metrics, instances, logs, refused, .. } = self;
+        let Replay { start, seconds, metrics, instances, logs, refused, caveats, caveats_at_unix_s, .. } = self;
         let start_s = start.as_ref().map_or(0, |start| start.at as u64);
         let (lines, ids, log_names) = logs.name();
         let mut before = Before::default();
@@ -85,8 +87,10 @@ impl Replay {
             .filter(|line| line.at_ms / 1_000 < start_s && line.arm == Arm::Current)
             .filter_map(|line| ids.get(&line.entry).copied())
             .collect();
+        let declared = log_names.declared(&caveats, caveats_at_unix_s);
         let settings = start.as_ref().and_then(|start| start.settings.clone()).filter(|s| s.check().is_ok());
         let plan = plan(&before, &seconds, &metrics, settings.unwrap_or_default());
+        let known = Known { seen: known, declared };
         let run = Run { plan: &plan, metrics: &metrics, instances: &instances, start_s, names: &log_names, known, ids };
         let (judge, verdicts, course, last_s) = run.course(&seconds, &lines, start.as_ref(), until);
         let deadline = run.deadline(start.as_ref(), &seconds);
@@ -103,6 +107,7 @@ impl Replay {
             latency,
             seconds_before: before.windows,
             refused,
+            declared: run.known.declared.into_values().collect(),
             log_names,
         }
     }
@@ -140,7 +145,7 @@ struct Run<'a> {
     instances: &'a [String],
     start_s: u64,
     names: &'a LogNames,
-    known: BTreeSet<SignatureId>,
+    known: Known,
     ids: BTreeMap<EntryId, SignatureId>,
 }
 
@@ -159,7 +164,7 @@ impl Run<'_> {
         for line in lines.iter().filter(|line| line.at_ms / 1_000 >= self.start_s) {
             if let Some(id) = self.ids.get(&line.entry) {
                 let window = by_second.entry(line.at_ms / 1_000).or_default();
-                window.add(line, *id, self.names, self.known.contains(id));
+                window.add(line, *id, self.names, &self.known);
             }
         }
         let mut judge = Judge::new(self.plan);

@@ -1,8 +1,9 @@
 //! Log lines of a recorded stream: read once, named at the end, counted per window.
 
 use crate::arm::{Arm, Arms};
-use crate::logs::{Counted, EntryId, Headers, Reader, SAMPLE_LINES, Side, SignatureId, Tally};
+use crate::logs::{Caveat, Counted, EntryId, Headers, Reader, SAMPLE_LINES, Side, SignatureId, Tally};
 use crate::window::LogCount;
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Log lines kept; further ones are refused.
@@ -35,6 +36,31 @@ pub(super) struct LogLines {
 /// Names and examples of the signatures of a replay.
 #[derive(Debug, Default)]
 pub struct LogNames(pub BTreeMap<SignatureId, Counted>);
+
+/// A signature that a caveat covers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Declared {
+    /// Which signature.
+    pub signature: SignatureId,
+    /// Why it is no reason against a release.
+    pub reason: String,
+}
+
+/// What is no news: seen on the current release before the rollout, or declared.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub seen: BTreeSet<SignatureId>,
+    pub declared: BTreeMap<SignatureId, Declared>,
+}
+
+impl LogNames {
+    /// The signatures that a caveat covers, with the first one's reason.
+    pub(super) fn declared(&self, caveats: &[Caveat], now_unix_s: i64) -> BTreeMap<SignatureId, Declared> {
+        let covering = |counted: &Counted| caveats.iter().find(|caveat| caveat.covers(&counted.signature, now_unix_s));
+        let declared = self.0.iter().filter_map(|(id, counted)| Some((*id, covering(counted)?.reason.clone())));
+        declared.map(|(signature, reason)| (signature, Declared { signature, reason })).collect()
+    }
+}
 
 /// A named line.
 #[derive(Debug, Clone, Copy)]
@@ -110,13 +136,13 @@ pub(super) struct WindowLines(HashMap<SignatureId, LogCount>);
 
 impl WindowLines {
     /// Counts one line.
-    pub fn add(&mut self, line: &Named, id: SignatureId, names: &LogNames, known: bool) {
+    pub fn add(&mut self, line: &Named, id: SignatureId, names: &LogNames, known: &Known) {
         let severity = names.0.get(&id).and_then(|counted| counted.signature.severity);
         let count = self.0.entry(id).or_insert(LogCount {
             signature: id,
             severity,
-            known,
-            declared: false,
+            known: known.seen.contains(&id),
+            declared: known.declared.contains_key(&id),
             fatal: false,
             lines: Arms::default(),
             corroborated: 0,

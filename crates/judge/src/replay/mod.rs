@@ -22,5 +22,5 @@ mod record;
 
 pub use assemble::{METRICS_MAX, Refused, Replay, WINDOWS_MAX};
 pub use course::{CoursePoint, Replayed, Until};
-pub use log_lines::{LOG_LINES_MAX, LogNames};
+pub use log_lines::{Declared, LOG_LINES_MAX, LogNames};
 pub use record::{HistogramRecord, LINE_BYTES_MAX, Line, LineInvalid, Sample, Start, parse_line};

@@ -63,7 +63,7 @@ struct Extent {
 
 /// Healthy rollouts of a cell after each stage. A cell whose bound is above α goes on to the next; one that is above after the
 /// last counts as over α. Fixed beforehand, with an equal part of the bound's error for each stage: the first is the
-/// least at which no hit shows α (568, rounded up), the last shows it for every true rate up to 0.65 %.
+/// least at which no hit shows α (568, rounded up), the last shows it nearly surely for any true rate up to 0.5 %.
 const STAGES: [u64; 3] = [600, 2_400, 9_600];
 
 /// The grid of JUDGE §6.

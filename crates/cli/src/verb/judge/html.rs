@@ -145,9 +145,11 @@ fn logs(page: &mut String, replayed: &Replayed) {
         let template =
             replayed.log_names.0.get(&log.signature).map_or("", |counted| counted.signature.template.as_str());
         let severity = log.severity.map_or("", |severity| severity.as_str());
+        let declared = replayed.declared.iter().find(|declared| declared.signature == log.signature);
+        let reason = declared.map(|declared| format!("<br>known: {}", escape(&declared.reason))).unwrap_or_default();
         let _ = writeln!(
             page,
-            "<tr><td>{severity}<td>{:?}<td class=n>{}<td class=n>{}<td><code>{}</code></tr>",
+            "<tr><td>{severity}<td>{:?}<td class=n>{}<td class=n>{}<td><code>{}</code>{reason}</tr>",
             log.class,
             log.candidate,
             log.current,
