@@ -158,6 +158,9 @@ pub struct TrafficPolicy {
     pub slow_start: Millis,
     /// Passive health: so many failures in a row take an instance out for a while; zero for never.
     pub eject_after_failures: u16,
+    /// Passive health: an instance whose share of failures is at least so many percentage points above that of its peers is taken out for a
+    /// while; zero for never.
+    pub eject_above_peers: u8,
 }
 
 #[cfg(test)]

@@ -72,6 +72,7 @@ fn spec(instances: &[SocketAddr]) -> Result<TableSpec, Box<dyn std::error::Error
         tunnel_drain_timeout: Millis(60_000),
         slow_start: Millis::ZERO,
         eject_after_failures: 5,
+        eject_above_peers: 20,
     };
     let pool = PoolSpec {
         release,

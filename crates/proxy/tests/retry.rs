@@ -8,6 +8,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use gapless_model::{Balance, Health, Millis};
+use gapless_proxy::data::Settings;
 use gapless_proxy::seam::{Command, Event};
 use world::{Instance, Plan, World, get, nobody, ok, post, until};
 
@@ -276,6 +277,38 @@ fn an_instance_that_fails_in_a_row_is_ejected_and_told_and_comes_back() {
     let retries = world.ledger().retries;
     assert_eq!(retries, 3);
     until("it is let in again", || world.events.try_iter().any(|event| matches!(event, Event::Readmitted { .. })));
+}
+
+#[test]
+fn an_instance_that_fails_more_than_its_peers_is_ejected_though_never_twice_in_a_row() {
+    let good = Instance::named("good");
+    let moody = Instance::start(|_, connection, requests| {
+        while let Some(request) = connection.message() {
+            let mut requests = requests.lock().unwrap();
+            requests.push(request);
+            let fails = requests.len() % 2 == 0;
+            drop(requests);
+            connection.send(if fails { "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n".into() } else { ok("moody") });
+        }
+    });
+    let mut plan = Plan::of(&[&moody, &good]);
+    plan.policy.eject_after_failures = 3;
+    plan.policy.eject_above_peers = 20;
+    let world = World::with(&plan, Settings { compare_every_ms: 1_500, ..Settings::default() }, 1);
+    let mut client = world.client();
+    until("the moody instance is ejected", || {
+        (0..20).for_each(|_| drop(client.ask(get("/"))));
+        world.events.try_iter().any(|event| match event {
+            Event::Ejected { instance, .. } => {
+                assert_eq!(instance.ordinal, u64::from(moody.address.port()));
+                true
+            }
+            _ => false,
+        })
+    });
+    let before = moody.count();
+    (0..20).for_each(|_| assert_eq!(client.ask(get("/")).text(), "good"));
+    assert_eq!(moody.count(), before);
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub(crate) fn policy() -> TrafficPolicy {
         tunnel_drain_timeout: Millis(60_000),
         slow_start: Millis::ZERO,
         eject_after_failures: 5,
+        eject_above_peers: 20,
     }
 }
 

@@ -39,7 +39,7 @@ pub use ewma::PeakEwma;
 pub use histogram::{BUCKETS, Histogram, bucket, bucket_bounds};
 pub use ledger::{Blame, CutReason, OurAnswer, SeriesCounts, StatusClass, Terminal};
 pub use matching::Match;
-pub use passive::{Ejection, Outlier};
+pub use passive::{Ejection, Outlier, Tally};
 pub use pin::{Keyring, Pin, PinDecision, PinScope, PinSpec, Pins};
 pub use registry::{INSTANCE_SLOTS_MAX, Registry, SERIES_MAX, Series, SeriesKey, Slot};
 pub use retry::{BodyKept, KeySent, Progress, RetryAsk, RetryBudget, RetryPermit, RetryRefused, may_retry};

@@ -91,6 +91,7 @@ fn spec(shape: &ReleaseShape) -> ReleaseSpec {
             tunnel_drain_timeout: shape.drain_timeout,
             slow_start: Millis::ZERO,
             eject_after_failures: 0,
+            eject_above_peers: 0,
         },
         restart: Restart { backoff_min: Millis(100), backoff_max: Millis::from_secs(5) },
         releases_kept: 2,

@@ -1,6 +1,8 @@
 //! Passive health: what requests meet at an instance.
 
-use gapless_routing::{Slot, Standing};
+use std::sync::Arc;
+
+use gapless_routing::{Ejection, Service, Slot, Standing, Tally};
 
 use super::exchange::Exchange;
 use super::instances::{Instances, View};
@@ -26,7 +28,35 @@ impl Worker {
         let limit = exchange.policy.as_ref().map_or(0, |policy| policy.eject_after_failures);
         let now = self.clock.tick();
         let Some(state) = self.instances.get_mut(slot) else { return };
-        if let Some(ejection) = state.outlier.failed(now, limit) {
+        let ejection = state.outlier.failed(now, limit);
+        self.note_ejection(slot, ejection);
+    }
+
+    /// Compares the instances of each release with each other, every few seconds: one may fail far more than its peers without ever
+    /// failing often in a row.
+    pub(super) fn compare_peers(&mut self) {
+        if self.clock.now_ms() < self.compare_next_ms {
+            return;
+        }
+        self.compare_next_ms = self.clock.now_ms() + self.settings.compare_every_ms;
+        let (now, table) = (self.clock.tick(), Arc::clone(&self.table));
+        for pool in table.services().iter().flat_map(Service::pools) {
+            let slots = || pool.instances().iter().map(|instance| instance.slot.index());
+            let mut all = Tally::default();
+            for state in slots().filter_map(|slot| self.instances.get(slot)) {
+                all.add(state.outlier.tally());
+            }
+            for slot in slots() {
+                let Some(state) = self.instances.get_mut(slot) else { continue };
+                let peers = all.without(state.outlier.tally());
+                let ejection = state.outlier.compared(now, peers, pool.policy().eject_above_peers);
+                self.note_ejection(slot, ejection);
+            }
+        }
+    }
+
+    fn note_ejection(&mut self, slot: usize, ejection: Option<Ejection>) {
+        if let (Some(state), Some(ejection)) = (self.instances.get_mut(slot), ejection) {
             state.was_ejected = true;
             let event = Event::Ejected { instance: state.id.clone(), number: ejection.number };
             self.tell(event);

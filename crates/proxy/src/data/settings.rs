@@ -24,6 +24,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Bytes of the longest request body, or none for no bound. Longer is answered 413.
     pub body_bytes_max: Option<u64>,
+    /// Milliseconds between two comparisons of the instances of a release with each other.
+    pub compare_every_ms: u64,
     /// Peers whose `X-Forwarded-…` lines are believed.
     pub trusted_peers: Vec<Network>,
 }
@@ -40,6 +42,7 @@ impl Default for Settings {
             idle_per_instance_max: 1_024,
             connections_max: 32_768,
             body_bytes_max: None,
+            compare_every_ms: 10_000,
             trusted_peers: Vec::new(),
         }
     }

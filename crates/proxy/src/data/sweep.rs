@@ -45,6 +45,7 @@ impl Worker {
         }
         self.sweep_idle();
         self.probe_held(scratch);
+        self.compare_peers();
         self.note_returns();
         self.resume_listeners();
         self.check_drained();

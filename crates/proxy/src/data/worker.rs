@@ -135,6 +135,8 @@ pub(crate) struct Worker {
     pub(super) threads: usize,
     turn: u64,
     sweep_next_ms: u64,
+    /// When the instances of each release are compared with each other next.
+    pub(super) compare_next_ms: u64,
 }
 
 /// What a worker starts with.
@@ -177,6 +179,7 @@ impl Worker {
             threads: parts.threads.max(1),
             turn: 0,
             sweep_next_ms: 0,
+            compare_next_ms: 0,
         })
     }
 

@@ -49,7 +49,7 @@ pub enum Event {
     Ejected {
         /// Which instance.
         instance: InstanceId,
-        /// Which ejection it is since the instance last served well, from 1.
+        /// Which ejection it is since the instance last stood well, from 1.
         number: u32,
     },
     /// The thread chooses the instance again.

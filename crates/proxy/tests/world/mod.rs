@@ -47,6 +47,7 @@ pub fn policy() -> TrafficPolicy {
         tunnel_drain_timeout: Millis(60_000),
         slow_start: Millis::ZERO,
         eject_after_failures: 0,
+        eject_above_peers: 0,
     }
 }
 

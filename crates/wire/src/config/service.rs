@@ -60,6 +60,10 @@ fn millis(group: &Group, key: &str) -> Millis {
 }
 
 /// A count whose bounds in the table fit.
+fn u8_of(group: &Group, key: &str) -> u8 {
+    u8::try_from(group.count(key).unwrap_or_default()).unwrap_or(u8::MAX)
+}
+
 fn u16_of(group: &Group, key: &str) -> u16 {
     u16::try_from(group.count(key).unwrap_or_default()).unwrap_or(u16::MAX)
 }
@@ -233,6 +237,7 @@ fn traffic_of(group: &Group) -> TrafficPolicy {
         tunnel_drain_timeout: millis(group, "tunnel_drain_timeout"),
         slow_start: millis(group, "slow_start"),
         eject_after_failures: u16_of(group, "eject_after_failures"),
+        eject_above_peers: u8_of(group, "eject_above_peers"),
     }
 }
 

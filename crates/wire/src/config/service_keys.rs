@@ -442,6 +442,14 @@ pub static SERVICE: &[Section] = &[
                       pool; `0` for never.",
                 example: "10",
             },
+            Key {
+                name: "eject_above_peers",
+                kind: Kind::Count { min: 0, max: 100 },
+                default: Fallback::Value("20"),
+                doc: "An instance whose share of failures over ten seconds is so many percentage points above that of the other instances of its release \
+                      is taken out for a while, never below half of the pool, and only where there were requests enough to tell; `0` for never.",
+                example: "50",
+            },
         ],
     },
     Section {

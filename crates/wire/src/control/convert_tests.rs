@@ -13,7 +13,7 @@ fn policies() -> impl Strategy<Value = TrafficPolicy> {
         Just(Balance::LeastRequests),
         Just(Balance::ConsistentHash)
     ];
-    (balance, any::<[u64; 6]>(), any::<(u8, bool, u32, u32, u64, u16)>()).prop_map(|(balance, times, rest)| {
+    (balance, any::<[u64; 6]>(), any::<(u8, bool, u32, u32, u64, u16, u8)>()).prop_map(|(balance, times, rest)| {
         TrafficPolicy {
             balance,
             connect_timeout: Millis(times[0]),
@@ -27,6 +27,7 @@ fn policies() -> impl Strategy<Value = TrafficPolicy> {
             tunnel_drain_timeout: Millis(times[4]),
             slow_start: Millis(times[5]),
             eject_after_failures: rest.5,
+            eject_above_peers: rest.6,
         }
     })
 }

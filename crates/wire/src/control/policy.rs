@@ -39,6 +39,7 @@ pub struct PolicyDoc {
     pub tunnel_drain_timeout_ms: u64,
     pub slow_start_ms: u64,
     pub eject_after_failures: u16,
+    pub eject_above_peers: u8,
 }
 
 impl Default for PolicyDoc {
@@ -56,6 +57,7 @@ impl Default for PolicyDoc {
             tunnel_drain_timeout_ms: 60_000,
             slow_start_ms: 0,
             eject_after_failures: 5,
+            eject_above_peers: 20,
         }
     }
 }
@@ -80,6 +82,7 @@ impl From<&TrafficPolicy> for PolicyDoc {
             tunnel_drain_timeout_ms: policy.tunnel_drain_timeout.0,
             slow_start_ms: policy.slow_start.0,
             eject_after_failures: policy.eject_after_failures,
+            eject_above_peers: policy.eject_above_peers,
         }
     }
 }
@@ -104,6 +107,7 @@ impl From<&PolicyDoc> for TrafficPolicy {
             tunnel_drain_timeout: Millis(doc.tunnel_drain_timeout_ms),
             slow_start: Millis(doc.slow_start_ms),
             eject_after_failures: doc.eject_after_failures,
+            eject_above_peers: doc.eject_above_peers,
         }
     }
 }

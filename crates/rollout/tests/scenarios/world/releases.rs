@@ -111,6 +111,7 @@ pub fn release(service: &str, id: u64, text: &str, defaults: &str) -> Arc<Releas
                 tunnel_drain_timeout: millis(&get("tunnels", "20s")),
                 slow_start: Millis::ZERO,
                 eject_after_failures: 0,
+                eject_above_peers: 0,
             },
             restart: Restart { backoff_min: Millis(100), backoff_max: Millis::from_secs(5) },
             releases_kept: get("kept", "2").parse().unwrap(),
