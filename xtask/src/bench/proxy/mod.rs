@@ -1,7 +1,8 @@
 //! CPU time per request of Gapless and its peers, side by side in one run.
 //!
 //! The measured proxy has one worker and one core to itself; the load generator (wrk, closed loop, keep-alive) and the instance share
-//! another. Rounds go in turn over all proxies, so that a machine that slows down slows everybody; the median of the rounds is told.
+//! another. Rounds go in turn over all proxies, so that a machine that slows down slows everybody; the median of the rounds is told, and for
+//! the ratio to the floor the median of the rounds' own ratios.
 //! CPU time is the process tree's user and system time over the whole of a round, divided by the requests wrk counted in it.
 
 mod backend;
@@ -36,10 +37,10 @@ pub struct Options {
     #[arg(long, value_delimiter = ',', value_parser = clap::builder::PossibleValuesParser::new(NAMES))]
     only: Vec<String>,
     /// Rounds; the median of them is told.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 11)]
     rounds: usize,
     /// Seconds of load in each round.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 3)]
     seconds: u64,
     /// The `gapless` program to measure; default: built from this workspace.
     #[arg(long)]

@@ -11,7 +11,7 @@ use crate::bench::process::{Cores, Group};
 use crate::tools;
 
 /// Load before the measurement, so that connections, caches and branch predictors are warm.
-const WARM_UP_SECONDS: u64 = 2;
+const WARM_UP_SECONDS: u64 = 1;
 
 /// Makes wrk tell its counts as one line that is easily read.
 const TELL: &str = r#"
