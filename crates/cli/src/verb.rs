@@ -1,6 +1,7 @@
-//! The verbs, one file each: its arguments, and `run`.
+//! The verbs, one file each: its arguments, and `run`. Beside them what several share: `candidate`, `look`, `order`.
 
 pub mod abort;
+mod candidate;
 pub mod completions;
 pub mod demo;
 pub mod deploy;
@@ -14,6 +15,8 @@ pub mod keeper;
 mod known;
 pub mod logs;
 pub mod logs_diff;
+mod look;
+mod order;
 pub mod plan;
 pub mod promote;
 pub mod proxy;

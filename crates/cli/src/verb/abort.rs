@@ -1,34 +1,14 @@
 //! `gapless abort`: ends the running rollout and goes back to where it came from.
 
-use gapless_wire::api::{OperatorRequest, OrderAccepted};
+use crate::follow::Wanted;
+use crate::{Context, Exit, Failure};
 
-use crate::client::{Client, block_on};
-use crate::follow::{self, Wanted};
-use crate::{Context, Exit, Failure, project};
-
-/// What `gapless abort` is given.
-#[derive(clap::Args, Debug)]
-pub struct Args {
-    /// The service [default: the one in ./gapless.toml]
-    pub service: Option<String>,
-    /// Why, for the record
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-    pub reason: String,
-    /// Do not wait for the end
-    #[arg(long)]
-    pub detach: bool,
-}
+pub use super::order::OrderArgs as Args;
 
 /// Runs the verb.
 ///
 /// # Errors
 /// There is nothing to do it to, or the controller does not answer.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
-    let service = project::service(args.service.as_deref())?;
-    let client = Client::new(context);
-    let request = OperatorRequest { by: project::operator(), reason: args.reason.clone() };
-    block_on(async {
-        let order: OrderAccepted = client.post(&format!("/v1/services/{service}/abort"), &request).await?;
-        follow::rollout(context, &client, &order, Wanted::Back, args.detach).await
-    })
+    args.give(context, "abort", Wanted::Back)
 }

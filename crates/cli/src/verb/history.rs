@@ -1,11 +1,6 @@
 //! `gapless history`: the rollouts of a service.
 
-use gapless_wire::api::History;
-
-use crate::client::{Client, block_on};
-use crate::follow::{print_json, print_text};
-use crate::show::style::Style;
-use crate::{Context, Exit, Failure, project, show};
+use crate::{Context, Exit, Failure, show};
 
 /// What `gapless history` is given.
 #[derive(clap::Args, Debug)]
@@ -22,14 +17,7 @@ pub struct Args {
 /// # Errors
 /// There is no such service, or the controller does not answer.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
-    let service = project::service(args.service.as_deref())?;
-    let limit = args.limit;
-    let path = format!("/v1/services/{service}/rollouts?limit={limit}");
-    let answer: History = block_on(async { Client::new(context).get(&path).await })?;
-    if context.json {
-        print_json(&answer)?
-    } else {
-        print_text(&show::history::text(&answer, Style::of_stdout()))?
-    }
+    let path = format!("/rollouts?limit={}", args.limit);
+    super::look::at(context, args.service.as_deref(), &path, show::history::text)?;
     Ok(Exit::Done)
 }

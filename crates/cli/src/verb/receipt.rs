@@ -1,11 +1,6 @@
 //! `gapless receipt`: what a rollout cost its clients, counted.
 
-use gapless_wire::api::Receipt;
-
-use crate::client::{Client, block_on};
-use crate::follow::{print_json, print_text};
-use crate::show::style::Style;
-use crate::{Context, Exit, Failure, project, show};
+use crate::{Context, Exit, Failure, show};
 
 /// What `gapless receipt` is given.
 #[derive(clap::Args, Debug)]
@@ -22,14 +17,8 @@ pub struct Args {
 /// # Errors
 /// There is no such rollout, it has not ended, or the controller does not answer.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
-    let service = project::service(args.service.as_deref())?;
     let rollout = args.rollout.map_or_else(|| "last".to_owned(), |number| number.to_string());
-    let path = format!("/v1/services/{service}/rollouts/{rollout}/receipt");
-    let answer: Receipt = block_on(async { Client::new(context).get(&path).await })?;
-    if context.json {
-        print_json(&answer)?
-    } else {
-        print_text(&show::receipt::text(&answer, Style::of_stdout()))?
-    }
-    Ok(if answer.failed_by_us > 0 { Exit::FailedByUs } else { Exit::Done })
+    let path = format!("/rollouts/{rollout}/receipt");
+    let receipt = super::look::at(context, args.service.as_deref(), &path, show::receipt::text)?;
+    Ok(if receipt.failed_by_us > 0 { Exit::FailedByUs } else { Exit::Done })
 }

@@ -1,11 +1,6 @@
 //! `gapless releases`: the releases of a service.
 
-use gapless_wire::api::Releases;
-
-use crate::client::{Client, block_on};
-use crate::follow::{print_json, print_text};
-use crate::show::style::Style;
-use crate::{Context, Exit, Failure, project, show};
+use crate::{Context, Exit, Failure, show};
 
 /// What `gapless releases` is given.
 #[derive(clap::Args, Debug)]
@@ -19,13 +14,6 @@ pub struct Args {
 /// # Errors
 /// There is no such service, or the controller does not answer.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
-    let service = project::service(args.service.as_deref())?;
-    let path = format!("/v1/services/{service}/releases");
-    let answer: Releases = block_on(async { Client::new(context).get(&path).await })?;
-    if context.json {
-        print_json(&answer)?
-    } else {
-        print_text(&show::releases::text(&answer, Style::of_stdout()))?
-    }
+    super::look::at(context, args.service.as_deref(), "/releases", show::releases::text)?;
     Ok(Exit::Done)
 }
