@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use gapless_wire::api::causes;
 use gapless_wire::config::ConfigErrors;
 
 use crate::{Exit, hint};
@@ -40,11 +41,7 @@ impl Failure {
     /// The same with an error and all its sources as causes.
     #[must_use]
     pub fn because(mut self, error: &dyn std::error::Error) -> Failure {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            self.caused_by.push(error.to_string());
-            next = error.source();
-        }
+        self.caused_by.extend(causes(error));
         self
     }
 

@@ -8,6 +8,7 @@ use gapless_drivers::check::{self, CheckTarget};
 use gapless_drivers::process::{Fence, StartOrder};
 use gapless_model::{Check, EffectNumber, InstanceId, Millis, Release, ReleaseId, RolloutId, ServiceName};
 use gapless_rollout::{Effect, Input, NoticeLevel};
+use gapless_wire::api::in_one_line;
 use tokio::sync::mpsc;
 
 use crate::core::Order;
@@ -91,10 +92,7 @@ async fn start(shared: Arc<Shared>, instance: InstanceId, number: EffectNumber) 
             shared.fact(&service, Input::InstanceStarted { instance: instance.clone(), address: started.address });
             prober::watch(&shared, &instance, &release);
         }
-        Err(error) => {
-            let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-            failed(format!("{error}{source}"));
-        }
+        Err(error) => failed(in_one_line(&error)),
     }
 }
 

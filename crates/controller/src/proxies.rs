@@ -14,6 +14,7 @@ use gapless_drivers::proxylink::{
 };
 use gapless_model::{Epoch, TableVersion};
 use gapless_routing::ProxyId;
+use gapless_wire::api::in_one_line;
 use gapless_wire::control::ReportDoc;
 use tokio::sync::watch;
 
@@ -391,9 +392,9 @@ fn gone(shared: &Arc<Shared>) {
 }
 
 fn trouble(shared: &Arc<Shared>, error: &dyn std::error::Error) {
-    let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-    tracing::warn!(%error, source, "there is no connection to the proxy");
-    shared.proxy().trouble = Some(format!("{error}{source}"));
+    let error = in_one_line(error);
+    tracing::warn!(error, "there is no connection to the proxy");
+    shared.proxy().trouble = Some(error);
 }
 
 fn addresses(listeners: &[Listening]) -> Vec<SocketAddr> {

@@ -8,6 +8,7 @@ use gapless_drivers::process::ProcessDriver;
 use gapless_journal::{SqliteStore, StoreError};
 use gapless_model::ServiceName;
 use gapless_rollout::Input;
+use gapless_wire::api::in_one_line;
 use gapless_wire::config::ServerConfig;
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -161,10 +162,7 @@ impl Shared {
     fn journal_failed(&self, error: &StoreError) {
         let end = match error {
             StoreError::Superseded { .. } => End::Superseded(error.to_string()),
-            _ => {
-                let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-                End::JournalFailed(format!("{error}{source}"))
-            }
+            _ => End::JournalFailed(in_one_line(error)),
         };
         tracing::error!(%error, "the journal failed: this controller stops acting; traffic goes on");
         self.end_with(end);

@@ -34,7 +34,7 @@ mod status;
 mod tests;
 
 pub use convert::{event, plan_answer, service_status};
-pub use error::{ErrorBody, ErrorCode};
+pub use error::{ErrorBody, ErrorCode, causes, in_one_line};
 pub use log::{LogLine, LogStream};
 pub use order::{DeployRequest, OperatorRequest, OrderAccepted, PlanRequest, RollbackRequest};
 pub use receipt::{Receipt, ReleaseCounts};

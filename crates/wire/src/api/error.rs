@@ -1,5 +1,7 @@
 //! Errors as the API gives them.
 
+use std::error::Error;
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigErrors;
@@ -93,12 +95,8 @@ impl ErrorBody {
 
     /// The same with an error and all its sources as causes.
     #[must_use]
-    pub fn because(mut self, error: &dyn std::error::Error) -> ErrorBody {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            self.caused_by.push(error.to_string());
-            next = error.source();
-        }
+    pub fn because(mut self, error: &dyn Error) -> ErrorBody {
+        self.caused_by.extend(causes(error));
         self
     }
 
@@ -108,6 +106,17 @@ impl ErrorBody {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// An error and all its sources, outermost first, in their own words.
+pub fn causes(error: &dyn Error) -> impl Iterator<Item = String> {
+    std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string)
+}
+
+/// An error and all its sources in one line, as logs and reasons have them: `cannot start: no such file`.
+#[must_use]
+pub fn in_one_line(error: &dyn Error) -> String {
+    causes(error).collect::<Vec<_>>().join(": ")
 }
 
 impl From<&ConfigErrors> for ErrorBody {
