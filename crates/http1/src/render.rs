@@ -2,7 +2,8 @@
 
 use crate::body::Framing;
 use crate::fields::Field;
-use crate::request::{Persistence, RequestHead, Version};
+use crate::message::{Persistence, Version};
+use crate::request::RequestHead;
 use crate::response::ResponseHead;
 
 /// What becomes of `X-Forwarded-…` and `Forwarded` lines that came with the request.

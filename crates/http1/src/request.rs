@@ -1,29 +1,10 @@
 //! The head of a request, read strictly (RFC 9112 §3, §6).
 
-use httparse::Status;
-
 use crate::body::Framing;
-use crate::fields::{Field, Lines, Slots, content_length, has_token};
+use crate::fields::{Field, Lines, Slots};
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, LEADING_EMPTY_LINES_MAX, LINES_MAX, OWN_BYTES_MAX};
+use crate::message::{BodyLength, Connection, Persistence, Version, head_length};
 use crate::reject::{Reject, Rejected};
-
-/// The version a peer speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
-    /// HTTP/1.0: no chunks, no interim answers, closed after one exchange unless asked otherwise.
-    Http10,
-    /// HTTP/1.1.
-    Http11,
-}
-
-/// Whether a connection goes on after the message at hand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Persistence {
-    /// Another message may follow.
-    KeepAlive,
-    /// This is the last one.
-    Close,
-}
 
 /// A request method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,13 +78,8 @@ fn parse_bounded<'h, 'b>(
     let skipped = leading_lines(buffer)?;
     let buffer = &buffer[skipped..];
     let mut parsed = httparse::Request::new(&mut []);
-    let length = match parsed.parse_with_uninit_headers(buffer, &mut slots.headers) {
-        Ok(Status::Complete(length)) if length > bytes_max => return Err(Reject::HeadTooLarge),
-        Ok(Status::Complete(length)) => length,
-        Ok(Status::Partial) if buffer.len() >= bytes_max => return Err(Reject::HeadTooLarge),
-        Ok(Status::Partial) => return Ok(None),
-        Err(error) => return Err(Reject::of_head(error)),
-    };
+    let found = parsed.parse_with_uninit_headers(buffer, &mut slots.headers);
+    let Some(length) = head_length(found, buffer.len(), bytes_max)? else { return Ok(None) };
     if parsed.headers.len() > lines_max {
         return Err(Reject::HeadTooLarge);
     }
@@ -111,7 +87,7 @@ fn parse_bounded<'h, 'b>(
         return Err(Reject::StartLine);
     };
     let mut lines = Lines::new(&buffer[..length], parsed.headers, &mut slots.fields)?;
-    let version = if version == 0 { Version::Http10 } else { Version::Http11 };
+    let version = Version::of(version);
     let facts = Facts::of(&mut lines, version)?;
     let (target, authority) = split_target(method, target)?;
     let host = facts.host.unwrap_or("");
@@ -160,8 +136,7 @@ struct Facts<'b> {
 impl<'b> Facts<'b> {
     fn of(lines: &mut Lines<'_, 'b>, version: Version) -> Rejected<Self> {
         let mut host = None;
-        let mut length: Option<u64> = None;
-        let mut chunked = false;
+        let mut body = BodyLength::default();
         let mut expects_continue = false;
         let mut upgrade = None;
         let mut connection = Connection::default();
@@ -170,14 +145,8 @@ impl<'b> Facts<'b> {
             match lines.field(i) {
                 Field::Host if host.is_some() => return Err(Reject::HostDuplicate),
                 Field::Host => host = Some(check_host(value)?),
-                Field::ContentLength => match (length, content_length(value)?) {
-                    (Some(first), second) if first != second => return Err(Reject::LengthConflict),
-                    (Some(_), _) => lines.set_field(i, Field::Redundant),
-                    (None, first) => length = Some(first),
-                },
-                Field::TransferEncoding if chunked || version == Version::Http10 => return Err(Reject::Coding),
-                Field::TransferEncoding if value.eq_ignore_ascii_case(b"chunked") => chunked = true,
-                Field::TransferEncoding => return Err(Reject::Coding),
+                Field::ContentLength => body.read_length(i, lines)?,
+                Field::TransferEncoding => body.read_coding(value, version)?,
                 Field::Connection => connection.read(value, lines),
                 Field::Upgrade => upgrade = Some(value),
                 Field::Expect if value.eq_ignore_ascii_case(b"100-continue") => {
@@ -192,12 +161,7 @@ impl<'b> Facts<'b> {
                 | Field::Redundant => {}
             }
         }
-        let framing = match (length, chunked) {
-            (Some(_), true) => return Err(Reject::LengthWithCoding),
-            (Some(0), false) | (None, false) => Framing::None,
-            (Some(length), false) => Framing::Counted(length),
-            (None, true) => Framing::Chunked,
-        };
+        let framing = body.framing(Framing::None)?;
         if host.is_none() && version == Version::Http11 {
             return Err(Reject::HostMissing);
         }
@@ -216,40 +180,6 @@ impl<'b> Facts<'b> {
 fn is_forwarded(offer: &[u8]) -> bool {
     !crate::fields::tokens(offer)
         .any(|protocol| protocol.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"h2c")))
-}
-
-/// What `Connection` said, over all its lines.
-#[derive(Debug, Default)]
-pub(crate) struct Connection {
-    close: bool,
-    keep_alive: bool,
-    pub(crate) upgrade: bool,
-}
-
-impl Connection {
-    #[inline]
-    pub(crate) fn read(&mut self, value: &[u8], lines: &mut Lines<'_, '_>) {
-        // Nearly every client sends exactly one of these two.
-        if value.eq_ignore_ascii_case(b"keep-alive") {
-            self.keep_alive = true;
-        } else if value.eq_ignore_ascii_case(b"close") {
-            self.close = true;
-        } else {
-            self.close |= has_token(value, "close");
-            self.keep_alive |= has_token(value, "keep-alive");
-            self.upgrade |= has_token(value, "upgrade");
-            lines.mark_nominated(value);
-        }
-    }
-
-    pub(crate) fn persistence(&self, version: Version) -> Persistence {
-        match version {
-            _ if self.close => Persistence::Close,
-            Version::Http11 => Persistence::KeepAlive,
-            Version::Http10 if self.keep_alive => Persistence::KeepAlive,
-            Version::Http10 => Persistence::Close,
-        }
-    }
 }
 
 /// Splits a target into what is sent on and the authority it named.

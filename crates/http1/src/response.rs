@@ -1,12 +1,10 @@
 //! The head of a response, read strictly (RFC 9112 §4, §6.3).
 
-use httparse::Status;
-
 use crate::body::Framing;
-use crate::fields::{Field, Lines, Slots, content_length};
+use crate::fields::{Field, Lines, Slots};
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
+use crate::message::{BodyLength, Connection, Persistence, Version, head_length};
 use crate::reject::{Reject, Rejected};
-use crate::request::{Connection, Persistence, Version};
 
 /// What of the request decides how its response is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,13 +59,8 @@ pub fn parse_response<'h, 'b>(
     }
     let config = httparse::ParserConfig::default();
     let mut parsed = httparse::Response::new(&mut []);
-    let length = match config.parse_response_with_uninit_headers(&mut parsed, buffer, &mut slots.headers) {
-        Ok(Status::Complete(length)) if length > HEAD_BYTES_MAX => return Err(Reject::HeadTooLarge),
-        Ok(Status::Complete(length)) => length,
-        Ok(Status::Partial) if buffer.len() >= HEAD_BYTES_MAX => return Err(Reject::HeadTooLarge),
-        Ok(Status::Partial) => return Ok(None),
-        Err(error) => return Err(Reject::of_head(error)),
-    };
+    let found = config.parse_response_with_uninit_headers(&mut parsed, buffer, &mut slots.headers);
+    let Some(length) = head_length(found, buffer.len(), HEAD_BYTES_MAX)? else { return Ok(None) };
     if parsed.headers.len() > HEADERS_MAX {
         return Err(Reject::HeadTooLarge);
     }
@@ -78,7 +71,7 @@ pub fn parse_response<'h, 'b>(
         return Err(Reject::StartLine);
     }
     let mut lines = Lines::new(&buffer[..length], parsed.headers, &mut slots.fields)?;
-    let version = if version == 0 { Version::Http10 } else { Version::Http11 };
+    let version = Version::of(version);
     let facts = Facts::of(&mut lines, version)?;
     let framing = match (status, context) {
         (100..=199 | 204 | 304, _) | (_, RequestContext::Head) => Framing::None,
@@ -111,22 +104,15 @@ struct Facts<'b> {
 
 impl<'b> Facts<'b> {
     fn of(lines: &mut Lines<'_, 'b>, version: Version) -> Rejected<Self> {
-        let mut length: Option<u64> = None;
-        let mut chunked = false;
+        let mut body = BodyLength::default();
         let mut upgrade = None;
         let mut keep_alive_seconds = None;
         let mut connection = Connection::default();
         for i in 0..lines.len() {
             let value = lines.value(i);
             match lines.field(i) {
-                Field::ContentLength => match (length, content_length(value)?) {
-                    (Some(first), second) if first != second => return Err(Reject::LengthConflict),
-                    (Some(_), _) => lines.set_field(i, Field::Redundant),
-                    (None, first) => length = Some(first),
-                },
-                Field::TransferEncoding if chunked || version == Version::Http10 => return Err(Reject::Coding),
-                Field::TransferEncoding if value.eq_ignore_ascii_case(b"chunked") => chunked = true,
-                Field::TransferEncoding => return Err(Reject::Coding),
+                Field::ContentLength => body.read_length(i, lines)?,
+                Field::TransferEncoding => body.read_coding(value, version)?,
                 Field::Connection => connection.read(value, lines),
                 Field::Upgrade => upgrade = Some(value),
                 Field::HopByHop if lines.name(i).eq_ignore_ascii_case("keep-alive") => {
@@ -139,13 +125,7 @@ impl<'b> Facts<'b> {
                 Field::Other | Field::HopByHop | Field::Redundant => {}
             }
         }
-        let framing = match (length, chunked) {
-            (Some(_), true) => return Err(Reject::LengthWithCoding),
-            (Some(0), false) => Framing::None,
-            (Some(length), false) => Framing::Counted(length),
-            (None, true) => Framing::Chunked,
-            (None, false) => Framing::UntilClose,
-        };
+        let framing = body.framing(Framing::UntilClose)?;
         let upgrade = upgrade.filter(|_| connection.upgrade);
         Ok(Self { framing, persistence: connection.persistence(version), upgrade, keep_alive_seconds })
     }
