@@ -37,10 +37,8 @@ pub fn due<S: Store>(
     }
     let oldest = fact_key(service, rest.last_rollout.0.saturating_sub(RECEIPTS_MAX));
     let first = fact_key(service, 0);
-    for (key, _) in store.facts(RECEIPTS)? {
-        if key >= first && key < oldest {
-            batch.delete(RECEIPTS, key);
-        }
+    for key in store.fact_keys(RECEIPTS, &first, &oldest)? {
+        batch.delete(RECEIPTS, key);
     }
     Ok(Some(batch))
 }

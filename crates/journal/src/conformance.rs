@@ -140,6 +140,9 @@ fn facts_are_written_replaced_and_removed<B: Bench>(bench: &mut B) {
     assert_eq!(store.facts("g").expect("facts"), [("a".to_owned(), b"3".to_vec())]);
     assert_eq!(store.facts("h").expect("facts"), []);
     assert_eq!(store.fact("f", "a").expect("fact"), None);
+    assert_eq!(store.fact_keys("f", "b", "c").expect("keys"), ["b"]);
+    assert_eq!(store.fact_keys("f", "a", "d").expect("keys"), ["b", "c"]);
+    assert_eq!(store.fact_keys("f", "d", "z").expect("keys"), [""; 0]);
 }
 
 fn terms_rise_over_restarts<B: Bench>(bench: &mut B) {

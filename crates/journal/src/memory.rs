@@ -178,6 +178,12 @@ impl Store for MemoryStore {
             .map(|((_, key), bytes)| (key.clone(), bytes.clone()))
             .collect())
     }
+
+    fn fact_keys(&mut self, table: &str, from: &str, below: &str) -> Result<Vec<String>, StoreError> {
+        let facts = self.facts(table)?;
+        let keys = facts.into_iter().map(|(key, _)| key);
+        Ok(keys.filter(|key| (from..below).contains(&key.as_str())).collect())
+    }
 }
 
 impl Content {

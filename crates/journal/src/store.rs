@@ -86,4 +86,10 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError`].
     fn facts(&mut self, table: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
+
+    /// The keys of a table from `from` on and below `below`, sorted. Their facts are neither read nor verified.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn fact_keys(&mut self, table: &str, from: &str, below: &str) -> Result<Vec<String>, StoreError>;
 }

@@ -166,6 +166,13 @@ impl Store for SqliteStore {
         }
         Ok(facts)
     }
+
+    fn fact_keys(&mut self, table: &str, from: &str, below: &str) -> Result<Vec<String>, StoreError> {
+        self.connection
+            .prepare_cached("SELECT key FROM facts WHERE tab = ?1 AND key >= ?2 AND key < ?3 ORDER BY key")
+            .and_then(|mut query| query.query_map(params![table, from, below], |row| row.get(0))?.collect())
+            .map_err(|error| failed("read", error))
+    }
 }
 
 /// What an error of SQLite means here.
