@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use gapless_load::Run;
 
 use crate::clients::{assert_nothing_lost, brisk, end, until_under_way};
-use crate::world::{Ended, Service, World, program};
+use crate::world::{Ended, PATIENCE, Service, World, program};
 
 /// The three parts of an error, and no panic.
 fn assert_three_parts(world: &World, ended: &Ended, hint: &str) {
@@ -43,12 +43,11 @@ fn a_damaged_journal_stops_acting_and_not_serving() {
     world.assert_done(&world.deploy(&Service::sample(&[]), "1.0", "rolling"));
     let load = Run::start(brisk(&world, "damaged")).expect("load");
     until_under_way(&load);
-    world.kill_controller();
+    // In good order, so that everything is in the one file and not in SQLite's log beside it.
+    world.stop_controller();
     let journal = world.state().join("journal.db");
-    for file in ["journal.db-wal", "journal.db-shm"] {
-        let _none = std::fs::remove_file(world.state().join(file));
-    }
     let whole = std::fs::read(&journal).expect("the journal");
+    assert!(whole.len() > 8_192, "{} bytes", whole.len());
     let config = world.path("gapless-server.toml");
     let cut = whole[..whole.len() / 2].to_vec();
     let flipped: Vec<u8> =
@@ -58,6 +57,8 @@ fn a_damaged_journal_stops_acting_and_not_serving() {
         let ended = world.gapless(&["up", "--config", config.to_str().expect("UTF-8")]);
         assert_three_parts(&world, &ended, "the proxy serves on");
     }
+    let now = load.snapshot().answered;
+    assert!(load.wait_until(PATIENCE, |sums| sums.answered >= now + 200), "{:#?}", load.snapshot());
     assert_nothing_lost(&end(load), &["1.0"]);
 }
 
@@ -65,6 +66,8 @@ fn a_damaged_journal_stops_acting_and_not_serving() {
 fn a_second_deploy_waits_for_the_first_and_both_are_done() {
     let world = World::up();
     world.assert_done(&world.deploy(&observed_for_seconds("queue"), "1.0", "rolling"));
+    let load = Run::start(brisk(&world, "both")).expect("load");
+    until_under_way(&load);
     let second = world.release(&observed_for_seconds("queue"), "1.2");
     std::thread::scope(|scope| {
         let first = scope.spawn(|| world.deploy(&observed_for_seconds("queue"), "1.1", "rolling"));
@@ -76,6 +79,7 @@ fn a_second_deploy_waits_for_the_first_and_both_are_done() {
         assert_eq!(first.code, 0, "{}", world.tell(&first));
     });
     assert_eq!(world.status()["services"][0]["situation"]["current"], "1.2");
+    assert_nothing_lost(&end(load), &["1.0", "1.1", "1.2"]);
 }
 
 #[test]
@@ -106,7 +110,7 @@ fn an_artefact_that_leaves_its_folder_or_is_cut_short_is_refused_and_nothing_cha
         let (from, config) = (from.to_str().expect("UTF-8"), config.to_str().expect("UTF-8"));
         let ended = world.gapless(&["deploy", "shop", "--label", label, "--from", from, "--config", config]);
         assert_eq!(ended.code, 5, "{}", world.tell(&ended));
-        assert!(ended.stderr.contains("caused by: "), "{}", ended.stderr);
+        assert!(ended.stderr.contains("error: ") && ended.stderr.contains("caused by: "), "{}", ended.stderr);
     };
     let archive = world.path("good.tar.gz");
     let packed = Command::new("tar").arg("-czf").arg(&archive).arg("-C").arg(&folder).arg(".").status().expect("tar");
