@@ -5,11 +5,12 @@
 //! template), with other rules for when a place is a variable:
 //!
 //! 1. Two shapes alike but for *compound names* (`a.b.C`, `x@y`) or for names after a word that announces one ("for user
-//!    *x* by …") are one template, in one step, however many places differ.
+//!    *x* by …", `user=x`) are one template, in one step, however many places differ.
 //! 2. Else one place at a time: shapes alike but for one place make it a variable when more values are seen there than
 //!    words with a meaning would show; how many depends on the place ([`threshold`]). Repeated until nothing changes.
 //!
-//! A word with a meaning (`words::has_meaning`) never becomes a variable, in either step.
+//! A word with a meaning (`words::has_meaning`) never becomes a variable, in either step, except as the value of a key
+//! that takes names alone (`words::NAME_KEYS`).
 
 use super::atoms::{Atom, Vocabulary, fold_lists};
 use super::hash::{HashKeyed, mix};
@@ -69,6 +70,8 @@ struct Kinds {
     equals: u32,
     for_word: u32,
     from_word: u32,
+    /// Keys whose value is a name, whatever word it is.
+    name_keys: Vec<u32>,
 }
 
 impl Kinds {
@@ -81,6 +84,11 @@ impl Kinds {
             equals: index(b"="),
             for_word: index(b"for"),
             from_word: index(b"from"),
+            name_keys: words::NAME_KEYS
+                .iter()
+                .map(|key| index(key.as_bytes()))
+                .filter(|found| *found != u32::MAX)
+                .collect(),
         }
     }
 
@@ -134,10 +142,21 @@ impl Kinds {
             }
     }
 
+    /// The place after `user=` and the like. What stands there is a name, even if the word has a meaning elsewhere
+    /// (`cmd=save`, `user=backup`).
+    fn is_value_of_name_key(&self, atoms: &[Atom], at: usize) -> bool {
+        at >= 2
+            && self.of(atoms[at]) & WORD != 0
+            && atoms[at].is_glued()
+            && atoms[at - 1].index() == self.equals
+            && self.name_keys.contains(&atoms[at - 2].index())
+    }
+
     /// Whether the place is a variable wherever two different values are seen (step 1).
     fn is_soft(&self, atoms: &[Atom], at: usize) -> bool {
         let kind = self.of(atoms[at]);
         atoms[at].is_variable()
+            || self.is_value_of_name_key(atoms, at)
             || kind & (WORD | MEANING) == WORD
                 && at > 0
                 && (kind & COMPOUND != 0 && kind & KEY == 0 || self.is_name_place(atoms, at))
@@ -347,6 +366,16 @@ mod tests {
             "session closed for user root",
         ];
         assert_eq!(templates(&messages), ["session closed for user <*>", "session opened for user <*> by (uid=<*>)"]);
+    }
+
+    #[test]
+    fn what_stands_after_a_key_for_names_is_a_name() {
+        let closed = ["closed id=1 cmd=get resp=2", "closed id=2 cmd=save resp=2", "closed id=3 cmd=NULL resp=2"];
+        assert_eq!(templates(&closed), ["closed id=<*> cmd=<*> resp=<*>"]);
+        assert_eq!(templates(&["refused rhost=10.0.0.1 user=root", "refused rhost=10.0.0.1 user=backup"]).len(), 1);
+        assert_eq!(templates(&["job id=1 state=started", "job id=1 state=stopped"]).len(), 2);
+        assert_eq!(templates(&["job id=1 role=primary", "job id=1 role=replica"]).len(), 2);
+        assert_eq!(templates(&["the user backup ran", "the user save ran"]).len(), 2);
     }
 
     #[test]

@@ -42,6 +42,10 @@ const ANNOUNCES_NAME: &[&str] = &[
     "topic", "user", "username",
 ];
 
+/// Keys that take a name as value and nothing else. `role=`, `server=`, `login=` are not among them: their values may be
+/// states (`primary`, `down`, `failed`).
+pub const NAME_KEYS: &[&str] = &["bucket", "cmd", "command", "database", "hostname", "topic", "user", "username"];
+
 /// Words before which a name may end: "for user *x* from …".
 #[rustfmt::skip]
 const AFTER_NAME: &[&str] =
@@ -121,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_lists_are_sorted() {
-        for list in [MEANING, ANNOUNCES_NAME, AFTER_NAME, UNITS] {
+        for list in [MEANING, ANNOUNCES_NAME, NAME_KEYS, AFTER_NAME, UNITS] {
             assert!(list.is_sorted(), "{:?}", list.windows(2).find(|pair| pair[0] > pair[1]));
         }
     }
