@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// Formats there must be.
-const FORMATS_MIN: usize = 12;
-/// Grouping accuracy each format and their average must reach. The least is that of Redis: its "Client closed connection"
-/// names the last command, which is labelled as a value and read as a word.
-const EACH_MIN: f64 = 0.55;
-const AVERAGE_MIN: f64 = 0.93;
+const FORMATS_MIN: usize = 15;
+/// Grouping accuracy each format and their average must reach.
+const EACH_MIN: f64 = 0.95;
+const AVERAGE_MIN: f64 = 0.94;
+/// Formats that miss [`EACH_MIN`], and what they reach. HAProxy writes every request by one format string and is labelled
+/// so; the reader keeps the method and the way a session ended as words with a meaning.
+const BELOW: [(&str, f64); 1] = [("haproxy_2k", 0.30)];
 
 /// The template of every line.
 fn templates(raw: &[u8]) -> Vec<String> {
@@ -85,7 +87,8 @@ fn real_programs_are_grouped_as_labelled() {
     assert!(scores.len() >= FORMATS_MIN, "{scores:?}");
     let average = scores.values().sum::<f64>() / scores.len() as f64;
     assert!(average >= AVERAGE_MIN, "average {average:.3} of {scores:#?}");
-    assert!(scores.values().all(|score| *score >= EACH_MIN), "{scores:#?}");
+    let least = |name: &str| BELOW.iter().find(|(below, _)| *below == name).map_or(EACH_MIN, |(_, least)| *least);
+    assert!(scores.iter().all(|(name, score)| *score >= least(name)), "{scores:#?}");
 }
 
 #[test]

@@ -11,10 +11,11 @@ Two ways of labelling, neither of which looks at what the log reader makes of a 
 Needs nginx, apache2, postgresql, redis-server, openssh, haproxy, mosquitto, a JDK, go, node, python3. Run as root (the
 database and ssh servers change their user). Output: NAME_2k.log and NAME_2k.log_structured.csv, at most 500 lines each.
 """
-import csv, glob, os, random, re, shutil, signal, socket, subprocess, sys, tempfile, time
+import base64, csv, glob, hashlib, os, random, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LINES_MAX = 500
+LAST_LINES = 12
 random.seed(7)
 
 
@@ -50,7 +51,9 @@ def raw(number, data, wait_for_answer=True):
 
 def write(name, rows):
     """rows: (line, content, event, template)"""
-    rows = rows[:LINES_MAX]
+    if len(rows) > LINES_MAX:
+        # What a server says as it ends is kept.
+        rows = rows[:LINES_MAX - LAST_LINES] + rows[-LAST_LINES:]
     # No path of the machine that made them.
     plain = lambda text: re.sub(r"/tmp/tmp\w+", "/tmp/run", text.replace(f"{HERE}/programs", "/srv/shop"))
     rows = [(plain(line), plain(content), event, template) for line, content, event, template in rows]
@@ -156,27 +159,76 @@ http {{ access_log {tmp}/access.log combined; client_max_body_size 1m; client_bo
     ])
 
 
+class Syslog(threading.Thread):
+    """Takes syslog datagrams and keeps them as a syslog daemon writes them to a file: time, host, tag, message."""
+
+    def __init__(self, place):
+        super().__init__(daemon=True)
+        self.socket = socket.socket(socket.AF_UNIX if isinstance(place, str) else socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(place)
+        self.lines = []
+        self.start()
+
+    def run(self):
+        while True:
+            data = self.socket.recv(65536).decode(errors="replace")
+            for line in re.sub(r"^<\d+>", "", data).rstrip("\n\0").splitlines():
+                # Sent over /dev/log, a message has no host yet.
+                self.lines.append(re.sub(r"^(\w{3} [ \d]\d \S+) (?=\S+\[\d+\]:|\w+:)", r"\1 web1 ", line))
+
+
 def apache(tmp):
-    number, dead = port(), port()
+    number, dead, slow = port(), port(), port()
     modules = glob.glob("/usr/lib/apache2/modules")[0]
     load = "\n".join(f"LoadModule {m}_module {modules}/mod_{m}.so" for m in
-                     ["mpm_event", "authz_core", "authz_host", "dir", "proxy", "proxy_http", "mime"])
-    open(f"{tmp}/apache.conf", "w").write(f"""
-ServerRoot {tmp}\nServerName x\nListen 127.0.0.1:{number}\nPidFile {tmp}/apache.pid\n{load}\nUser www-data\nGroup www-data
-ErrorLog {tmp}/apache.log\nLogLevel info\nDocumentRoot {tmp}/www\nTypesConfig /etc/mime.types\nDirectoryIndex index.html\nLimitRequestBody 1000000
-<Directory {tmp}/www>\nRequire all granted\n</Directory>\n<Location /denied>\nRequire all denied\n</Location>
-ProxyPass /upstream http://127.0.0.1:{dead}/""")
-    server = subprocess.Popen(["apache2", "-X", "-f", f"{tmp}/apache.conf"], stderr=subprocess.DEVNULL)
+                     ["mpm_event", "authz_core", "authz_host", "authn_core", "authn_file", "authz_user", "auth_basic", "dir", "autoindex", "proxy", "proxy_http",
+                      "mime", "cgid", "rewrite", "alias"])
+    web, behind = f"{tmp}/apache", socket.create_server(("127.0.0.1", slow))
+    for folder in ["www/empty", "www/private", "cgi"]:
+        os.makedirs(f"{web}/{folder}")
+    os.chmod(tmp, 0o755), open(f"{web}/www/index.html", "w").write("hello")
+    for name, text in [("warn", "echo shop: stock is low >&2; echo Content-Type: text/plain; echo; echo ok"), ("bad", "echo no header"), ("silent", "exit 3")]:
+        open(f"{web}/cgi/{name}.cgi", "w").write(f"#!/bin/sh\n{text}\n"), os.chmod(f"{web}/cgi/{name}.cgi", 0o755)
+    open(f"{web}/users", "w").write("ann:{SHA}" + base64.b64encode(hashlib.sha1(b"right").digest()).decode() + "\n")
+    open(f"{web}/apache.conf", "w").write(f"""
+ServerRoot {web}\nServerName web1\nListen 127.0.0.1:{number}\nPidFile {web}/apache.pid\n{load}\nUser www-data\nGroup www-data
+ErrorLog {web}/error.log\nLogLevel info\nDocumentRoot {web}/www\nTypesConfig /etc/mime.types\nDirectoryIndex index.html\nLimitRequestBody 1000000
+ScriptSock {web}/cgid\nScriptAlias /cgi {web}/cgi\nLimitRequestFieldSize 600\nProxyTimeout 1\nRewriteEngine on\nRewriteRule ^/loop/(.*)$ /loop/x$1 [N=30]
+<Directory {web}>\nRequire all granted\nOptions +ExecCGI\n</Directory>\n<Location /denied>\nRequire all denied\n</Location>
+<Location /private>\nAuthType Basic\nAuthName x\nAuthUserFile {web}/users\nRequire user bob ann\n</Location>
+ProxyPass /upstream http://127.0.0.1:{dead}/\nProxyPass /slow http://127.0.0.1:{slow}/""")
+    server = subprocess.Popen(["apache2", "-D", "FOREGROUND", "-f", f"{web}/apache.conf"], stderr=subprocess.DEVNULL)
     wait(lambda: listening(number))
-    web_traffic(number, 900)
-    server.terminate(), server.wait()
-    by_rules("apache-error", open(f"{tmp}/apache.log").read(), [
-        r"AH00128: File does not exist: .*", r"AH01630: client denied by server configuration: .*", r"AH00489: Apache/.* configured -- resuming normal operations",
-        r"AH00094: Command line: .*", r"AH01114: HTTP: failed to make connection to backend: \S+",
-        r"\(111\)Connection refused: AH00957: http: attempt to connect to .* failed", r"AH01587: Requested content-length of \d+ is larger than the configured limit of \d+",
-        r"AH00959: ap_proxy_connect_backend disabling worker for \(\S+\) for \d+s", r"AH00940: http: disabled connection for \(\S+\)",
-        r"AH00491: caught SIGTERM, shutting down", r"AH02032: .*", r"AH00493: .*", r"AH00492: .*", r"AH01588: .*", r"AH00526: .*",
-    ])
+    login = lambda user, word: "Authorization: Basic " + base64.b64encode(f"{user}:{word}".encode()).decode() + "\r\n"
+    for i in range(620):
+        n = random.randrange(100000)
+        path, more = random.choice([("/", ""), (f"/empty/?n={n}", ""), (f"/denied/{n}", ""), (f"/cgi/missing{n}.cgi", ""), ("/cgi/warn.cgi", ""), ("/cgi/bad.cgi", ""), ("/cgi/silent.cgi", ""),
+                                    ("/private/", login(random.choice(["eve", "mallory", "trent", "oscar"]), "x")), ("/private/", login("ann", f"wrong{n}")), (f"/upstream/{n}", ""), (f"/%zz{n}", ""), (f"/../{n}", ""),
+                                    (f"/index.html/{n}", ""), (f"/a{n}%2fb", ""), (f"/{n}", f"X-Long: {'y' * 700}\r\n"), ("/" + "z" * 300, "")])
+        if i % 150 == 10:
+            path = "/slow/x"
+        body = f"Content-Length: {10 ** 7 + n}\r\n" if i % 17 == 3 else ""
+        method = "POST" if body else "GET"
+        raw(number, f"{method} {path} HTTP/1.1\r\nHost: x\r\nReferer: http://shop.example/{n}\r\n{more if i % 3 else more}{body}Connection: close\r\n\r\n".encode())
+        if i == 300:
+            server.send_signal(signal.SIGUSR1), time.sleep(1)
+    server.terminate(), server.wait(), behind.close()
+    by_rules("apache-error", open(f"{web}/error.log").read(), APACHE)
+
+
+# The messages of httpd and its modules, each with its number where it has one.
+APACHE = [
+    r"AH00130: File does not exist: .*", r"AH01630: client denied by server configuration: .*",
+    r"AH00489: Apache/.* configured -- resuming normal operations", r"AH00094: Command line: .*",
+    r"AH01276: Cannot serve directory .*", r"End of script output before headers: .*", r"malformed header from script '\S+': Bad header: .*",
+    r"AH10244: invalid URI path .*", r"AH01264: stderr from \S+: script not found or unable to stat.*", r"AH00036: access to /z+ failed .*",
+    r"AH00561: Request header exceeds LimitRequestFieldSize: .*", r'AH01617: user \S+: authentication failure for "\S+": Password Mismatch.*',
+    r"AH01618: user \S+ not found: .*", r"AH00026: found %2f .*", r"AH01588: Requested content-length of \d+ is larger than the configured limit of \d+.*",
+    r"AH01114: HTTP: failed to make connection to backend: \S+, .*", r"AH00957: http: attempt to connect to .* failed", r"AH01270: Error reading request entity data, .*",
+    r"AH01102: error reading status line from remote server .*", r"AH00898: Error reading from remote server returned by .*", r"AH00491: caught SIGTERM, shutting down",
+    r"AH01095: prefetch request body failed to .*", r"AH00493: SIGUSR1 received\.  Doing graceful restart", r"AH00492: caught SIGWINCH, .*", r"AH00096: removed PID file .*",
+    r"AH00490: Server built: .*", r"shop: stock is low", r"echo: echo: I/O error", r"AH00959: .*", r"AH00940: .*", r"AH01259: .*", r"AH03490: .*",
+]
 
 
 def postgres(tmp):
@@ -191,7 +243,7 @@ def postgres(tmp):
     server = subprocess.Popen(user(f"{bin_folder}/postgres", "-D", data, *[x for k, v in options.items() for x in ("-c", f"{k}={v}")]), stderr=log)
     wait(lambda: listening(number))
     sql = ["CREATE TABLE items (id int PRIMARY KEY, name text);"]
-    for i in range(260):
+    for i in range(280):
         n = random.randrange(1000)
         sql.append([f"INSERT INTO items VALUES ({i}, 'thing {n}');", f"SELECT name FROM items WHERE id = {n};", f"SELECT * FROM missing_{n};",
                     f"INSERT INTO items VALUES (0, 'x{n}');", "CHECKPOINT;", f"SELECT {n}/0;", f"SELECT pg_sleep(0.0{n % 9});"][i % 7])
@@ -238,50 +290,111 @@ def redis(tmp):
 
 def sshd(tmp):
     number = port()
-    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{tmp}/host"])
-    os.makedirs("/run/sshd", exist_ok=True)
-    open(f"{tmp}/sshd_config", "w").write(f"ListenAddress 127.0.0.1:{number}\nHostKey {tmp}/host\nLogLevel VERBOSE\nPidFile none\nMaxAuthTries 3\nUsePAM no\nMaxStartups 100\n")
-    server = subprocess.Popen(["/usr/sbin/sshd", "-D", "-f", f"{tmp}/sshd_config", "-E", f"{tmp}/sshd.log"])
+    for name in ["host", "right", "wrong"]:
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{tmp}/{name}"])
+    os.makedirs("/run/sshd", exist_ok=True), os.makedirs(f"{tmp}/ssh"), os.chmod(tmp, 0o755)
+    shutil.copy(f"{tmp}/right.pub", f"{tmp}/ssh/keys")
+    open(f"{tmp}/sshd_config", "w").write(f"""ListenAddress 127.0.0.1:{number}\nHostKey {tmp}/host\nLogLevel VERBOSE\nPidFile none\nMaxAuthTries 3\nUsePAM yes
+StrictModes no\nPermitRootLogin yes\nAuthorizedKeysFile {tmp}/ssh/keys\nDenyUsers games\nMaxStartups 100\nSubsystem sftp internal-sftp\n""")
+    log = Syslog("/dev/log")
+    server = subprocess.Popen(["/usr/sbin/sshd", "-D", "-f", f"{tmp}/sshd_config"])
     wait(lambda: listening(number))
-    for i in range(110):
-        match i % 4:
+    open(f"{tmp}/ask", "w").write("#!/bin/sh\necho wrong\n"), os.chmod(f"{tmp}/ask", 0o755)
+
+    def ssh(user, key, *more):
+        ask = dict(os.environ, SSH_ASKPASS=f"{tmp}/ask", SSH_ASKPASS_REQUIRE="force")
+        command = ["ssh", "-F", "none", "-p", str(number), "-i", f"{tmp}/{key}", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", *more, f"{user}@127.0.0.1"]
+        return subprocess.Popen([*command, "true"], env=ask, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+    guests = ["admin", "oracle", "test", "ubuntu", "pi", "guest", "deploy", "git"]
+    running = []
+    for i in range(92):
+        match i % 12:
             case 0: raw(number, b"GET / HTTP/1.0\r\n\r\n")
             case 1: raw(number, b"", wait_for_answer=False)
-            case _:
-                name = random.choice(["root", "admin", "oracle", "test", "ubuntu", "pi"])
-                subprocess.run(["ssh", "-p", str(number), "-i", f"{tmp}/host", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-                                f"{name}@127.0.0.1"], capture_output=True)
-    time.sleep(0.5)
-    server.terminate(), server.wait()
-    by_rules("sshd", open(f"{tmp}/sshd.log", errors="replace").read().replace("\r", ""), [
-        r"Server listening on .*", r"Connection from \S+ port \d+ on \S+ port \d+.*", r"kex_exchange_identification: Connection closed by remote host",
-        r"kex_exchange_identification: client sent invalid protocol identifier .*", r"banner exchange: Connection from .*: invalid format",
-        r"Invalid user \S+ from .*", r"Connection closed by \S+ port \d+", r"Connection closed by invalid user \S+ \S+ port \d+ \[preauth\]",
-        r"Connection closed by authenticating user \S+ \S+ port \d+ \[preauth\]", r"Failed publickey for \w+ from .*", r"Failed publickey for invalid user .*",
-        r"Received signal 15; terminating\.", r"Connection reset by .*", r"kex_exchange_identification: read: Connection reset by peer", r"Received disconnect from .*",
-        r"Disconnected from authenticating user .*", r"Disconnected from invalid user .*", r"User \w+ from \S+ not allowed because .*",
-    ])
+            case 2 | 3: running.append(ssh("root", "right"))
+            case 4: running.append(ssh(random.choice(guests), "wrong", "-o", "PreferredAuthentications=password", "-o", "NumberOfPasswordPrompts=1"))
+            case 5: running.append(ssh(random.choice(["root", "backup", "mail"]), "wrong", "-o", "PreferredAuthentications=password", "-o", f"NumberOfPasswordPrompts={1 + i % 3}"))
+            case 6: running.append(ssh(random.choice(guests), "wrong", "-o", "BatchMode=yes"))
+            case 7: running.append(ssh("games", "wrong", "-o", "BatchMode=yes"))
+            case 8: running.append(ssh("root", "right", "-o", "KexAlgorithms=diffie-hellman-group1-sha1"))
+            case 9: running.append(ssh(random.choice(["root", "news"]), "wrong", "-o", "BatchMode=yes"))
+            case 10: raw(number, b"SSH-2.0-probe\r\n" + bytes([0, 0, 0, 12]) + b"garbage12345", wait_for_answer=False)
+            case 11: running.append(ssh("root", "right", "-o", "Ciphers=3des-cbc"))
+        if len(running) == 4:
+            [client.wait() for client in running], running.clear()
+    [client.wait() for client in running], time.sleep(3)
+    server.terminate(), server.wait(), time.sleep(0.3), os.unlink("/dev/log")
+    by_rules("sshd", "\n".join(log.lines), SSHD)
+
+
+# The messages of sshd and of the PAM modules it calls; the constants its formats are filled with ("invalid user",
+# "authenticating user", the method's name) tell messages apart, names and addresses do not.
+SSHD = [
+    r"Server listening on .*", r'Connection from \S+ port \d+ on \S+ port \d+ rdomain ""', r"Accepted key \S+ \S+ found at \S+", r"Accepted publickey for \S+ from .*", r"Postponed publickey for \S+ from .*",
+    r"pam_unix\(sshd:session\): session opened for user .*", r"pam_unix\(sshd:session\): session closed for user \S+", r"pam_systemd\(sshd:session\): Failed to connect to system bus: .*",
+    r"pam_limits\(sshd:session\): Could not set limit for .*", r"pam_env\(sshd:session\): deprecated reading of user environment enabled", r"Starting session: command for \S+ from .*",
+    r"Received disconnect from .*", r"Disconnected from user \S+ \S+ port \d+", r"Close session: user .*", r"Failed password for (?!invalid user)\S+ from .*", r"Failed password for invalid user \S+ from .*",
+    r"Failed publickey for (?!invalid user)\S+ from .*", r"Failed publickey for invalid user \S+ from .*", r"Failed none for invalid user \S+ from .*",
+    r"error: kex_exchange_identification: Connection closed by remote host", r"error: kex_exchange_identification: client sent invalid protocol identifier .*", r"error: kex_exchange_identification: read: Connection reset by peer",
+    r"Connection closed by [\d.]+ port \d+", r"Connection closed by invalid user \S+ \S+ port \d+ \[preauth\]", r"Connection closed by authenticating user \S+ \S+ port \d+ \[preauth\]", r"Connection reset by [\d.]+ port \d+",
+    r"banner exchange: Connection from .*: invalid format", r"ssh_dispatch_run_fatal: Connection from .*: Broken pipe \[preauth\]", r"ssh_dispatch_run_fatal: Connection from .*: Connection corrupted \[preauth\]", r"error: send_error: write: Broken pipe",
+    r"pam_unix\(sshd:auth\): check pass; user unknown", r"pam_unix\(sshd:auth\): authentication failure; .* rhost=\S* ", r"pam_unix\(sshd:auth\): authentication failure; .* rhost=\S*  user=\S+",
+    r"PAM \d+ more authentication failures?; .*  user=\S+", r"User \S+ from \S+ not allowed because listed in DenyUsers",
+    r"Unable to negotiate with .* no matching key exchange method found\. .*", r"Unable to negotiate with .* no matching cipher found\. .*", r"Invalid user \S+ from .*",
+    r"error: maximum authentication attempts exceeded for (?!invalid user).*", r"Disconnecting authenticating user .* Too many authentication failures \[preauth\]", r"Received signal 15; terminating\.",
+    r"Bad packet length \d+\. \[preauth\]", r"padding error: need \d+ block \d+ mod \d+ \[preauth\]", r"Connection closed by \S+ port \d+ \[preauth\]",
+]
 
 
 def haproxy(tmp):
-    number, dead, alive = port(), port(), port()
+    number, plain, raw_port, dead, alive, log_port = port(), port(), port(), port(), port(), port()
+    os.makedirs(f"{tmp}/haproxy", exist_ok=True), open(f"{tmp}/haproxy/index.html", "w").write("hello")
+    log = Syslog(("127.0.0.1", log_port))
     open(f"{tmp}/haproxy.cfg", "w").write(f"""
-global\n log stdout format raw daemon\ndefaults\n mode http\n log global\n option httplog\n timeout client 5s\n timeout server 5s\n timeout connect 1s
-frontend web\n bind 127.0.0.1:{number}\n http-request deny if {{ path_beg /denied }}\n use_backend dead if {{ path_beg /upstream }}\n default_backend alive
-backend dead\n server d1 127.0.0.1:{dead} check inter 200ms\nbackend alive\n server a1 127.0.0.1:{alive}""")
-    behind = subprocess.Popen([sys.executable, "-m", "http.server", "-b", "127.0.0.1", str(alive), "-d", f"{tmp}/www"], stderr=subprocess.DEVNULL)
+global\n log 127.0.0.1:{log_port} local0\n log-send-hostname web1\n stats socket {tmp}/haproxy.sock level admin
+defaults\n mode http\n log global\n timeout client 5s\n timeout server 5s\n timeout connect 1s
+frontend web\n option httplog\n bind 127.0.0.1:{number}\n http-request deny if {{ path_beg /denied }}\n use_backend dead if {{ path_beg /upstream }}\n default_backend alive
+frontend plain\n bind 127.0.0.1:{plain}\n default_backend alive
+frontend raw\n mode tcp\n option tcplog\n bind 127.0.0.1:{raw_port}\n default_backend tcp
+backend tcp\n mode tcp\n server t1 127.0.0.1:{alive} check inter 500ms
+backend dead\n server d1 127.0.0.1:{dead} check inter 200ms
+backend alive\n option httpchk GET /index.html\n server a1 127.0.0.1:{alive} check inter 300ms\n server a2 127.0.0.1:{alive} check inter 300ms\n""")
+    start = lambda: subprocess.Popen([sys.executable, "-m", "http.server", "-b", "127.0.0.1", str(alive), "-d", f"{tmp}/haproxy"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    behind = start()
     wait(lambda: listening(alive))
-    log = open(f"{tmp}/haproxy.log", "w")
-    server = subprocess.Popen(["haproxy", "-f", f"{tmp}/haproxy.cfg"], stdout=log, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(["haproxy", "-f", f"{tmp}/haproxy.cfg"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait(lambda: listening(number))
-    web_traffic(number, 500)
-    server.terminate(), server.wait(), behind.terminate(), behind.wait()
-    status = lambda method, code, servers: rf'127\.0\.0\.1:\d+ \[.*\] web {servers} \S+ {code} .* "{method} \S+ HTTP/1\.1"'
-    by_rules("haproxy", open(f"{tmp}/haproxy.log").read(), [
-        status("GET", 200, "alive/a1"), status("GET", 404, "alive/a1"), status("HEAD", 200, "alive/a1"), status("POST", 501, "alive/a1"), status("GET", 403, "web/<NOSRV>"),
-        status("GET", 503, r"dead/\S+"), status("GET", 304, "alive/a1"), r"Server dead/d1 is DOWN, .*", r"backend dead has no server available!", r"Proxy \S+ stopped .*", r'.*<BADREQ>.*',
-        status("POST", -1, "alive/a1"), status("POST", 400, r"\S+"), status("POST", 502, r"\S+"), status("GET", 502, r"alive/\S+"), r"Connect from .*",
-    ])
+
+    def admin(command):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(f"{tmp}/haproxy.sock"), s.sendall((command + "\n").encode()), s.recv(4096)
+
+    for i in range(18):
+        web_traffic(number, 14)
+        for _ in range(5):
+            raw(plain, f"GET /{random.randrange(999)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            raw(raw_port, f"GET /{random.randrange(999)} HTTP/1.0\r\n\r\n".encode())
+        name = random.choice(["alive/a1", "alive/a2"])
+        for command in [f"set server {name} state maint", f"set server {name} state ready", f"disable frontend plain", f"enable frontend plain", f"set server {name} state drain", f"set server {name} state ready"]:
+            admin(command)
+        if i in (3, 7, 11):
+            behind.terminate(), behind.wait(), time.sleep(1.5)
+            web_traffic(number, 8)
+            behind = start()
+            wait(lambda: listening(alive)), time.sleep(1)
+    server.send_signal(signal.SIGUSR1), server.wait(), behind.terminate(), behind.wait()
+    by_rules("haproxy", "\n".join(log.lines), HAPROXY)
+
+
+# The messages of HAProxy. A request is one format string (`option httplog`), whatever the method, server and status;
+# what a health check adds to its message (reason, duration, servers left) is filled in.
+HAPROXY = [
+    r"Proxy \S+ started\.", r'[\d.]+:\d+ \[\S+\] \S+ \S+/\S+ [-\d]+/[-\d]+/[-\d]+/[-\d]+/[-+\d]+ [-\d]+ .* \d+/\d+/\d+/\d+/\+?\d+ \d+/\d+ ".*"', r"[\d.]+:\d+ \[\S+\] \S+ \S+/\S+ [-\d]+/[-\d]+/[-\d]+ \d+ \S+ \d+/\d+/\d+/\d+/\+?\d+ \d+/\d+",
+    r"Connect from \S+ to \S+ \(\S+\)", r"Server \S+ is going DOWN for maintenance\. .*", r"Server \S+ is UP/READY \(leaving forced maintenance\)\.", r"Server \S+ is UP \(leaving forced drain\)\.",
+    r"Server \S+ enters drain state\. .*", r"Resumed frontend \S+\.", r"Paused frontend \S+\.", r"Server \S+ is UP, reason: .*", r"Server \S+ is DOWN, reason: .*", r"backend \S+ has no server available!",
+    r"Proxy \S+ stopped \(cumulated conns: .*\)\.",
+]
 
 
 def mosquitto(tmp):
