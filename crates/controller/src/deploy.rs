@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use gapless_drivers::artefact::ArtefactError;
+use gapless_drivers::artefact::{ArtefactError, Taken};
 use gapless_journal::Batch;
 use gapless_model::{Digest, Release, ReleaseId, ReleaseLabel, ReleaseSpec, ServiceName};
 use gapless_rollout::{DeployOrder, Input};
@@ -69,7 +69,7 @@ pub async fn deploy(
     let mut accepted = None;
     shared
         .act(|core| {
-            let (orders, order) = register(core, name, &label, taken.digest, &spec, &request)?;
+            let (orders, order) = register(core, name, &label, &taken, &spec, &request)?;
             accepted = Some(order);
             Ok(orders)
         })
@@ -110,10 +110,11 @@ fn register<S: gapless_journal::Store>(
     core: &mut Core<S>,
     name: &ServiceName,
     label: &ReleaseLabel,
-    digest: Digest,
+    taken: &Taken,
     spec: &ReleaseSpec,
     request: &DeployRequest,
 ) -> Result<Registered, TakeError> {
+    let digest = taken.digest;
     let refused = |body| Ok((Vec::new(), Err(body)));
     if let Err(DeployFailed::Refused(body)) = refuse_taken_routes(core, spec) {
         return refused(*body);
@@ -145,6 +146,7 @@ fn register<S: gapless_journal::Store>(
         digest: digest.to_string(),
         config: request.config.clone(),
         registered_wall_ms: wall::now_ms(),
+        bytes: Some(taken.bytes),
     };
     let release = Arc::new(Release { id, label: label.clone(), digest, spec: spec.clone() });
     let mut with = Batch::new();

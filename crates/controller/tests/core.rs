@@ -33,6 +33,7 @@ fn deploy(core: &mut Core<MemoryStore>, number: u64) -> Result<Vec<Order>, TakeE
         digest: release.digest.to_string(),
         config: CONFIG.to_owned(),
         registered_wall_ms: 0,
+        bytes: None,
     };
     let mut with = Batch::new();
     with.put(RELEASES, fact_key(&shop(), number), serde_json::to_vec(&record).unwrap());

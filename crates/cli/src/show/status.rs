@@ -76,6 +76,9 @@ pub fn service_text(service: &ServiceStatus, style: Style) -> String {
     if !service.routes.is_empty() {
         let _ = writeln!(text, "  routes: {}", service.routes.join(", "));
     }
+    for remark in &service.remarks {
+        let _ = writeln!(text, "  {}: {remark}", style.paint(Paint::Busy, "remark"));
+    }
     let mut table = Table::new(&[
         "INSTANCE",
         "RELEASE",

@@ -100,6 +100,7 @@ fn rolling() -> ServiceStatus {
         routes: vec!["shop.example.com/".to_owned()],
         floor: Some(2),
         last_rollout: Some(summary(6, "1.3.0", RolloutState::Done)),
+        remarks: vec!["the CPU limit is not enforced: no cgroup v2 with that controller can be written".to_owned()],
     }
 }
 
@@ -160,20 +161,21 @@ fn status_shows_a_rollout_with_every_instance() {
     check(
         &status::text(&status_of(vec![rolling()]), Style::Plain),
         &expect![[r#"
-        controller  0.1.0, process 321, term 4, up 3h4m2s; listening on 0.0.0.0:80
-        proxy       main: table 4.11 (told 4.12), 64 connections, 3 in flight, 2 held
-        proxy       other: not connected; it serves by its last table
-        warning     cgroup v2 cannot be written: limits are not enforced
+            controller  0.1.0, process 321, term 4, up 3h4m2s; listening on 0.0.0.0:80
+            proxy       main: table 4.11 (told 4.12), 64 connections, 3 in flight, 2 held
+            proxy       other: not connected; it serves by its last table
+            warning     cgroup v2 cannot be written: limits are not enforced
 
-        shop  rollout 7, rolling from 1.3.0 to 1.4.0: Warmup 2/4, 38%
-          2 ready in load, floor 2; going back: about 2.5s, its instances have to start
-          routes: shop.example.com/
-          INSTANCE    RELEASE  ROLE       SHARE  STATE                  LOAD  IN FLIGHT  ADDRESS          FOR   CPU  MEMORY
-          shop.r2.i1  1.3.0    current    75%    ready                  live  3          127.0.0.1:20001  1m1s  12%  50.0MiB
-          shop.r2.i2  1.3.0    current    75%    unhealthy: status 500  live  3          127.0.0.1:20002  1m1s  12%  50.0MiB
-          shop.r2.i5  1.4.0    candidate  25%    ready                  live  3          127.0.0.1:20005  1m1s  12%  50.0MiB
-          shop.r2.i6  1.4.0    candidate  25%    starting               out                               1m1s
-    "#]],
+            shop  rollout 7, rolling from 1.3.0 to 1.4.0: Warmup 2/4, 38%
+              2 ready in load, floor 2; going back: about 2.5s, its instances have to start
+              routes: shop.example.com/
+              remark: the CPU limit is not enforced: no cgroup v2 with that controller can be written
+              INSTANCE    RELEASE  ROLE       SHARE  STATE                  LOAD  IN FLIGHT  ADDRESS          FOR   CPU  MEMORY
+              shop.r2.i1  1.3.0    current    75%    ready                  live  3          127.0.0.1:20001  1m1s  12%  50.0MiB
+              shop.r2.i2  1.3.0    current    75%    unhealthy: status 500  live  3          127.0.0.1:20002  1m1s  12%  50.0MiB
+              shop.r2.i5  1.4.0    candidate  25%    ready                  live  3          127.0.0.1:20005  1m1s  12%  50.0MiB
+              shop.r2.i6  1.4.0    candidate  25%    starting               out                               1m1s
+        "#]],
     );
 }
 

@@ -7,6 +7,7 @@
 mod bad_input;
 mod clients;
 mod crash;
+mod machine;
 mod refusals;
 mod servers;
 mod tunnels;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
+use gapless_drivers::process::NotEnforced;
 use gapless_model::{InstanceId, RolloutId, ServiceName};
 use gapless_wire::api::{
     self, ControllerStatus, ErrorBody, ErrorCode, History, ProxyStatus, Receipt, ReleaseRole, ReleaseSummary, Releases,
@@ -62,7 +63,7 @@ pub async fn releases(State(shared): State<Arc<Shared>>, Path(service): Path<Str
             },
             instances: instances(id),
             registered_at: wall::rfc3339(known.record.registered_wall_ms),
-            bytes: None,
+            bytes: known.record.bytes,
         }
     });
     Ok(Json(Releases { releases: releases.collect() }))
@@ -209,6 +210,7 @@ fn service_status(shared: &Shared, name: &ServiceName) -> Option<ServiceStatus> 
             .unwrap_or_default()
     };
     let fleet = shared.fleet();
+    let mut unenforced = NotEnforced::default();
     for instance in status.releases.iter_mut().flat_map(|release| &mut release.instances) {
         instance.in_flight = Some(in_flight.get(&instance.instance).copied().unwrap_or(0));
         let running = instance.instance.parse::<InstanceId>().ok().and_then(|id| fleet.get(&id));
@@ -216,7 +218,9 @@ fn service_status(shared: &Shared, name: &ServiceName) -> Option<ServiceStatus> 
             instance.pid = running.pid;
             instance.memory_bytes = running.resources.map(|(resources, _)| resources.memory_bytes);
             instance.cpu_milli = running.resources.map(|(_, cpu_milli)| cpu_milli);
+            unenforced |= running.resources.map(|(resources, _)| resources.not_enforced).unwrap_or_default();
         }
     }
+    status.remarks = unenforced.remarks().map(str::to_owned).collect();
     Some(status)
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::process::Exit;
+use crate::process::{Exit, NotEnforced};
 
 /// The number of this protocol.
 pub(crate) const PROTOCOL: u32 = 1;
@@ -85,6 +85,9 @@ pub(crate) enum Reply {
         cpu_us: u64,
         /// Processes.
         processes: u32,
+        /// Which of its limits it is not held to; unknown to older keepers.
+        #[serde(default)]
+        not_enforced: NotEnforced,
     },
     /// The order is of an older term.
     Stale,

@@ -15,7 +15,7 @@ pub(crate) use super::state::KILL_PATIENCE;
 use super::state::{Act, Life, MainEnd};
 use super::{announce, child, tree};
 use crate::logs::{LogStream, LogWriter};
-use crate::process::{Exit, ExitCause};
+use crate::process::{Exit, ExitCause, NotEnforced};
 use crate::sys::Signals;
 
 /// How long a keeper stays after the end of its instance for someone to acknowledge it; afterwards the file says it.
@@ -43,6 +43,7 @@ struct Keeper<'a> {
     /// When memory is looked at next, where that is ours to do.
     memory_at: Option<Instant>,
     over_memory: bool,
+    not_enforced: NotEnforced,
     left_behind: u32,
     ended: Option<Ended>,
 }
@@ -58,25 +59,25 @@ pub(crate) fn run(spec: &Spec, folder: &InstanceFolder) -> io::Result<()> {
     rustix::process::set_child_subreaper(Some(Pid::INIT))?;
     let mut clients = Clients::listen(folder)?;
     let mut log = LogWriter::open(&spec.log_folder, spec.log_file_bytes_max, spec.log_files_max);
-    let (cgroup, not_enforced) = Cgroup::make(spec).map_or((None, Vec::new()), |(group, not)| (Some(group), not));
+    let (cgroup, refused) = Cgroup::make(spec).map_or((None, Vec::new()), |(group, refused)| (Some(group), refused));
     if let Some(group) = &cgroup
         && let Err(error) = write_durably(&folder.cgroup(), group.path().as_os_str().as_encoded_bytes())
     {
         group.remove();
         return Err(error);
     }
-    let memory_is_ours = spec.memory_bytes_max.is_some() && (cgroup.is_none() || not_enforced.contains(&"memory"));
+    let not_limited = |controller| cgroup.is_none() || refused.contains(&controller);
+    let memory_is_ours = spec.memory_bytes_max.is_some() && not_limited("memory");
+    let not_enforced = NotEnforced {
+        cpu: spec.cpu_milli_max.is_some() && not_limited("cpu"),
+        tasks: spec.tasks_max.is_some() && not_limited("pids"),
+    };
     let main = match child::start(spec, folder, cgroup.as_ref()) {
         Ok(main) => main,
         Err(reason) => return not_started(folder, cgroup, &mut log, reason),
     };
     log.remark(&format!("started as process {}", main.pid));
-    if spec.cpu_milli_max.is_some() && (cgroup.is_none() || not_enforced.contains(&"cpu")) {
-        log.remark("the CPU limit is not enforced: no cgroup v2 with that controller can be written");
-    }
-    if spec.tasks_max.is_some() && (cgroup.is_none() || not_enforced.contains(&"pids")) {
-        log.remark("the limit of tasks is not enforced: no cgroup v2 with that controller can be written");
-    }
+    not_enforced.remarks().for_each(|remark| log.remark(remark));
     announce(&Announcement::Started { pid: main.pid.unsigned_abs() });
     for pipe in [&main.stdout, &main.stderr] {
         rustix::io::ioctl_fionbio(pipe, true)?;
@@ -93,6 +94,7 @@ pub(crate) fn run(spec: &Spec, folder: &InstanceFolder) -> io::Result<()> {
         pipes: [(LogStream::Out, Some(main.stdout)), (LogStream::Err, Some(main.stderr))],
         memory_at: memory_is_ours.then(|| Instant::now() + MEMORY_INTERVAL),
         over_memory: false,
+        not_enforced,
         left_behind: 0,
         ended: None,
     };
@@ -301,6 +303,7 @@ impl Keeper<'_> {
             memory_bytes: group.and_then(Cgroup::memory_bytes).unwrap_or(resident),
             cpu_us: group.and_then(Cgroup::cpu_us).unwrap_or((ticks + waited) * 1_000_000 / per_second),
             processes: u32::try_from(processes.len()).unwrap_or(u32::MAX),
+            not_enforced: self.not_enforced,
         }
     }
 

@@ -167,7 +167,9 @@ impl ProcessDriver {
             return Ok(Resources::default());
         }
         match known.link.ask(Request::Resources).await? {
-            Reply::Resources { memory_bytes, cpu_us, processes } => Ok(Resources { memory_bytes, cpu_us, processes }),
+            Reply::Resources { memory_bytes, cpu_us, processes, not_enforced } => {
+                Ok(Resources { memory_bytes, cpu_us, processes, not_enforced })
+            }
             other => Err(DriverError::Keeper { instance: instance.clone(), reason: format!("it answered {other:?}") }),
         }
     }

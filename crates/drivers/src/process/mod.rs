@@ -13,7 +13,7 @@ mod ports;
 pub use driver::ProcessDriver;
 pub use exit::{Exit, ExitCause};
 pub use order::{
-    Adopted, AdoptedState, DriverError, Fence, InstanceEvent, Resources, StartError, StartOrder, Started,
+    Adopted, AdoptedState, DriverError, Fence, InstanceEvent, NotEnforced, Resources, StartError, StartOrder, Started,
     instance_address,
 };
 pub use ports::{NoPortFree, PortAllocator};

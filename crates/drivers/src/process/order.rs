@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use gapless_model::{EffectNumber, Epoch, InstanceId, ReleaseLabel, RunSpec};
+use serde::{Deserialize, Serialize};
 
 use super::Exit;
 
@@ -120,6 +121,34 @@ pub struct Resources {
     pub cpu_us: u64,
     /// Processes.
     pub processes: u32,
+    /// Which of its limits this machine does not hold it to.
+    pub not_enforced: NotEnforced,
+}
+
+/// Limits of the configuration that cannot be enforced here, for want of a writable cgroup v2 with their controller. Memory is not among
+/// them: where the kernel does not watch it, the keeper does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct NotEnforced {
+    /// CPU time.
+    pub cpu: bool,
+    /// Processes and threads.
+    pub tasks: bool,
+}
+
+impl NotEnforced {
+    /// What people are told, one sentence for each.
+    pub fn remarks(self) -> impl Iterator<Item = &'static str> {
+        let cpu = "the CPU limit is not enforced: no cgroup v2 with that controller can be written";
+        let tasks = "the limit of tasks is not enforced: no cgroup v2 with that controller can be written";
+        [self.cpu.then_some(cpu), self.tasks.then_some(tasks)].into_iter().flatten()
+    }
+}
+
+impl std::ops::BitOrAssign for NotEnforced {
+    fn bitor_assign(&mut self, other: NotEnforced) {
+        self.cpu |= other.cpu;
+        self.tasks |= other.tasks;
+    }
 }
 
 /// Why the driver could not do what was ordered.

@@ -30,6 +30,7 @@ pub fn service_status(report: &Report) -> ServiceStatus {
         routes: Vec::new(),
         floor: None,
         last_rollout: None,
+        remarks: Vec::new(),
     }
 }
 

@@ -149,7 +149,7 @@ pub struct ReleaseSummary {
     pub instances: u16,
     /// When it was registered (RFC 3339).
     pub registered_at: String,
-    /// Its size on the disk, in bytes.
+    /// Bytes of its files, unpacked; not known of releases registered by an older controller.
     #[serde(default)]
     pub bytes: Option<u64>,
 }

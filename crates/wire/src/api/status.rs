@@ -93,6 +93,9 @@ pub struct ServiceStatus {
     /// The last rollout that ended.
     #[serde(default)]
     pub last_rollout: Option<RolloutSummary>,
+    /// What an operator should know: limits of the configuration that this machine does not enforce.
+    #[serde(default)]
+    pub remarks: Vec<String>,
 }
 
 /// What a service is doing.

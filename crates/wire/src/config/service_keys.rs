@@ -101,7 +101,7 @@ pub static SERVICE: &[Section] = &[
         name: "run.limits",
         repeated: false,
         doc: "What one instance, its whole process tree included, may use. Enforced by cgroup v2 where the controller can write it; \
-              elsewhere the keeper ends an instance above its memory itself, and the instance's log says which other limits are not enforced.",
+              elsewhere the keeper ends an instance above its memory itself, and `gapless status` and the instance's log say which other limits are not enforced.",
         keys: &[
             Key {
                 name: "memory",

@@ -20,6 +20,9 @@ pub struct ReleaseRecord {
     /// When it was registered, in milliseconds since 1970, for people.
     #[serde(default)]
     pub registered_wall_ms: u64,
+    /// Bytes of its files, unpacked; not known of releases registered before this was written down.
+    #[serde(default)]
+    pub bytes: Option<u64>,
 }
 
 /// Why a release that is kept cannot be read.
