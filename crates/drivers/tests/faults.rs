@@ -114,7 +114,7 @@ async fn one_that_ends_well_when_asked_has_its_grace() {
     // Its main process is a shell that ends at once; the worker ends well a moment later.
     let worker = stage
         .script("worker", "trap 'sleep 0.3; echo worker done; exit 0' TERM; echo ready; while :; do sleep 0.05; done");
-    let script = stage.script("run", &format!("{} & trap 'exit 0' TERM; wait", worker[0]));
+    let script = stage.script("run", &format!("trap 'exit 0' TERM; {} & wait", worker[0]));
     driver.start(stage.order(I1, script)).await.unwrap();
     until("the worker", || stage.wrote(&driver, I1, "out").contains(&"ready".to_owned()).then_some(())).await;
     let exit = driver.stop(&id(I1), GRACE).await.unwrap();
