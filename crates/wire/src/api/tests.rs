@@ -86,7 +86,8 @@ fn a_report_is_said_with_ages_instead_of_instants() {
           "queued": null,
           "routes": [],
           "floor": null,
-          "last_rollout": null
+          "last_rollout": null,
+          "remarks": []
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&service_status(&report)).unwrap());
 }
