@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use gapless_model::{EffectNumber, Epoch, Generation, HoldLimits, InstanceId, ServiceName, TableVersion};
+use gapless_model::{EffectNumber, Epoch, Generation, InstanceId, ServiceName, TableVersion};
 use gapless_rollout::{Admission, Input, Member, PoolKind, ServiceRoutes};
 use gapless_routing::{DrainBook, InstanceSpec, Intake, PoolSpec, ProxyId, ServiceSpec, TableSpec};
 
@@ -175,7 +175,6 @@ impl Publication {
 }
 
 fn service_spec(part: &ServiceRoutes) -> ServiceSpec {
-    let hold = part.pools.iter().map(|pool| pool.traffic.hold).next_back();
     ServiceSpec {
         name: part.service.clone(),
         routes: part.routes.clone(),
@@ -199,7 +198,7 @@ fn service_spec(part: &ServiceRoutes) -> ServiceSpec {
             Admission::Open => Intake::Serve,
             Admission::Held => Intake::Hold,
         },
-        hold: hold.unwrap_or(HoldLimits { requests_max: 0, wait_max: gapless_model::Millis::ZERO }),
+        hold: part.hold,
         fallback: None,
         pins: None,
     }
@@ -212,14 +211,20 @@ fn instance_spec(member: &Member) -> InstanceSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gapless_model::ReleaseId;
+    use gapless_model::{HoldLimits, Millis, ReleaseId};
 
     fn shop() -> ServiceName {
         ServiceName::new("shop").unwrap()
     }
 
     fn part() -> ServiceRoutes {
-        ServiceRoutes { service: shop(), routes: Vec::new(), pools: Vec::new(), admission: Admission::Held }
+        ServiceRoutes {
+            service: shop(),
+            routes: Vec::new(),
+            pools: Vec::new(),
+            admission: Admission::Held,
+            hold: HoldLimits { requests_max: 7, wait_max: Millis(9) },
+        }
     }
 
     fn version(generation: u64) -> TableVersion {
@@ -244,6 +249,14 @@ mod tests {
         assert_eq!(tables.reported(&proxy("b"), version(1), []), [], "a is behind");
         assert_eq!(tables.reported(&proxy("a"), version(1), []), [applied(4)]);
         assert_eq!(tables.reported(&proxy("a"), version(1), []), [], "told once");
+    }
+
+    #[test]
+    fn a_service_without_an_instance_holds_within_the_bounds_of_its_release() {
+        let mut tables = Publication::new(Epoch(3));
+        tables.order(EffectNumber(4), part());
+        let table = tables.next_table().expect("a table");
+        assert_eq!((table.services[0].intake, table.services[0].hold), (Intake::Hold, part().hold));
     }
 
     #[test]

@@ -131,6 +131,11 @@ pub struct HoldLimits {
     pub wait_max: Millis,
 }
 
+impl HoldLimits {
+    /// Nobody may wait.
+    pub const NONE: HoldLimits = HoldLimits { requests_max: 0, wait_max: Millis::ZERO };
+}
+
 /// What a release asks of the proxy for its requests.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TrafficPolicy {

@@ -7,7 +7,7 @@ use std::fmt;
 use core::net::SocketAddr;
 
 use gapless_model::{
-    Check, EffectNumber, InstanceId, Millis, Probe, ReleaseId, ReleaseLabel, RolloutId, Route, ServiceName,
+    Check, EffectNumber, HoldLimits, InstanceId, Millis, Probe, ReleaseId, ReleaseLabel, RolloutId, Route, ServiceName,
     TrafficPolicy, Weight,
 };
 
@@ -203,6 +203,8 @@ pub struct ServiceRoutes {
     pub pools: Vec<Pool>,
     /// Whether requests are served or wait.
     pub admission: Admission,
+    /// The bounds of waiting: those of the release that serves, also while none of its instances is in a pool.
+    pub hold: HoldLimits,
 }
 
 /// Whether a service's requests are served or wait.

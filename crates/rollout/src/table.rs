@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use gapless_model::{EffectNumber, Release, ReleaseId, ServiceName, Tick, Weight};
+use gapless_model::{EffectNumber, HoldLimits, Release, ReleaseId, ServiceName, Tick, Weight};
 
 use crate::instance::{Instance, Life};
 use crate::want::{self, Rest, Wants};
@@ -137,8 +137,14 @@ pub(crate) fn routes(
         }
     }
     let admission = if listed.live.is_empty() { Admission::Held } else { Admission::Open };
-    let routes = releases.get(&serving).map(|release| release.spec.routes.clone()).unwrap_or_default();
-    ServiceRoutes { service: service.clone(), routes, pools, admission }
+    let spec = releases.get(&serving).map(|release| &release.spec);
+    ServiceRoutes {
+        service: service.clone(),
+        routes: spec.map(|spec| spec.routes.clone()).unwrap_or_default(),
+        pools,
+        admission,
+        hold: spec.map_or(HoldLimits::NONE, |spec| spec.traffic.hold),
+    }
 }
 
 /// Shares that sum up to [`Weight::ALL`]: the remainder of the division goes to the last release.

@@ -126,10 +126,6 @@ fn service(routes: &ServiceRoutes) -> ServiceSpec {
             .map(|member| InstanceSpec { id: member.instance.clone(), address: member.address })
             .collect(),
     });
-    let hold = routes.pools.first().map_or(
-        gapless_model::HoldLimits { requests_max: 10_000, wait_max: gapless_model::Millis::from_secs(30) },
-        |pool| pool.traffic.hold,
-    );
     ServiceSpec {
         name: routes.service.clone(),
         routes: routes.routes.clone(),
@@ -138,7 +134,7 @@ fn service(routes: &ServiceRoutes) -> ServiceSpec {
             Admission::Open => Intake::Serve,
             Admission::Held => Intake::Hold,
         },
-        hold,
+        hold: routes.hold,
         fallback: None,
         pins: None,
     }

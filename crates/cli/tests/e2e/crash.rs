@@ -1,5 +1,7 @@
 //! `kill -9` of the controller at its journal's records, and of the proxy under load.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use gapless_load::Run;
@@ -130,6 +132,27 @@ fn a_killed_proxy_refuses_nobody_and_is_back_with_its_last_table() {
     eprintln!("{} requests lost within {} ms; the slowest took {} ms", sums.lost, last - first, sums.latency.max_ms);
     assert!(last - first <= 1_000, "only the requests it held are lost: {:#?}", sums.incidents);
     assert_ne!(world.proxy_pid(), pid);
+}
+
+#[test]
+fn requests_wait_while_all_instances_are_started_again() {
+    let world = World::up();
+    // Long enough for the table without instances to be in use, and for a request to meet it.
+    let service = service().with("[restart]\nbackoff_min = \"3s\"\n");
+    world.assert_done(&world.deploy(&service, "1.0", "rolling"));
+    world.live().into_iter().for_each(|(_, pid)| kill(pid));
+    world.eventually("no instance is in load", || world.live().is_empty());
+    world.eventually("the proxy knows", || {
+        let proxy = &world.status()["proxies"][0];
+        proxy["table_applied"] == proxy["table_wanted"]
+    });
+    let mut connection = TcpStream::connect(world.listen).expect("a connection");
+    connection.set_read_timeout(Some(PATIENCE)).expect("a bound");
+    connection.write_all(b"POST /waits HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").expect("a request");
+    world.eventually("it is held", || world.status()["proxies"][0]["held"] == 1);
+    let mut answer = [0; 12];
+    connection.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200", "{}", world.log());
 }
 
 #[test]
