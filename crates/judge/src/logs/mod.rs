@@ -21,9 +21,8 @@ mod fields;
 mod fold;
 mod hash;
 mod header;
-#[cfg(test)]
-mod header_tests;
 mod json;
+mod kinds;
 mod lines;
 mod logfmt;
 mod merge;
