@@ -4,8 +4,8 @@
 //! cannot change a template. The idea is Drain's (He et al., 2017: shapes of one length that agree in most places are one
 //! template), with other rules for when a place is a variable:
 //!
-//! 1. Two shapes alike but for *compound names* (`a.b.C`, `x@y`) or for names after a word that announces one ("for user
-//!    *x* by …", `user=x`) are one template, in one step, however many places differ.
+//! 1. Two shapes alike but for *compound names* (`a.b.C`, `x@y`; at the beginning `a.b: …`) or for names after a word
+//!    that announces one ("for user *x* by …", `user=x`) are one template, in one step, however many places differ.
 //! 2. Else one place at a time: shapes alike but for one place make it a variable when more values are seen there than
 //!    words with a meaning would show; how many depends on the place ([`threshold`]). Repeated until nothing changes.
 //!
@@ -14,7 +14,7 @@
 
 use super::atoms::{Atom, Vocabulary, fold_lists};
 use super::hash::{HashKeyed, mix};
-use super::words;
+use super::kinds::{ANNOUNCES, COMPOUND, IDENTIFIER, KEY, Kinds, MEANING, NULL, WORD};
 
 /// The second step ends after so many rounds; each makes at least one more place of some shape a variable.
 const ROUNDS_MAX: usize = 8;
@@ -26,7 +26,7 @@ const VALUES_FIRST: usize = 16;
 const VALUES_AFTER_KEY: usize = 4;
 /// … when one of the values is a variable already.
 const VALUES_BESIDE_VARIABLE: usize = 3;
-/// … after a word that announces a name and before one that ends it, or after `=` when one of the values is a variable
+/// … after a word that announces a name and before one that ends it, in parentheses after a variable, or after `=` when one of the values is a variable
 /// already.
 const VALUES_NAME: usize = 2;
 
@@ -52,115 +52,6 @@ pub fn merge(shapes: &[&[Atom]], vocabulary: &Vocabulary) -> Merged {
         state.refold(vocabulary);
     }
     Merged { templates: state.current.into_iter().map(Vec::into_boxed_slice).collect(), template_of: state.template_of }
-}
-
-const WORD: u8 = 1;
-const MEANING: u8 = 2;
-const COMPOUND: u8 = 4;
-const ANNOUNCES: u8 = 8;
-const FOLLOWS_NAME: u8 = 16;
-const IDENTIFIER: u8 = 32;
-const KEY: u8 = 64;
-const NULL: u8 = 128;
-
-/// What each word of the vocabulary is, worked out once per merge.
-struct Kinds {
-    of_word: Vec<u8>,
-    /// Indices of words that take part in rules by themselves.
-    equals: u32,
-    for_word: u32,
-    from_word: u32,
-    /// Keys whose value is a name, whatever word it is.
-    name_keys: Vec<u32>,
-}
-
-impl Kinds {
-    fn new(vocabulary: &Vocabulary) -> Kinds {
-        let index = |text: &[u8]| {
-            (0..vocabulary.len()).find(|&at| vocabulary.word_at(at) == text).map_or(u32::MAX, |at| at as u32)
-        };
-        Kinds {
-            of_word: (0..vocabulary.len()).map(|index| Kinds::of_word(vocabulary.word_at(index))).collect(),
-            equals: index(b"="),
-            for_word: index(b"for"),
-            from_word: index(b"from"),
-            name_keys: words::NAME_KEYS
-                .iter()
-                .map(|key| index(key.as_bytes()))
-                .filter(|found| *found != u32::MAX)
-                .collect(),
-        }
-    }
-
-    fn of_word(word: &[u8]) -> u8 {
-        if word.is_empty() {
-            return 0;
-        }
-        let key = if word == b"=" || word.len() > 1 && word.ends_with(b":") { KEY } else { 0 };
-        if !word.iter().any(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80) {
-            return key;
-        }
-        let mut kind = WORD | key;
-        // The scanner leaves a number as a word only where it has a meaning (an HTTP status).
-        if words::has_meaning(word) || word.iter().all(u8::is_ascii_digit) {
-            kind |= MEANING;
-        } else if words::is_compound_name(word) {
-            kind |= COMPOUND;
-        }
-        if matches!(word, b"null" | b"NULL" | b"nil" | b"none" | b"None") {
-            kind |= NULL;
-        }
-        if words::announces_name(word) {
-            kind |= ANNOUNCES;
-        }
-        if words::may_follow_name(word) {
-            kind |= FOLLOWS_NAME;
-        }
-        let inner_capital = word.windows(2).any(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase());
-        if inner_capital || word.contains(&b'_') {
-            kind |= IDENTIFIER;
-        }
-        kind
-    }
-
-    fn of(&self, atom: Atom) -> u8 {
-        self.of_word.get(atom.index() as usize).copied().unwrap_or(0)
-    }
-
-    /// A place after a word that announces a name, followed by nothing that would belong to a phrase ("for user *x* by");
-    /// or between "for" and "from" ("password for *x* from").
-    fn is_name_place(&self, atoms: &[Atom], at: usize) -> bool {
-        if at > 0 && atoms[at - 1].index() == self.for_word && !atoms[at].is_glued() {
-            return atoms.get(at + 1).is_some_and(|next| next.index() == self.from_word);
-        }
-        at > 0
-            && self.of(atoms[at - 1]) & ANNOUNCES != 0
-            && !atoms[at].is_glued()
-            && match atoms.get(at + 1) {
-                None => true,
-                Some(&next) => next.is_variable() || self.of(next) & WORD == 0 || self.of(next) & FOLLOWS_NAME != 0,
-            }
-    }
-
-    /// The place after `user=` and the like. What stands there is a name, even if the word has a meaning elsewhere
-    /// (`cmd=save`, `user=backup`).
-    fn is_value_of_name_key(&self, atoms: &[Atom], at: usize) -> bool {
-        at >= 2
-            && self.of(atoms[at]) & WORD != 0
-            && atoms[at].is_glued()
-            && atoms[at - 1].index() == self.equals
-            && self.name_keys.contains(&atoms[at - 2].index())
-    }
-
-    /// Whether the place is a variable wherever two different values are seen (step 1).
-    fn is_soft(&self, atoms: &[Atom], at: usize) -> bool {
-        let kind = self.of(atoms[at]);
-        atoms[at].is_variable()
-            || self.is_value_of_name_key(atoms, at)
-            || kind & (WORD | MEANING) == WORD
-                && at > 0
-                && (kind & COMPOUND != 0 && kind & KEY == 0 || self.is_name_place(atoms, at))
-    }
 }
 
 /// The templates so far and where each shape went.
@@ -316,7 +207,11 @@ fn threshold(place: &Place, atoms: &[Atom], at: usize, kinds: &Kinds) -> usize {
         return VALUES_FIRST;
     }
     let after_equals = atoms[at - 1].index() == kinds.equals;
-    if kinds.is_name_place(atoms, at) || place.compounds == place.words || after_equals && place.variable {
+    if kinds.is_name_place(atoms, at)
+        || kinds.is_name_of_value(atoms, at)
+        || place.compounds == place.words
+        || after_equals && place.variable
+    {
         VALUES_NAME
     } else if place.variable {
         VALUES_BESIDE_VARIABLE
@@ -376,6 +271,15 @@ mod tests {
         assert_eq!(templates(&["job id=1 state=started", "job id=1 state=stopped"]).len(), 2);
         assert_eq!(templates(&["job id=1 role=primary", "job id=1 role=replica"]).len(), 2);
         assert_eq!(templates(&["the user backup ran", "the user save ran"]).len(), 2);
+    }
+
+    #[test]
+    fn the_subject_of_a_line_and_the_name_of_a_value_are_names() {
+        assert_eq!(templates(&["web.service: Failed hard", "db.service: Failed hard"]).len(), 1);
+        assert_eq!(templates(&["cache.hits: 5 per minute", "cache.misses: 7 per minute"]).len(), 2);
+        assert_eq!(templates(&["java.io.IOException: Pipe gone", "java.io.EOFException: Pipe gone"]).len(), 2);
+        assert_eq!(templates(&["killing process 7 (sh) now", "killing process 8 (sleep) now"]).len(), 1);
+        assert_eq!(templates(&["process 7 (started) now", "process 8 (stopped) now"]).len(), 2);
     }
 
     #[test]

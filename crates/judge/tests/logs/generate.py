@@ -8,7 +8,7 @@ Two ways of labelling, neither of which looks at what the log reader makes of a 
 - *servers* are driven over loopback, and each line is labelled by the one rule below it matches. The rules are the
   messages of the server. A line that matches none, or two, ends the run with an error, so that no line goes unlabelled.
 
-Needs nginx, apache2, postgresql, redis-server, openssh, haproxy, mosquitto, a JDK, go, node, python3. Run as root (the
+Needs nginx, apache2, postgresql, redis-server, openssh, haproxy, systemd, mosquitto, a JDK, go, node, python3. Run as root (the
 database and ssh servers change their user). Output: NAME_2k.log and NAME_2k.log_structured.csv, at most 500 lines each.
 """
 import base64, csv, glob, hashlib, os, random, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
@@ -397,6 +397,56 @@ HAPROXY = [
 ]
 
 
+UNITS = {
+    "web.service": "Description=Shop front end\n[Service]\nExecStart=/bin/sh -c 'echo listening; exec sleep 1000'\nExecReload=/bin/true",
+    "crash.service": "Description=Order worker\nStartLimitBurst=3\n[Service]\nExecStart=/bin/sh -c 'echo order lost >&2; exit 3'\nRestart=on-failure\nRestartSec=100ms",
+    "killed.service": "Description=Image resizer\n[Service]\nExecStart=/bin/sh -c 'kill -SEGV $$$$'",
+    "late.service": "Description=Search index\n[Service]\nType=notify\nExecStart=/bin/sleep 100\nTimeoutStartSec=300ms",
+    "stubborn.service": "Description=Mail queue\n[Service]\nExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 0.1; done'\nTimeoutStopSec=300ms",
+    "once.service": "Description=Nightly report\n[Service]\nType=oneshot\nExecStart=/bin/true",
+    "check.service": "Description=Stock check\n[Service]\nType=oneshot\nExecStart=/bin/false",
+    "missing.service": "Description=Old importer\n[Service]\nExecStart=/usr/bin/no-such-program",
+    "needs.service": "Description=Checkout\nRequires=check.service\nAfter=check.service\n[Service]\nExecStart=/bin/sleep 100",
+    "maybe.service": "Description=Feature probe\nConditionPathExists=/no/such/file\n[Service]\nExecStart=/bin/true",
+    "prepare.service": "Description=Cache warmer\n[Service]\nExecStartPre=/bin/sh -c 'exit 7'\nExecStart=/bin/sleep 100",
+    "report.timer": "Description=Report timer\n[Timer]\nOnActiveSec=1h\nUnit=once.service",
+    "typo.service": "Description=Misspelt unit\n[Service]\nExecStrat=/bin/true\nExecStart=/bin/true",
+    "front.socket": "Description=Front socket\n[Socket]\nListenStream=%t/front.sock\nService=web.service",
+}
+
+
+def systemd(tmp):
+    """A user manager in namespaces of its own, with a journal of its own: `journalctl` prints what both wrote."""
+    units = f"{tmp}/units"
+    os.makedirs(units)
+    for name, text in UNITS.items():
+        open(f"{units}/{name}", "w").write(f"[Unit]\n{text}\n")
+    starts = ["web", "crash", "killed", "late", "stubborn", "once", "check", "missing", "needs", "maybe", "prepare", "report.timer", "typo", "front.socket"]
+    lines = ["mount -t tmpfs none /run", "mkdir -p /run/systemd/system /run/user/0/systemd", f"cp -r {units} /run/user/0/systemd/user", "hostname web1", f"export XDG_RUNTIME_DIR=/run/user/0 HOME={tmp}",
+             "(/lib/systemd/systemd-journald &) ; sleep 1", "systemd --user --log-target=journal --unit=basic.target &", "sleep 2"]
+    for i in range(10):
+        for unit in random.sample(starts, len(starts)):
+            lines.append(f"timeout 5 systemctl --user start {unit}")
+        lines += ["sleep 0.7", "systemctl --user reload web; systemctl --user kill -s TERM web; sleep 0.1", "systemctl --user stop stubborn needs report.timer front.socket web", "systemctl --user reset-failed"]
+        lines.append("systemctl --user daemon-reload" if i % 3 == 0 else "systemd-run --user --quiet sh -c 'echo job done'")
+    lines += ["systemctl --user exit; sleep 1", "rmdir /sys/fs/cgroup/*/init.scope 2> /dev/null", "SYSTEMD_COLORS=0 SYSTEMD_URLIFY=0 journalctl --no-pager -o short"]
+    done = subprocess.run(["unshare", "-m", "-u", "-p", "-f", "--mount-proc", "--propagation", "private", "bash", "-c", "\n".join(lines)], capture_output=True, text=True)
+    keep = [line for line in done.stdout.splitlines() if re.match(r"\w{3} [ \d]\d \S+ web1 (?!kernel|systemd-journald)", line)]
+    by_rules("systemd", "\n".join(keep), SYSTEMD)
+
+
+# The messages of the user manager and of the units' programs; unit, description, status and signal are filled in.
+SYSTEMD = [
+    r"Started .*\.", r"Starting .*\.\.\.", r"Stopped (?!target).*\.", r"Stopping .*\.\.\.", r"Finished .*\.", r"Failed to start .*\.", r"Reloading \S+ - .*\.\.\.", r"Reloaded .*\.", r"Listening on .*\.", r"Closed .*\.",
+    r"Reached target .*\.", r"Stopped target .*\.", r"Created slice .*\.", r"Removed slice .*\.", r"Failed to listen on .*\.", r"Dependency failed for .*\.", r"Startup finished in \S+\.", r"Reloading\.",
+    r"\S+: Main process exited, code=\w+, status=\d+/\w+", r"\S+: Control process exited, code=\w+, status=\d+/\w+", r"\S+: Failed with result '\S+'\.", r"\S+: Scheduled restart job, restart counter is at \d+\.",
+    r"\S+: Start request repeated too quickly\.", r"\S+: Killing process \d+ \(\S+\) with signal \w+\.", r"\S+: State '\S+' timed out\. Killing\.", r"\S+: start operation timed out\. Terminating\.",
+    r"\S+: Job \S+ failed with result '\w+'\.", r"\S+: Sent signal SIGTERM to main process .* on client request\.", r"\S+ - .* was skipped because of an unmet condition check .*", r"\S+: Unknown key '\w+' in section .*",
+    r"\S+: Failed to locate executable .*", r"\S+: Failed at step EXEC spawning .*", r"\S+: Socket service \S+ already active, refusing\.", r"Failed to connect to system bus: .*", r"Couldn't move remaining .*",
+    r"cgroup compatibility translation .*", r"\S+: Failed to migrate controller cgroups from .*", r"sh\S*: order lost", r"sh\S*: listening", r"sh\S*: job done", r"\S+: Processes still around .*",
+]
+
+
 def mosquitto(tmp):
     number = port()
     open(f"{tmp}/mosquitto.conf", "w").write(f"listener {number} 127.0.0.1\nallow_anonymous true\nlog_type all\nlog_timestamp true\nlog_timestamp_format %Y-%m-%dT%H:%M:%S\n")
@@ -429,7 +479,7 @@ def main():
     wanted = sys.argv[1:]
     tmp = tempfile.mkdtemp()
     try:
-        for make in (own_programs, nginx, apache, postgres, redis, sshd, haproxy, mosquitto):
+        for make in (own_programs, nginx, apache, postgres, redis, sshd, haproxy, systemd, mosquitto):
             if not wanted or make.__name__ in wanted:
                 make(tmp)
     finally:
