@@ -51,9 +51,7 @@ def raw(number, data, wait_for_answer=True):
 
 def write(name, rows):
     """rows: (line, content, event, template)"""
-    if len(rows) > LINES_MAX:
-        # What a server says as it ends is kept.
-        rows = rows[:LINES_MAX - LAST_LINES] + rows[-LAST_LINES:]
+    rows = rows[:LINES_MAX]
     # No path of the machine that made them.
     plain = lambda text: re.sub(r"/tmp/tmp\w+", "/tmp/run", text.replace(f"{HERE}/programs", "/srv/shop"))
     rows = [(plain(line), plain(content), event, template) for line, content, event, template in rows]
@@ -76,6 +74,9 @@ def by_rules(name, text, rules):
         if len(hits) != 1:
             sys.exit(f"{name}: {len(hits)} rules for: {line}\n{hits}")
         rows.append((line, hits[0][2], hits[0][0], hits[0][1]))
+    if len(rows) > LINES_MAX:
+        # What a server says as it ends is kept. Its records are single lines: none is torn.
+        rows = rows[:LINES_MAX - LAST_LINES] + rows[-LAST_LINES:]
     write(name, rows)
 
 
