@@ -199,6 +199,7 @@ fn service_spec(part: &ServiceRoutes) -> ServiceSpec {
             Admission::Held => Intake::Hold,
         },
         hold: part.hold,
+        health_path: part.health_path.clone(),
         fallback: None,
         pins: None,
     }
@@ -224,6 +225,7 @@ mod tests {
             pools: Vec::new(),
             admission: Admission::Held,
             hold: HoldLimits { requests_max: 7, wait_max: Millis(9) },
+            health_path: None,
         }
     }
 

@@ -89,6 +89,7 @@ fn spec(instances: &[SocketAddr]) -> Result<TableSpec, Box<dyn std::error::Error
         pools: vec![pool],
         intake: Intake::Serve,
         hold,
+        health_path: None,
         fallback: None,
         pins: None,
     };

@@ -172,6 +172,7 @@ fn table(version: TableVersion, release: u64, instances: &[&Instance]) -> TableS
         pools: vec![pool],
         intake: Intake::Serve,
         hold: NO_HOLD,
+        health_path: None,
         fallback: None,
         pins: None,
     };

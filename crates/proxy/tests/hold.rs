@@ -163,3 +163,26 @@ fn a_service_without_instances_gives_its_operators_answer() {
     }
     assert_eq!(world.ends(2), "by_us.fallback:2");
 }
+
+#[test]
+fn the_health_path_is_answered_while_requests_are_held_and_only_for_as_long_as_they_may_wait() {
+    let instance = Instance::named("a");
+    let mut world = World::new(&holding(Plan::of(&[&instance]), 10, 60_000));
+    let mut client = world.client();
+    let answer = client.ask(get("/healthz?from=outside"));
+    assert_eq!((answer.status(), answer.line("x-gapless-reason")), (200, Some("held_health")));
+    assert_eq!(held(&world), 0, "it does not wait");
+    for (number, other) in [get("/healthz/deep"), post("/healthz", "body")].into_iter().enumerate() {
+        let mut client = world.client();
+        client.send(other);
+        until("what is no question for its health waits", || held(&world) == number as u64 + 1);
+    }
+    world.install(&Plan::of(&[&instance]));
+    assert_eq!(client.ask(get("/healthz")).text(), "a", "while the service serves, an instance answers");
+
+    let lasting = World::new(&holding(Plan::of(&[&instance]), 10, 300));
+    assert_eq!(lasting.client().ask(get("/")).status(), 503, "it waited as long as it may");
+    assert_eq!(lasting.client().ask(get("/healthz")).status(), 503, "an outage that lasts is told");
+    let unheld = World::new(&holding(Plan::of(&[&instance]), 0, 60_000));
+    assert_eq!(unheld.client().ask(get("/healthz")).status(), 503, "nobody may wait");
+}

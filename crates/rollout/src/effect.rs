@@ -205,6 +205,8 @@ pub struct ServiceRoutes {
     pub admission: Admission,
     /// The bounds of waiting: those of the release that serves, also while none of its instances is in a pool.
     pub hold: HoldLimits,
+    /// The path at which the release that serves is asked for its health, where that is done by HTTP.
+    pub health_path: Option<String>,
 }
 
 /// Whether a service's requests are served or wait.

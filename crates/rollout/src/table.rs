@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use gapless_model::{EffectNumber, HoldLimits, Release, ReleaseId, ServiceName, Tick, Weight};
+use gapless_model::{EffectNumber, HoldLimits, ProbeKind, Release, ReleaseId, ServiceName, Tick, Weight};
 
 use crate::instance::{Instance, Life};
 use crate::want::{self, Rest, Wants};
@@ -138,12 +138,17 @@ pub(crate) fn routes(
     }
     let admission = if listed.live.is_empty() { Admission::Held } else { Admission::Open };
     let spec = releases.get(&serving).map(|release| &release.spec);
+    let health_path = spec.and_then(|spec| match &spec.probe.kind {
+        ProbeKind::Http { path, .. } => Some(path.clone()),
+        ProbeKind::Tcp | ProbeKind::Command { .. } => None,
+    });
     ServiceRoutes {
         service: service.clone(),
         routes: spec.map(|spec| spec.routes.clone()).unwrap_or_default(),
         pools,
         admission,
         hold: spec.map_or(HoldLimits::NONE, |spec| spec.traffic.hold),
+        health_path,
     }
 }
 

@@ -108,6 +108,7 @@ impl Table {
         check_instances(&services)?;
         let matcher = matcher(&services)?;
         check_room(&services, registry)?;
+        registry.forget_holds(|name| services.iter().any(|service| service.name == *name));
         let services = services.into_iter().map(|service| made(service, registry, now)).collect();
         Ok(Table { version: spec.version, services, matcher })
     }
@@ -239,6 +240,8 @@ fn made(spec: &ServiceSpec, registry: &mut Registry, now: Tick) -> Service {
         pools,
         intake: spec.intake,
         hold: spec.hold,
+        health_path: spec.health_path.as_deref().map(Box::from),
+        held_since: registry.held(&spec.name, spec.intake, now),
         fallback: spec.fallback.clone(),
         pins: spec.pins.as_ref().map(|pins| Pins::new(&spec.name, pins)),
     }

@@ -65,6 +65,7 @@ pub(crate) fn service(text: &str, pools: Vec<PoolSpec>) -> ServiceSpec {
         pools,
         intake: Intake::Serve,
         hold: policy().hold,
+        health_path: None,
         fallback: None,
         pins: None,
     }

@@ -106,6 +106,8 @@ reasons!(
         NotServed = "not_served", 501, Client;
         /// The service's fallback answer: what its operator wants said while no release has weight.
         Fallback = "fallback", 503, Nobody;
+        /// The service's health path, asked for while its requests are held.
+        HeldHealth = "held_health", 200, Nobody;
         /// No release of the service has weight, and it has no fallback answer.
         NoInstance = "no_instance", 503, Us;
         /// As many requests are held as may be.
@@ -357,6 +359,7 @@ mod tests {
             Client by_us.no_preview
             Client by_us.not_served
             Nobody by_us.fallback
+            Nobody by_us.held_health
             Us by_us.no_instance
             Us by_us.hold_full
             Us by_us.hold_timeout

@@ -9,6 +9,8 @@ use std::hash::Hash;
 
 use gapless_model::{InstanceId, ReleaseId, Route, ServiceName, Tick};
 
+use crate::spec::Intake;
+
 /// How many instances may be counted at once, draining ones included: arrays of that length are cheap, and a machine's ports run
 /// out at about the same scale.
 pub const INSTANCE_SLOTS_MAX: usize = 4_096;
@@ -76,6 +78,8 @@ pub struct Registry {
     series_used: u32,
     /// When each release first had weight, for its slow start.
     weighted_since: HashMap<(ServiceName, ReleaseId), Tick>,
+    /// When each service began to hold its requests.
+    held_since: HashMap<ServiceName, Tick>,
 }
 
 impl Default for Registry {
@@ -97,6 +101,7 @@ impl Registry {
             series_free: Vec::new(),
             series_used: 1,
             weighted_since: HashMap::new(),
+            held_since: HashMap::new(),
         }
     }
 
@@ -172,6 +177,22 @@ impl Registry {
             return now;
         }
         *self.weighted_since.entry(key).or_insert(now)
+    }
+
+    /// Forgets since when services hold that are in the table no more.
+    pub(crate) fn forget_holds(&mut self, is_there: impl Fn(&ServiceName) -> bool) {
+        self.held_since.retain(|service, _| is_there(service));
+    }
+
+    /// Since when a service has held its requests; forgotten when it serves them.
+    pub(crate) fn held(&mut self, service: &ServiceName, intake: Intake, now: Tick) -> Option<Tick> {
+        match intake {
+            Intake::Hold => Some(*self.held_since.entry(service.clone()).or_insert(now)),
+            Intake::Serve => {
+                self.held_since.remove(service);
+                None
+            }
+        }
     }
 }
 

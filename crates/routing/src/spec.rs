@@ -32,6 +32,8 @@ pub struct ServiceSpec {
     pub intake: Intake,
     /// The bounds of waiting.
     pub hold: HoldLimits,
+    /// The path that the proxy answers by itself while the service holds its requests.
+    pub health_path: Option<String>,
     /// What is answered when no release has weight and nothing is held.
     pub fallback: Option<Fallback>,
     /// Pins of clients to releases, where the service uses them.

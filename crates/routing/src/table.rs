@@ -28,6 +28,9 @@ pub struct Service {
     pub(crate) pools: Box<[Pool]>,
     pub(crate) intake: Intake,
     pub(crate) hold: HoldLimits,
+    pub(crate) health_path: Option<Box<str>>,
+    /// Since when its requests are held, where they are.
+    pub(crate) held_since: Option<Tick>,
     pub(crate) fallback: Option<Fallback>,
     pub(crate) pins: Option<Pins>,
 }
@@ -138,6 +141,19 @@ impl Service {
     #[must_use]
     pub fn hold(&self) -> HoldLimits {
         self.hold
+    }
+
+    /// Whether the proxy answers a request for this target by itself, since it would have to wait.
+    ///
+    /// Whoever asks from outside whether the service is well, such as another load balancer, would take a request that waits for one that
+    /// fails, and send nobody any more. So its health path is answered while requests wait, but only for as long as none can have
+    /// waited in vain: an outage that outlasts the bound of waiting is one.
+    #[must_use]
+    pub fn answers_health(&self, target: &[u8], now: Tick) -> bool {
+        let waits =
+            self.hold.requests_max > 0 && self.held_since.is_some_and(|since| now.since(since) < self.hold.wait_max);
+        let path = target.split(|byte| *byte == b'?').next();
+        waits && self.health_path.as_ref().is_some_and(|health| path == Some(health.as_bytes()))
     }
 
     /// What is answered when no release has weight and nothing is held.

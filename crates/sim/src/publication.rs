@@ -135,6 +135,7 @@ fn service(routes: &ServiceRoutes) -> ServiceSpec {
             Admission::Held => Intake::Hold,
         },
         hold: routes.hold,
+        health_path: routes.health_path.clone(),
         fallback: None,
         pins: None,
     }

@@ -187,6 +187,9 @@ impl Worker {
         if preview.is_none() {
             let queued = exchange.hold_number == 0 && self.holds.has_waiting(service.name());
             if service.intake() == Intake::Hold || queued {
+                if exchange.asked.idempotent && service.answers_health(question.target, draw.now) {
+                    return Decision::Ours(OurAnswer::HeldHealth);
+                }
                 let (service, limits) = held();
                 return Decision::Hold { service, limits };
             }

@@ -183,6 +183,7 @@ fn spec(plan: &Plan, version: TableVersion) -> TableSpec {
         pools: vec![pool],
         intake: plan.intake,
         hold: plan.hold,
+        health_path: Some("/healthz".to_owned()),
         fallback: plan.fallback.clone(),
         pins: None,
     };
@@ -192,6 +193,7 @@ fn spec(plan: &Plan, version: TableVersion) -> TableSpec {
         pools: Vec::new(),
         intake: Intake::Serve,
         hold: NO_HOLD,
+        health_path: None,
         fallback: None,
         pins: None,
     };

@@ -410,7 +410,8 @@ pub static SERVICE: &[Section] = &[
                 name: "hold_wait",
                 kind: Kind::Duration { min: secs(0), max: secs(600) },
                 default: Fallback::Value("\"10s\""),
-                doc: "How long such a request waits; then it is answered 503.",
+                doc: "How long such a request waits; then it is answered 503. For that long the proxy answers the path of `[health] http` with \
+                      200 by itself, so that another load balancer in front does not give the service up.",
                 example: "\"30s\"",
             },
             Key {

@@ -80,6 +80,7 @@ impl From<&ServiceSpec> for ServiceDoc {
                 Intake::Hold => IntakeDoc::Hold,
             },
             hold: spec.hold.into(),
+            health_path: spec.health_path.clone(),
             fallback: spec.fallback.as_ref().map(|fallback| FallbackDoc {
                 status: fallback.status,
                 content_type: fallback.content_type.clone(),
@@ -104,6 +105,7 @@ impl TryFrom<&ServiceDoc> for ServiceSpec {
                 IntakeDoc::Hold => Intake::Hold,
             },
             hold: doc.hold.into(),
+            health_path: doc.health_path.clone(),
             fallback: doc.fallback.as_ref().map(|fallback| Fallback {
                 status: fallback.status,
                 content_type: fallback.content_type.clone(),

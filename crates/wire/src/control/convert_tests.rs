@@ -83,6 +83,7 @@ fn service_of(at: u16, (first, second, probe, weight, count, (hold, fallback, pi
         hold: first.hold,
         pools: vec![pool(1, first, 10_000 - weight), pool(2, second, weight)],
         intake: if hold { Intake::Hold } else { Intake::Serve },
+        health_path: hold.then(|| "/healthz".to_owned()),
         fallback: fallback.then(|| Fallback {
             status: 503,
             content_type: "text/html; charset=utf-8".into(),

@@ -39,6 +39,9 @@ pub struct ServiceDoc {
     /// The bounds of waiting.
     #[serde(default)]
     pub hold: HoldDoc,
+    /// The path that is answered by the proxy itself while requests wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_path: Option<String>,
     /// What is answered when no release has weight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<FallbackDoc>,
