@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use gapless_load::Run;
+use serde_json::Value;
 
 use crate::clients::{assert_nothing_lost, brisk, end, until_under_way};
 use crate::world::{PATIENCE, Service, World, kill, quick};
@@ -64,11 +65,26 @@ fn survives_a_crash(world: &mut World, strategy: &str, label: &str, crash_at: &s
     world.eventually("three instances are in load", || world.live().len() == 3);
     assert_nothing_lost(&end(load), &[label]);
     assert_no_instance_twice(world, crash_at);
+    assert_receipt_is_whole(world, label, crash_at);
     eprintln!(
         "{strategy}, told to crash at {crash_at}: {}",
         if crashed { "crashed and went on" } else { "not reached" }
     );
     crashed
+}
+
+/// The rollout that a crash cut in two has one receipt, from its begin to its end.
+fn assert_receipt_is_whole(world: &World, label: &str, crash_at: &str) {
+    let last = || serde_json::from_str(&world.gapless(&["receipt", "shop", "--json"]).stdout).unwrap_or(Value::Null);
+    world.eventually("the receipt is written", || last()["rollout"]["to"] == label);
+    let receipt = last();
+    let count = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("no count in {receipt:#}"));
+    let answered: u64 = receipt["releases"].as_array().into_iter().flatten().map(|of| count(&of["answered"])).sum();
+    let others: u64 = ["answered_by_us", "client_left", "cut"].iter().map(|end| count(&receipt[*end])).sum();
+    assert!(answered > 0, "after a crash at {crash_at}: {receipt:#}");
+    assert_eq!(answered + others, count(&receipt["requests"]), "after a crash at {crash_at}: {receipt:#}");
+    assert_eq!(receipt["complete"], true, "after a crash at {crash_at}: {receipt:#}");
+    assert_eq!(receipt["failed_by_us"], 0, "after a crash at {crash_at}: {receipt:#}");
 }
 
 fn is_known(world: &World, label: &str) -> bool {
