@@ -153,6 +153,7 @@ fn receipt(
         longest_wait_ms: all.held_longest_us / 1_000,
         failed_by_service: failed(Blame::Service),
         failed_by_us: failed(Blame::Us),
+        tunnels_draining: 0,
         reasons,
         complete,
         rollout,

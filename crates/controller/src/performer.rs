@@ -7,7 +7,7 @@ use std::time::Duration;
 use gapless_drivers::check::{self, CheckTarget};
 use gapless_drivers::process::{Fence, StartOrder};
 use gapless_model::{Check, EffectNumber, InstanceId, Millis, Release, ReleaseId, RolloutId, ServiceName};
-use gapless_rollout::{Effect, Input, NoticeLevel};
+use gapless_rollout::{Effect, Input, LoadState, NoticeLevel};
 use gapless_wire::api::in_one_line;
 use tokio::sync::mpsc;
 
@@ -157,13 +157,19 @@ async fn close_receipt(shared: Arc<Shared>, service: ServiceName, rollout: Rollo
     let newer = async { fresh.wait_for(|count| *count > seen).await.is_ok() };
     let _late = tokio::time::timeout_at(deadline, newer).await;
     loop {
+        let in_flight = in_flight(&shared);
         let closed = shared.act(|core| {
             let now = core.now();
             let Some(tended) = core.service(&service) else { return Ok(Vec::new()) };
             let Some(summary) = tended.chronicle.summary(rollout, now) else { return Ok(Vec::new()) };
             let labels: BTreeMap<ReleaseId, _> =
                 tended.releases.iter().map(|(id, known)| (*id, known.release.label.clone())).collect();
-            let receipt = core.ledger.receipt(&service, summary, |id| labels.get(&id).cloned());
+            let mut receipt = core.ledger.receipt(&service, summary, |id| labels.get(&id).cloned());
+            // A rollout ends with instances that drain only where their requests have had their time: what is left are tunnels.
+            let instances = tended.report.releases.iter().flat_map(|release| &release.instances);
+            let draining = instances.filter(|instance| instance.load == LoadState::Draining);
+            receipt.tunnels_draining =
+                draining.filter_map(|instance| in_flight.get(&instance.instance.to_string())).sum();
             core.close_receipt(&service, rollout, &receipt)
         });
         match closed {
@@ -172,6 +178,13 @@ async fn close_receipt(shared: Arc<Shared>, service: ServiceName, rollout: Rollo
             Ok(()) | Err(_) => return,
         }
     }
+}
+
+/// The requests in flight by instance, as the proxy told last.
+pub fn in_flight(shared: &Shared) -> BTreeMap<String, u64> {
+    let view = shared.proxy();
+    let docs = view.last.iter().flat_map(|report| &report.in_flight);
+    docs.map(|doc| (doc.instance.clone(), doc.requests)).collect()
 }
 
 async fn collect(shared: Arc<Shared>, service: ServiceName) {

@@ -66,6 +66,13 @@ pub fn text(receipt: &Receipt, style: Style) -> String {
         let reasons: Vec<String> = receipt.reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
         let _ = writeln!(text, "  ends without a release's answer: {}", reasons.join(", "));
     }
+    if receipt.tunnels_draining > 0 {
+        let _ = writeln!(
+            text,
+            "  {} tunnels of instances out of load were still open: they drain on, and are on no receipt",
+            receipt.tunnels_draining
+        );
+    }
     if !receipt.complete {
         text.push_str("  a proxy ended meanwhile: the counts of its last second are not known\n");
     }

@@ -354,6 +354,7 @@ fn paid(failed_by_us: u64) -> Receipt {
         failed_by_service: 1,
         failed_by_us,
         reasons: [("no_route".to_owned(), 2)].into(),
+        tunnels_draining: failed_by_us,
         complete: failed_by_us == 0,
     }
 }
@@ -385,21 +386,22 @@ fn a_receipt_of_a_lossy_rollout_says_so() {
     check(
         &receipt::text(&paid(4), Style::Plain),
         &expect![[r#"
-        receipt of rollout 7 of shop: 1.3.0 to 1.4.0 by rolling, done after 1m13s
-                                 REQUESTS
-          answered by 1.4.0      12000     2xx 11998, 4xx 2; half within 830µs, 99% within 12ms
-          answered by 1.3.0      8000      2xx 7998, 4xx 2; half within 830µs, 99% within 12ms
-          answered by Gapless    6
-          client left            2
-          cut                    1
-          retried                3
-          replayed               1
-          held                   12        longest wait 812ms
-          failed by the service  1
-          failed by us           4
-          ends without a release's answer: no_route 2
-          a proxy ended meanwhile: the counts of its last second are not known
-    "#]],
+            receipt of rollout 7 of shop: 1.3.0 to 1.4.0 by rolling, done after 1m13s
+                                     REQUESTS
+              answered by 1.4.0      12000     2xx 11998, 4xx 2; half within 830µs, 99% within 12ms
+              answered by 1.3.0      8000      2xx 7998, 4xx 2; half within 830µs, 99% within 12ms
+              answered by Gapless    6
+              client left            2
+              cut                    1
+              retried                3
+              replayed               1
+              held                   12        longest wait 812ms
+              failed by the service  1
+              failed by us           4
+              ends without a release's answer: no_route 2
+              4 tunnels of instances out of load were still open: they drain on, and are on no receipt
+              a proxy ended meanwhile: the counts of its last second are not known
+        "#]],
     );
 }
 

@@ -72,3 +72,19 @@ fn websockets_of_the_sample_service_live_until_their_drain_deadline() {
     let more = format!("[traffic]\ntunnel_drain_timeout = \"{DRAIN_SECONDS}s\"\n");
     sessions_outlive_the_switch(&Service::sample(&[]).with(&more));
 }
+
+#[test]
+fn tunnels_that_outlive_a_rollout_are_told_on_its_receipt() {
+    let world = World::up();
+    let service = Service::sample(&[]).with("[traffic]\ndrain_timeout = \"500ms\"\ntunnel_drain_timeout = \"2m\"\n");
+    world.assert_done(&world.deploy(&service, "1.0", "rolling"));
+    let long = Run::start(sessions(&world, "long", Duration::from_secs(250))).expect("load");
+    assert!(long.wait_until(PATIENCE, |sums| sums.websockets.opened >= 12), "{:#?}", long.snapshot());
+    let ended = world.deploy(&service, "1.1", "rolling");
+    world.assert_done(&ended);
+    let receipt = world.receipt();
+    let draining = receipt["tunnels_draining"].as_u64().unwrap_or_else(|| panic!("{receipt:#}"));
+    assert!(draining >= 12, "{receipt:#}");
+    assert!(ended.stdout.contains(&format!("{draining} tunnels")), "{}", ended.stdout);
+    end(long);
+}

@@ -1,6 +1,5 @@
 //! What stands how: every route that changes nothing.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -15,6 +14,7 @@ use serde::Deserialize;
 
 use super::answer::{Failed, no_service, service_name};
 use crate::core::Tended;
+use crate::performer::in_flight;
 use crate::shared::Shared;
 use crate::wall;
 
@@ -202,13 +202,7 @@ fn service_status(shared: &Shared, name: &ServiceName) -> Option<ServiceStatus> 
             tended.chronicle.newest_ended().and_then(|rollout| tended.chronicle.summary(rollout, core.now()));
         status
     };
-    let in_flight: BTreeMap<String, u64> = {
-        let view = shared.proxy();
-        let report = view.last.as_ref();
-        report
-            .map(|report| report.in_flight.iter().map(|doc| (doc.instance.clone(), doc.requests)).collect())
-            .unwrap_or_default()
-    };
+    let in_flight = in_flight(shared);
     let fleet = shared.fleet();
     let mut unenforced = NotEnforced::default();
     for instance in status.releases.iter_mut().flat_map(|release| &mut release.instances) {

@@ -36,6 +36,9 @@ pub struct Receipt {
     pub failed_by_service: u64,
     /// Failures that neither an instance nor the client explains: lost. Should be 0.
     pub failed_by_us: u64,
+    /// Tunnels (WebSockets and other upgrades) to instances out of load that were still open when it ended. How they end is on no receipt.
+    #[serde(default)]
+    pub tunnels_draining: u64,
     /// How often each way to end without an answer of a release happened, by the ledger's names.
     #[serde(default)]
     pub reasons: BTreeMap<String, u64>,
