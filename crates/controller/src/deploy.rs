@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use gapless_drivers::artefact::{ArtefactError, Taken};
+use gapless_drivers::artefact::{ArtefactError, EntryRefused, Taken};
 use gapless_journal::Batch;
 use gapless_model::{Digest, Release, ReleaseId, ReleaseLabel, ReleaseSpec, ServiceName};
 use gapless_rollout::{DeployOrder, Input};
@@ -214,5 +214,32 @@ fn refuse_taken_routes<S: gapless_journal::Store>(core: &Core<S>, spec: &Release
 
 fn refused_artefact(from: &str, error: &ArtefactError) -> ErrorBody {
     let shown: String = from.chars().take(400).collect();
-    ErrorBody::new(ErrorCode::ArtefactRefused, format!("the artefact {shown} is refused")).because(error)
+    let body = ErrorBody::new(ErrorCode::ArtefactRefused, format!("the artefact {shown} is refused")).because(error);
+    match artefact_hint(error) {
+        Some(hint) => body.hint(hint),
+        None => body,
+    }
+}
+
+fn artefact_hint(error: &ArtefactError) -> Option<&'static str> {
+    match error {
+        ArtefactError::Entry { why: EntryRefused::LinkLeaves, .. } => Some(
+            "a release may not depend on what lies outside it: release a folder without the link (--from), or an archive \
+             that leaves it out; a Python virtual environment belongs at a fixed path outside the folder",
+        ),
+        ArtefactError::Read { .. } | ArtefactError::Unknown { .. } => {
+            Some("--from names a folder or a .tar.gz, .tar.zst, .tar or .zip file that the controller's user may read")
+        }
+        ArtefactError::Damaged { .. } => Some("make or copy the archive again"),
+        ArtefactError::NoSpace { .. } => {
+            Some("make room on the disk that holds the state folder, or lower `releases_kept`")
+        }
+        ArtefactError::Entry { .. }
+        | ArtefactError::Empty { .. }
+        | ArtefactError::TooLarge { .. }
+        | ArtefactError::TooMany { .. }
+        | ArtefactError::HoldsState { .. }
+        | ArtefactError::Changed { .. }
+        | ArtefactError::Write { .. } => None,
+    }
 }

@@ -110,7 +110,7 @@ fn deno(folder: &Listing) -> Option<Found> {
 }
 
 fn python(folder: &Listing) -> Option<Found> {
-    const ENVIRONMENT: &str = "The packages it needs must be found by python3: install them on the machine, or use a virtual environment at a fixed path.";
+    const ENVIRONMENT: &str = "The packages it needs must be found by python3: install them on the machine, or use a virtual environment at a fixed path outside this folder.";
     let needs = format!("{}{}", folder.text("requirements.txt"), folder.text("pyproject.toml")).to_lowercase();
     let module = folder.first_of(&["main.py", "app.py", "server.py", "wsgi.py", "asgi.py"]);
     let name = module.map_or("app", |module| module.trim_end_matches(".py"));
