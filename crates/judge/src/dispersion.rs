@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub const PRIOR_DISPERSION: f64 = 4.0;
 
 /// How many events that belief weighs.
-pub const PRIOR_EVENTS: f64 = 6.0;
+pub const PRIOR_EVENTS: f64 = 3.0;
 
 /// Shrunk estimates up to here count as 1: so little excess is covered by the null's own width (ψ0 = 1.25), and a tilt
 /// computed from noise would cost more delay than it protects.

@@ -117,6 +117,32 @@ fn expectation_under_the_null_is_at_most_one() {
 }
 
 #[test]
+fn small_windows_are_joined_until_they_say_something() {
+    let mut engine = Engine::new(EngineSettings::default());
+    for second in 1..10 {
+        assert_eq!(engine.handle_window(&Table::new((1, 1), (0, 0))), Taken::OneArmOnly, "second {second}");
+    }
+    assert_eq!(engine.handle_window(&Table::new((0, 0), (1, 0))), Taken::Counted, "ten exposures");
+    assert_eq!(engine.totals(), &Table::new((9, 9), (1, 0)));
+    for second in 1..10 {
+        assert_eq!(engine.handle_window(&Table::new((0, 0), (0, 0))), Taken::OneArmOnly, "second {second}");
+    }
+    assert_eq!(engine.handle_window(&Table::new((1, 1), (1, 0))), Taken::Counted, "ten windows");
+    assert_eq!(engine.handle_window(&Table::new((1, 1), (1, 0))), Taken::Joined);
+    assert_eq!(engine.handle_window(&Table::new((10, 1), (1, 0))), Taken::Counted, "joined with the one before");
+    assert_eq!(engine.totals(), &Table::new((21, 12), (4, 0)));
+    // Of two requests a second the pairs say half of what the tables of five pairs say.
+    let evidence = |joined: u64| {
+        let mut engine = Engine::new(EngineSettings::default());
+        for _ in 0..60 / joined {
+            engine.handle_window(&Table::new((5 * joined, 4 * joined), (5 * joined, joined)));
+        }
+        engine.fail_log_evidence()
+    };
+    assert!(evidence(2) > evidence(1), "{} {}", evidence(2), evidence(1));
+}
+
+#[test]
 fn a_wrong_null_breaks_the_expectation_so_the_test_above_can_fail() {
     assert!(expectation(10, 90, 7, 10.0, 1.25, 2.0) > 1.1);
 }

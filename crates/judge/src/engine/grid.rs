@@ -19,8 +19,9 @@ pub fn log_psi(index: usize) -> f64 {
     LOG_LOWEST + LOG_STEP * index as f64
 }
 
-/// ψ of every point, computed once.
-pub(super) static PSIS: LazyLock<[f64; GRID_LEN]> = LazyLock::new(|| std::array::from_fn(|index| log_psi(index).exp()));
+/// ln ψ of every point, and ψ.
+pub(super) static LOG_PSIS: LazyLock<[f64; GRID_LEN]> = LazyLock::new(|| std::array::from_fn(log_psi));
+pub(super) static PSIS: LazyLock<[f64; GRID_LEN]> = LazyLock::new(|| LOG_PSIS.map(f64::exp));
 
 /// The points whose ψ lies within a range, as indexes.
 pub(super) fn points_within(log_low: f64, log_high: f64) -> std::ops::Range<usize> {

@@ -53,6 +53,8 @@ pub enum Taken {
     Counted,
     /// It counts as exposure; without events it leaves the evidence as it is.
     WithoutEvents,
+    /// It is small, and waits for the next windows to be counted with them.
+    Joined,
     /// One arm has had no exposure yet: it waits for the next windows, or is dropped beyond the bounds for that.
     OneArmOnly,
     /// It cannot be true (more events than trials, a count above [`COUNT_MAX`]): refused.
