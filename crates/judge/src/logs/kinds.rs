@@ -122,8 +122,8 @@ impl Kinds {
             && atoms.get(at + 1).is_some_and(|next| next.index() == self.closes)
     }
 
-    /// The place after `user=` and the like. What stands there is a name, even if the word has a meaning elsewhere
-    /// (`cmd=save`, `user=backup`).
+    /// The place after `cmd=` and the like. What stands there is a name, even if the word has a meaning elsewhere
+    /// (`cmd=save`).
     fn is_value_of_name_key(&self, atoms: &[Atom], at: usize) -> bool {
         at >= 2
             && self.of(atoms[at]) & WORD != 0

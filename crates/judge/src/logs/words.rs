@@ -43,8 +43,8 @@ const ANNOUNCES_NAME: &[&str] = &[
 ];
 
 /// Keys that take a name as value and nothing else. `role=`, `server=`, `login=` are not among them: their values may be
-/// states (`primary`, `down`, `failed`).
-pub const NAME_KEYS: &[&str] = &["bucket", "cmd", "command", "database", "hostname", "topic", "user", "username"];
+/// states (`primary`, `down`, `failed`); nor is `user=`, where `root` and `guest` may be two matters, and many become one anyway.
+pub const NAME_KEYS: &[&str] = &["bucket", "cmd", "command", "database", "hostname", "topic"];
 
 /// Words before which a name may end: "for user *x* from …".
 #[rustfmt::skip]
