@@ -4,8 +4,8 @@
 /// What a recycled buffer may hold on to. A larger one is given back to the system.
 const CAPACITY_KEPT_MAX: usize = 64 * 1024;
 
-/// How many spare buffers a thread keeps.
-const SPARE_MAX: usize = 256;
+/// How many spare buffers a thread keeps: as many as a thousand connections lend and give back within one batch of events. New ones are 2 KiB.
+const SPARE_MAX: usize = 1_024;
 
 /// The capacity of a new buffer: heads with the lines we add nearly always fit.
 const CAPACITY_NEW: usize = 2 * 1024;
