@@ -8,7 +8,7 @@
 //!
 //! Invariants:
 //! - **E1** E[exp ℓ] ≤ 1 under the null, for every alternative (`expectation_under_the_null_is_at_most_one`, by enumeration).
-//! - **E2** a window without both arms' exposure waits, within bounds, for the next; an impossible one changes nothing.
+//! - **E2** a window without both arms' exposure, or with little of it, waits, within bounds, for the next; an impossible one changes nothing.
 //! - **E3** the state is [`GRID_LEN`] + 1 sums and four counts, for ever; it survives serialisation in mid-stream.
 
 mod grid;
