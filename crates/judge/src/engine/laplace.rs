@@ -27,7 +27,8 @@ const SIGNS: [f64; 4] = [1.0, -1.0, -1.0, 1.0];
 pub(super) struct Laplace {
     /// ln Σ_x ψ^x / (the factorials of the four cells).
     pub(super) ln_sum: f64,
-    /// 1/κ. Below [`VARIANCE_MIN`] the sum is not to be used.
+    /// 1/κ, the lesser of that at the place given and that at the maximum. Below [`VARIANCE_MIN`] the sum is not to be used: the
+    /// corrections of a narrow law are larger than what they correct, and 1/κ at its maximum may come out as anything.
     pub(super) variance: f64,
 }
 
@@ -51,6 +52,7 @@ impl Laplace {
             fifth += sign * 6.0 * square * square;
             sixth -= 24.0 * r * square * square;
         }
+        let here = 1.0 / curvature;
         // The maximum lies this far off; a fraction of a count.
         let off = slope / curvature;
         let at_maximum = f + off * (0.5 * slope + off * off * third / 6.0);
@@ -64,6 +66,9 @@ impl Laplace {
             + kurtosis * kurtosis / 12.0
             + kurtosis * skew * (25.0 / 48.0)
             + skew * skew * (5.0 / 16.0);
-        Laplace { ln_sum: at_maximum + 0.5 * (LN_TWO_PI + lanes::ln(v)) + first + second, variance: v }
+        Laplace {
+            ln_sum: at_maximum + 0.5 * (LN_TWO_PI + lanes::ln(v)) + first + second,
+            variance: if v < here { v } else { here },
+        }
     }
 }

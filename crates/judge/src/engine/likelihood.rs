@@ -322,4 +322,26 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn no_table_with_many_terms_is_taken_for_broader_than_it_is() {
+        let psis: Vec<f64> = psis().chain([2.0, 1.25]).collect();
+        let log_psis: Vec<f64> = psis.iter().map(|psi| psi.ln()).collect();
+        for n_c in [257_u64, 300, 1_000, 20_000, 1_000_000] {
+            for n_b in [257_u64, 400, 5_000, 100_000, 3_000_000] {
+                for share in [0.0011, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99, 0.999] {
+                    let m = (share * (n_c + n_b) as f64) as u64;
+                    let x = (m as f64 * n_c as f64 / (n_c + n_b) as f64) as u64;
+                    let table = Table::new((n_c, x), (n_b, m - x));
+                    let mut out = vec![0.0; psis.len()];
+                    log_likelihood(&table, Exposure::Trials, &psis, &log_psis, &mut out);
+                    let exact = |psi: f64| x as f64 * psi.ln() - by_terms(&table, psi);
+                    for (psi, ours) in psis.iter().zip(&out) {
+                        let (ours, exact) = (ours - out[GRID_LEN + 1], exact(*psi) - exact(1.25));
+                        assert!((ours - exact).abs() < 1e-5 + 1e-9 * exact.abs(), "{table:?} at {psi}: {ours} {exact}");
+                    }
+                }
+            }
+        }
+    }
 }
