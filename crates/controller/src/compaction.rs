@@ -32,7 +32,7 @@ pub fn due<S: Store>(
     let Some(rest) = tended.state.at_rest() else { return Ok(None) };
     let mut batch = Batch::new();
     batch.snapshot(service.as_str(), REST_KIND, RestRecord::of(&rest, now).to_bytes(), upto);
-    for id in tended.releases.keys().filter(|id| !tended.is_kept(**id)) {
+    for id in tended.let_go_releases() {
         batch.delete(RELEASES, fact_key(service, id.0));
     }
     let oldest = fact_key(service, rest.last_rollout.0.saturating_sub(RECEIPTS_MAX));

@@ -339,7 +339,7 @@ impl<S: Store> Core<S> {
         match self.store.commit(&batch) {
             Ok(_) => {
                 tended.records = 0;
-                let gone: Vec<ReleaseId> = tended.releases.keys().filter(|id| !tended.is_kept(**id)).copied().collect();
+                let gone: Vec<ReleaseId> = tended.let_go_releases().collect();
                 gone.iter().for_each(|id| drop(tended.releases.remove(id)));
             }
             Err(StoreError::Full) => {}
@@ -424,8 +424,13 @@ impl Tended {
         self.releases.iter().rev().filter(|(id, _)| self.is_kept(**id)).map(|(_, known)| known)
     }
 
+    /// The releases that may be deleted.
+    pub fn let_go_releases(&self) -> impl Iterator<Item = ReleaseId> {
+        self.releases.keys().copied().filter(|id| !self.is_kept(*id))
+    }
+
     /// Whether a release may not be deleted. What was registered after the machine last said so is not known to it yet, and kept.
-    pub fn is_kept(&self, id: ReleaseId) -> bool {
+    fn is_kept(&self, id: ReleaseId) -> bool {
         self.kept.as_ref().is_none_or(|kept| kept.contains(&id) || kept.last().is_none_or(|newest| id > *newest))
     }
 }

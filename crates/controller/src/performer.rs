@@ -157,7 +157,7 @@ async fn close_receipt(shared: Arc<Shared>, service: ServiceName, rollout: Rollo
     let newer = async { fresh.wait_for(|count| *count > seen).await.is_ok() };
     let _late = tokio::time::timeout_at(deadline, newer).await;
     loop {
-        let in_flight = in_flight(&shared);
+        let in_flight = shared.in_flight();
         let closed = shared.act(|core| {
             let now = core.now();
             let Some(tended) = core.service(&service) else { return Ok(Vec::new()) };
@@ -178,13 +178,6 @@ async fn close_receipt(shared: Arc<Shared>, service: ServiceName, rollout: Rollo
             Ok(()) | Err(_) => return,
         }
     }
-}
-
-/// The requests in flight by instance, as the proxy told last.
-pub fn in_flight(shared: &Shared) -> BTreeMap<String, u64> {
-    let view = shared.proxy();
-    let docs = view.last.iter().flat_map(|report| &report.in_flight);
-    docs.map(|doc| (doc.instance.clone(), doc.requests)).collect()
 }
 
 async fn collect(shared: Arc<Shared>, service: ServiceName) {

@@ -1,5 +1,6 @@
 //! What the parts of a running controller share, and the one way in which they change it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -101,6 +102,13 @@ impl Shared {
     /// The proxy. Never held over an await.
     pub fn proxy(&self) -> MutexGuard<'_, ProxyView> {
         self.proxy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The requests in flight by instance, as the proxy told last.
+    pub fn in_flight(&self) -> BTreeMap<String, u64> {
+        let view = self.proxy();
+        let docs = view.last.iter().flat_map(|report| &report.in_flight);
+        docs.map(|doc| (doc.instance.clone(), doc.requests)).collect()
     }
 
     /// Tells the core something and hands its orders to the performer. A journal that failed ends the controller.

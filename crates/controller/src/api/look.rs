@@ -14,7 +14,6 @@ use serde::Deserialize;
 
 use super::answer::{Failed, no_service, service_name};
 use crate::core::Tended;
-use crate::performer::in_flight;
 use crate::shared::Shared;
 use crate::wall;
 
@@ -202,7 +201,7 @@ fn service_status(shared: &Shared, name: &ServiceName) -> Option<ServiceStatus> 
             tended.chronicle.newest_ended().and_then(|rollout| tended.chronicle.summary(rollout, core.now()));
         status
     };
-    let in_flight = in_flight(shared);
+    let in_flight = shared.in_flight();
     let fleet = shared.fleet();
     let mut unenforced = NotEnforced::default();
     for instance in status.releases.iter_mut().flat_map(|release| &mut release.instances) {
