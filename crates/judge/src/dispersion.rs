@@ -10,7 +10,7 @@
 //! - **Tilt.** Dividing by D makes variances right, not tails: for far alternatives one large cluster could decide. For clusters of
 //!   geometric size with dispersion D, [`Dispersion::for_steps`] is the smallest divisor under which
 //!   E exp(ℓ/D) ≤ 1 still holds for an alternative so many grid steps away from the null. The reasoning and the numbers are
-//!   in docs/design/judge-engine.
+//!   in docs/design/0301-judge-engine.md.
 
 use crate::engine::{GRID_LEN, LOG_STEP};
 use serde::{Deserialize, Serialize};

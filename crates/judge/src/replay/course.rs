@@ -71,6 +71,13 @@ pub struct Replayed {
     pub log_names: LogNames,
 }
 
+impl Replayed {
+    /// Why a signature is no reason against the candidate, where that was declared.
+    pub fn declared_reason(&self, signature: SignatureId) -> Option<&str> {
+        self.declared.iter().find(|declared| declared.signature == signature).map(|declared| declared.reason.as_str())
+    }
+}
+
 impl Replay {
     /// Replays what was taken. A stream without a start is all rollout.
     pub fn finish(self, until: Until) -> Replayed {

@@ -145,8 +145,8 @@ fn logs(page: &mut String, replayed: &Replayed) {
         let template =
             replayed.log_names.0.get(&log.signature).map_or("", |counted| counted.signature.template.as_str());
         let severity = log.severity.map_or("", |severity| severity.as_str());
-        let declared = replayed.declared.iter().find(|declared| declared.signature == log.signature);
-        let reason = declared.map(|declared| format!("<br>known: {}", escape(&declared.reason))).unwrap_or_default();
+        let reason = replayed.declared_reason(log.signature);
+        let reason = reason.map(|reason| format!("<br>known: {}", escape(reason))).unwrap_or_default();
         let _ = writeln!(
             page,
             "<tr><td>{severity}<td>{:?}<td class=n>{}<td class=n>{}<td><code>{}</code>{reason}</tr>",

@@ -12,8 +12,8 @@ pub fn text(replayed: &Replayed) -> String {
         writeln!(text, "{candidate} against {current}, {} s after the start: {}", replayed.second, replayed.evidence);
     for log in replayed.evidence.logs.iter().take(10) {
         if let Some(counted) = replayed.log_names.0.get(&log.signature) {
-            let declared = replayed.declared.iter().find(|declared| declared.signature == log.signature);
-            let reason = declared.map(|declared| format!("  (known: {})", declared.reason)).unwrap_or_default();
+            let reason = replayed.declared_reason(log.signature);
+            let reason = reason.map(|reason| format!("  (known: {reason})")).unwrap_or_default();
             let _ = writeln!(
                 text,
                 "  {:5} candidate {:5} current  {}{reason}",
