@@ -50,7 +50,7 @@ fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
 fn spec(instances: &[SocketAddr]) -> Result<TableSpec, Box<dyn std::error::Error>> {
     let service = ServiceName::new("bench")?;
     let release = ReleaseId(1);
-    let hold = HoldLimits { requests_max: 0, wait_max: Millis::ZERO };
+    let hold = HoldLimits::NONE;
     let instances = instances
         .iter()
         .zip(1..)

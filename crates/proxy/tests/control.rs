@@ -19,7 +19,7 @@ use gapless_proxy::{Mode, Options};
 use gapless_routing::{InstanceSpec, Intake, PoolSpec, ServiceSpec, TableSpec};
 use gapless_wire::control::{HealthDoc, ReportDoc, SealedTable};
 
-use world::{Client, Instance, NO_HOLD, PATIENCE, get, ok, policy, until};
+use world::{Client, Instance, PATIENCE, get, ok, policy, until};
 
 const STATE: &str = "GAPLESS_TEST_PROXY_STATE";
 const TABLE: &str = "GAPLESS_TEST_PROXY_TABLE";
@@ -171,7 +171,7 @@ fn table(version: TableVersion, release: u64, instances: &[&Instance]) -> TableS
         routes: vec![Route { host: Host::any(), path: PathPrefix::new("/").unwrap() }],
         pools: vec![pool],
         intake: Intake::Serve,
-        hold: NO_HOLD,
+        hold: gapless_model::HoldLimits::NONE,
         health_path: None,
         fallback: None,
         pins: None,

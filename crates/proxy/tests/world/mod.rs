@@ -42,7 +42,7 @@ pub fn policy() -> TrafficPolicy {
         retries_max: 2,
         replay_with_idempotency_key: true,
         replay_bytes_max: 65_536,
-        hold: NO_HOLD,
+        hold: HoldLimits::NONE,
         drain_timeout: Millis(30_000),
         tunnel_drain_timeout: Millis(60_000),
         slow_start: Millis::ZERO,
@@ -50,8 +50,6 @@ pub fn policy() -> TrafficPolicy {
         eject_above_peers: 0,
     }
 }
-
-pub const NO_HOLD: HoldLimits = HoldLimits { requests_max: 0, wait_max: Millis::ZERO };
 
 /// What a table is made of.
 pub struct Plan {
@@ -73,7 +71,7 @@ impl Plan {
             instances: instances.to_vec(),
             policy: policy(),
             intake: Intake::Serve,
-            hold: NO_HOLD,
+            hold: HoldLimits::NONE,
             fallback: None,
             release: 1,
         }
@@ -192,7 +190,7 @@ fn spec(plan: &Plan, version: TableVersion) -> TableSpec {
         routes: vec![Route { host: Host::new("void.test").unwrap(), path: PathPrefix::new("/").unwrap() }],
         pools: Vec::new(),
         intake: Intake::Serve,
-        hold: NO_HOLD,
+        hold: HoldLimits::NONE,
         health_path: None,
         fallback: None,
         pins: None,
