@@ -130,8 +130,12 @@ fn access(index: usize) -> String {
     )
 }
 
+fn level(index: usize) -> &'static str {
+    ["info", "info", "debug", "warn", "error"][index % 5]
+}
+
 fn json(index: usize) -> String {
-    let level = ["info", "info", "debug", "warn", "error"][index % 5];
+    let level = level(index);
     format!(
         "{{\"time\":\"2024-05-01T{}.{:03}Z\",\"level\":\"{level}\",\"logger\":\"shop.service\",\"msg\":\"{}\",\"request\":{{\"id\":\"{:016x}\",\"path\":\"/items/{index}\"}},\"took_ms\":{}}}",
         clock(index),
@@ -143,7 +147,7 @@ fn json(index: usize) -> String {
 }
 
 fn logfmt(index: usize) -> String {
-    let level = ["info", "info", "debug", "warn", "error"][index % 5];
+    let level = level(index);
     format!(
         "time=2024-05-01T{}Z level={level} logger=shop msg=\"{}\" took={}ms",
         clock(index),

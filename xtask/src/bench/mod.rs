@@ -4,6 +4,7 @@ mod deploy_loss;
 mod judge;
 mod logs;
 mod logs_speed;
+mod median;
 mod peers;
 mod process;
 mod proxy;

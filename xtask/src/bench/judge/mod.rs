@@ -123,12 +123,7 @@ fn grid(extent: &Extent) -> Vec<Cell> {
 
 /// All cells, after the pasts they share.
 fn measure(cells: &[Cell], extent: &Extent, seed: u64) -> Report {
-    let mut pasts: Vec<Past> = Vec::new();
-    for cell in cells {
-        if !pasts.contains(&cell.past()) {
-            pasts.push(cell.past());
-        }
-    }
+    let pasts = pasts_of(cells);
     let histories = in_parallel("pasts", &pasts, |index, past| {
         let seed = seed.wrapping_add((index as u64) << 32);
         let days = (0..extent.histories).map(|day| world::estimated_dispersion(*past, seed.wrapping_add(day)));
@@ -140,6 +135,17 @@ fn measure(cells: &[Cell], extent: &Extent, seed: u64) -> Report {
     });
     let (healthy, delays): (Vec<CellReport>, Vec<Vec<DelayReport>>) = reports.into_iter().unzip();
     Report::new(healthy, delays.into_iter().flatten().collect())
+}
+
+/// The pasts of these cells, each once.
+fn pasts_of(cells: &[Cell]) -> Vec<Past> {
+    let mut pasts = Vec::new();
+    for past in cells.iter().map(Cell::past) {
+        if !pasts.contains(&past) {
+            pasts.push(past);
+        }
+    }
+    pasts
 }
 
 /// Shares items out between the threads one by one; the results are in the items' order.
@@ -233,12 +239,6 @@ mod tests {
     #[test]
     fn the_full_grid_has_all_cells_and_few_pasts() {
         assert_eq!(grid(&FULL).len(), 256);
-        let mut pasts: Vec<Past> = Vec::new();
-        for cell in grid(&FULL) {
-            if !pasts.contains(&cell.past()) {
-                pasts.push(cell.past());
-            }
-        }
-        assert_eq!(pasts.len(), 32);
+        assert_eq!(pasts_of(&grid(&FULL)).len(), 32);
     }
 }

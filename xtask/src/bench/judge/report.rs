@@ -1,9 +1,10 @@
 //! The tables of the benchmark, for people and as one JSON object.
 
 use super::rivals::Rival;
-use super::statistics::{clopper_pearson_upper, median};
+use super::statistics::clopper_pearson_upper;
 use super::trial::{ALPHA, Batch, Outcome, median_delay, median_delay_interval};
 use super::world::Cell;
+use crate::bench::median::median;
 use serde::Serialize;
 
 /// Delays are whole seconds, so a ratio means something only where the bound is at least so many of them; below, the

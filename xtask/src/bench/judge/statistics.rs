@@ -34,17 +34,6 @@ pub fn median_interval(sorted: &[f64]) -> Option<(f64, f64)> {
     Some((sorted[lower], sorted[upper]))
 }
 
-/// The median; `None` of nothing.
-pub fn median(values: &mut [f64]) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        count if count % 2 == 1 => Some(values[middle]),
-        _ => Some((values[middle - 1] + values[middle]) / 2.0),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,11 +53,5 @@ mod tests {
         // SciPy: stats.binom.cdf(36, 100, .5) = 0.0033 on either side.
         assert_eq!(median_interval(&values), Some((36.0, 63.0)));
         assert_eq!(median_interval(&[]), None);
-    }
-
-    #[test]
-    fn the_median_of_two_lies_between() {
-        assert_eq!(median(&mut [3.0, 1.0]), Some(2.0));
-        assert_eq!(median(&mut []), None);
     }
 }

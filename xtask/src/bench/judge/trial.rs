@@ -1,8 +1,9 @@
 //! Many rollouts of one cell: how often each rule rolls back, and when.
 
 use super::rivals::{Rival, Rivals};
-use super::statistics::{median, median_interval};
+use super::statistics::median_interval;
 use super::world::{BURST_MEAN, Cell, Course, HORIZON_S, Shape, World};
+use crate::bench::median::median;
 use gapless_judge::dispersion::Dispersion;
 use gapless_judge::engine::{Engine, EngineSettings, Exposure, Table, Taken};
 use gapless_judge::planner::{Traffic, information, rate_at};

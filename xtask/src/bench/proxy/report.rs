@@ -10,6 +10,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::round::Measured;
+use crate::bench::median;
 
 /// Rounds by case, then by proxy in the order of entering.
 #[derive(Default)]
@@ -157,15 +158,9 @@ fn object(row: &Row) -> Value {
     })
 }
 
-/// The middle value, or the mean of the two in the middle.
+/// The median, not a number where there is nothing.
 fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => f64::NAN,
-        odd if odd % 2 == 1 => values[odd / 2],
-        even => f64::midpoint(values[even / 2 - 1], values[even / 2]),
-    }
+    median::median(&mut values.collect::<Vec<f64>>()).unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]
