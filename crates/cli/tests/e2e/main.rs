@@ -8,6 +8,7 @@ mod bad_input;
 mod clients;
 mod crash;
 mod machine;
+mod ports;
 mod refusals;
 mod servers;
 mod tunnels;

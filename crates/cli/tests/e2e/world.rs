@@ -1,7 +1,7 @@
 //! One machine of its own: state folder, controller, proxy, instances, all gone at the end.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -11,6 +11,8 @@ use gapless_load::SEEN_ENV;
 use rustix::process::{Pid, Signal, getpid, kill_process};
 use serde_json::Value;
 
+use crate::ports::Ports;
+
 /// How long the program may take for anything that has no other bound.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -19,6 +21,7 @@ pub struct World {
     folder: tempfile::TempDir,
     pub listen: SocketAddr,
     controller: Option<Child>,
+    _ports: Ports,
 }
 
 /// How a service is deployed: what the lines of its `gapless.toml` differ in.
@@ -49,15 +52,14 @@ impl World {
     /// A machine on which nothing runs yet.
     pub fn down() -> Self {
         let folder = tempfile::Builder::new().prefix("gapless-e2e-").tempdir().expect("a temporary folder");
-        let port = free_port();
-        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let first = instance_ports();
-        let last = first + 63;
+        let ports = Ports::take();
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.first));
+        let (first, last) = (ports.first + 1, ports.first + Ports::COUNT - 1);
         let server = format!(
             "[[listener]]\naddress = \"{listen}\"\n\n[proxy]\nthreads = 2\n\n[instances]\nports = \"{first}-{last}\"\n"
         );
         fs::write(folder.path().join("gapless-server.toml"), server).expect("the server's configuration");
-        Self { folder, listen, controller: None }
+        Self { folder, listen, controller: None, _ports: ports }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -75,11 +77,8 @@ impl World {
 
     /// Starts `gapless up` and waits until the proxy listens.
     pub fn start_controller(&mut self, environment: &[(&str, &str)]) {
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("controller.log")).expect("a log");
-        let mut command = Command::new(program());
-        command.arg("up").arg("--state").arg(self.state()).arg("--config").arg(self.path("gapless-server.toml"));
-        command.envs(environment.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null());
-        command.stderr(log).process_group(0);
+        let mut command = self.up_command();
+        command.envs(environment.iter().copied());
         self.controller = Some(command.spawn().expect("gapless up starts"));
         self.eventually("the proxy listens", || TcpStream::connect(self.listen).is_ok());
         self.eventually("the controller answers", || self.gapless(&["status", "--json"]).code == 0);
@@ -87,12 +86,24 @@ impl World {
 
     /// Starts `gapless up` where it may crash on its own at any time: nothing is waited for.
     pub fn start_crashing_controller(&mut self, crash_at: &str) {
+        let mut command = self.up_command();
+        command.env("GAPLESS_CRASH_AT", crash_at);
+        self.controller = Some(command.spawn().expect("gapless up starts"));
+    }
+
+    /// `gapless up` of this machine, its talk in `controller.log`; not started yet.
+    pub fn up_command(&self) -> Command {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("controller.log")).expect("a log");
         let mut command = Command::new(program());
         command.arg("up").arg("--state").arg(self.state()).arg("--config").arg(self.path("gapless-server.toml"));
-        command.env("GAPLESS_CRASH_AT", crash_at).stdin(Stdio::null()).stdout(Stdio::null());
-        command.stderr(log).process_group(0);
-        self.controller = Some(command.spawn().expect("gapless up starts"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
+        command
+    }
+
+    /// The controller's process, where it was started here and not taken down.
+    #[allow(dead_code, clippy::allow_attributes, reason = "not every suite that includes this module asks for it")]
+    pub fn controller_pid(&self) -> Option<u32> {
+        self.controller.as_ref().map(Child::id)
     }
 
     /// `kill -9` of the controller.
@@ -224,9 +235,9 @@ impl World {
     }
 }
 
-impl Drop for World {
-    /// The proxy and the keepers are made to outlive the controller: a test has to end every process of its machine itself.
-    fn drop(&mut self) {
+impl World {
+    /// Ends every process of this machine: the proxy and the keepers are made to outlive the controller.
+    pub fn end_every_process(&mut self) {
         if let Some(mut child) = self.controller.take() {
             let _ = child.kill();
             let _ = child.wait();
@@ -241,6 +252,12 @@ impl Drop for World {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.end_every_process();
         if std::thread::panicking() {
             eprintln!("{}", self.log());
         }
@@ -314,17 +331,4 @@ pub fn found(program: &str) -> Option<PathBuf> {
         eprintln!("skipped: {program} is missing; `cargo xtask test` installs it");
     }
     found
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
-}
-
-/// The first of 64 ports for instances, below the range the kernel gives out (32768 on), spread over tests that run side by side.
-fn instance_ports() -> u16 {
-    use std::sync::atomic::{AtomicU16, Ordering};
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let process = (std::process::id() % 7) as u16;
-    10_000 + (process * 48 + NEXT.fetch_add(1, Ordering::Relaxed) % 48) * 64
 }
