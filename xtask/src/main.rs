@@ -39,6 +39,9 @@ enum Verb {
         #[command(subcommand)]
         part: bench::Part,
     },
+    /// What keeps a core busy for `test --busy`.
+    #[command(hide = true)]
+    Spin,
     /// The deterministic world: seeds swept through simulated rollouts.
     Sim(sim::Options),
     /// Builds the documentation, the generated parts first.
@@ -47,7 +50,7 @@ enum Verb {
 
 fn main() -> ExitCode {
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
             error.chain().skip(1).for_each(|cause| eprintln!("caused by: {cause}"));
@@ -56,13 +59,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> anyhow::Result<()> {
+fn run() -> anyhow::Result<ExitCode> {
     match Arguments::parse().verb {
-        Verb::Check(options) => check::run(&options),
-        Verb::Test(options) => test::run(&options),
-        Verb::Bench { what } => bench::run(&what),
-        Verb::BenchPart { part } => bench::run_part(&part),
-        Verb::Sim(options) => sim::run(&options),
-        Verb::Docs(options) => docs::run(&options),
+        Verb::Check(options) => check::run(&options)?,
+        Verb::Test(options) => return test::run(&options),
+        Verb::Bench { what } => bench::run(&what)?,
+        Verb::BenchPart { part } => bench::run_part(&part)?,
+        Verb::Spin => test::spin()?,
+        Verb::Sim(options) => sim::run(&options)?,
+        Verb::Docs(options) => docs::run(&options)?,
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ mod deploy_loss;
 mod judge;
 mod logs;
 mod logs_speed;
-mod median;
+pub mod median;
 mod peers;
 mod process;
 mod proxy;

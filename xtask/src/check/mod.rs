@@ -5,6 +5,8 @@
 mod dependencies;
 mod sizes;
 
+use std::process::Command;
+
 use anyhow::bail;
 use clap::Args;
 
@@ -18,8 +20,67 @@ pub struct Options {
     pub rules_only: bool,
 }
 
+/// One thing that is checked. `cargo xtask test` runs each as a suite of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// File sizes, and the dependency rule between crates.
+    Rules,
+    /// `cargo fmt`.
+    Format,
+    /// `cargo clippy` with every warning an error.
+    Lints,
+    /// `cargo doc` with every warning an error. The pages in `docs/reference` have a suite of their own, `cli/reference`.
+    Documentation,
+}
+
+impl Step {
+    /// All of them, the cheap ones first.
+    pub const ALL: &[Self] = &[Self::Rules, Self::Format, Self::Lints, Self::Documentation];
+
+    /// Its name among the suites.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rules => "rules",
+            Self::Format => "format",
+            Self::Lints => "lints",
+            Self::Documentation => "documentation",
+        }
+    }
+
+    /// Whether it needs no compiler.
+    pub fn is_quick(self) -> bool {
+        match self {
+            Self::Rules | Self::Format => true,
+            Self::Lints | Self::Documentation => false,
+        }
+    }
+
+    /// The process that checks it.
+    pub fn command(self) -> Command {
+        match self {
+            Self::Rules => {
+                let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| "xtask".into()));
+                command.args(["check", "--rules-only"]).current_dir(workspace::root());
+                command
+            }
+            Self::Format => workspace::cargo(&["fmt", "--all", "--check"]),
+            Self::Lints => workspace::cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
+            Self::Documentation => docs::build(docs::After::Nothing),
+        }
+    }
+}
+
 /// Runs every check; the first that fails ends it with what to mend.
 pub fn run(options: &Options) -> anyhow::Result<()> {
+    rules()?;
+    if options.rules_only {
+        return Ok(());
+    }
+    let others = Step::ALL.iter().filter(|step| **step != Step::Rules);
+    others.into_iter().try_for_each(|step| workspace::run(&mut step.command()))
+}
+
+fn rules() -> anyhow::Result<()> {
     let mut findings = sizes::findings(&workspace::root())?;
     findings.extend(dependencies::findings(&workspace::root())?);
     for finding in &findings {
@@ -28,10 +89,5 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     if !findings.is_empty() {
         bail!("{} rules of the house are broken (see above)", findings.len());
     }
-    if options.rules_only {
-        return Ok(());
-    }
-    workspace::run(&mut workspace::cargo(&["fmt", "--all", "--check"]))?;
-    workspace::run(&mut workspace::cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
-    docs::run(&docs::Options::default())
+    Ok(())
 }
