@@ -11,7 +11,7 @@ use gapless_drivers::artefact::{ArtefactError, Artefacts, Bounds};
 use gapless_drivers::process::{Adopted, AdoptedState, DriverError, InstanceEvent, ProcessDriver};
 use gapless_journal::SqliteStore;
 use gapless_model::{InstanceId, ServiceName};
-use gapless_rollout::Input;
+use gapless_rollout::{EndedBy, Input};
 use gapless_wire::config::ServerConfig;
 use tokio::sync::mpsc;
 
@@ -194,7 +194,9 @@ async fn instances_end(shared: Arc<Shared>, mut events: mpsc::UnboundedReceiver<
     while let Some(InstanceEvent::Exited { instance, exit }) = events.recv().await {
         shared.fleet().unprobed(&instance);
         let link = shared.proxy().link.clone();
-        shared.fact(&instance.service, Input::InstanceExited { instance: instance.clone(), status: exit.to_string() });
+        let ended_by = if exit.is_own_doing() { EndedBy::Itself } else { EndedBy::Outside };
+        let status = exit.to_string();
+        shared.fact(&instance.service, Input::InstanceExited { instance: instance.clone(), status, ended_by });
         if let Some(link) = link {
             // The table that leaves it out is on its way; until then the proxy need not find out by itself.
             let _ = link.set_health(&instance, gapless_model::Health::Unhealthy).await;

@@ -7,7 +7,7 @@ use gapless_controller::core::{Core, Known, Order, RELEASES, TakeError, fact_key
 use gapless_controller::recover::recover;
 use gapless_journal::{Batch, Fault, MemoryStore, RecordKind, Sequence, Store};
 use gapless_model::{Digest, InstanceId, Release, ReleaseId, ReleaseLabel, RolloutId, ServiceName, TableVersion};
-use gapless_rollout::{DeployOrder, Effect, Input, Origin};
+use gapless_rollout::{DeployOrder, Effect, EndedBy, Input, Origin};
 use gapless_routing::ProxyId;
 use gapless_wire::config::parse_service_config;
 use gapless_wire::record::ReleaseRecord;
@@ -129,7 +129,8 @@ fn a_fact_waits_for_room_in_the_journal_and_is_not_lost() {
     run(&mut core, orders);
     let instance = core.service(&shop()).unwrap().report.releases[0].instances[0].instance.clone();
     store.fail_at(store.commits() + 1, Fault::Full);
-    let exited = Input::InstanceExited { instance: instance.clone(), status: "signal 9".to_owned() };
+    let exited =
+        Input::InstanceExited { instance: instance.clone(), status: "signal 9".to_owned(), ended_by: EndedBy::Itself };
     assert_eq!(core.fact(&shop(), exited).unwrap(), []);
     assert!(core.is_full());
     let orders = core.flush_all().unwrap();

@@ -14,7 +14,7 @@ use crate::rollout::{BackStage, Forward, Phase, TestStage, Way};
 use crate::service::Situation;
 use crate::turn::Turn;
 use crate::want::sort;
-use crate::{Action, Cause};
+use crate::{Action, Cause, EndedBy};
 
 /// How often instances of a release may end before they were ready, within one batch or one rollback, until the release is held to
 /// be unable to start. Three: once is chance, twice may be a port or a disk that was busy, the third time says the same again.
@@ -63,12 +63,20 @@ impl Turn {
         if was_leaving {
             return;
         }
-        self.service.count_loss(instance.release(), ready_for, now);
+        self.service.count_failure(&instance, ready_for, now);
         let cause = Cause::CandidateUnhealthy { instance: id.clone(), reason: reason.clone() };
         self.judge_loss(&instance, cause, reason);
     }
 
-    pub(crate) fn exited(&mut self, id: &InstanceId, status: String) {
+    /// An end from outside of an instance that was never ready counts as its own: else a machine that is short of memory would be kept busy
+    /// by starts that are killed.
+    pub(crate) fn exited(&mut self, id: &InstanceId, status: String, ended_by: EndedBy) {
+        let was_ready = self.known(id).is_some_and(|instance| instance.is_ready());
+        let ended_by = if was_ready { ended_by } else { EndedBy::Itself };
+        self.lost(id, status, ended_by);
+    }
+
+    fn lost(&mut self, id: &InstanceId, status: String, ended_by: EndedBy) {
         let Some(instance) = self.known(id).cloned() else { return };
         let was_leaving = self.is_leaving(&instance);
         self.service.instances.remove(&id.ordinal);
@@ -86,9 +94,17 @@ impl Turn {
                 Millis::ZERO
             }
         };
-        self.service.count_loss(instance.release(), ready_for, self.now);
-        let cause = Cause::CandidateExited { instance: id.clone(), status: status.clone() };
-        self.judge_loss(&instance, cause, status);
+        match ended_by {
+            EndedBy::Itself => {
+                self.service.count_failure(&instance, ready_for, self.now);
+                let cause = Cause::CandidateExited { instance: id.clone(), status: status.clone() };
+                self.judge_loss(&instance, cause, status);
+            }
+            EndedBy::Outside => {
+                self.service.count_kill(&instance, ready_for, self.now);
+                self.wait_for_its_place(instance.release());
+            }
+        }
     }
 
     /// Whether the instance is one that its release wants no more: its loss costs nothing.
@@ -145,7 +161,7 @@ impl Turn {
         let is_starting = self.known(id).is_some_and(|instance| matches!(instance.life, Life::Starting { .. }));
         let is_stopping = self.known(id).is_some_and(|instance| instance.is_stopping());
         if is_starting || is_stopping {
-            self.exited(id, reason);
+            self.exited(id, reason, EndedBy::Itself);
         }
     }
 
@@ -234,7 +250,8 @@ impl Turn {
             if alive.contains(&id) {
                 self.prove_again(&id);
             } else if self.known(&id).is_some_and(|instance| instance.address().is_some()) {
-                self.exited(&id, "found gone when a controller took over".to_owned());
+                // The machine went down, or an operator took everything down; what ended by itself meanwhile is not told apart from it.
+                self.lost(&id, "found gone when a controller took over".to_owned(), EndedBy::Outside);
             }
         }
         self.watch_again();

@@ -1,46 +1,80 @@
 //! Self-healing: when lost instances are started again.
+//!
+//! Each lost instance leaves a place, and whoever takes it takes over how often those before it failed by themselves. So one instance
+//! that crashes again and again does not keep the others waiting, and what was killed from outside is replaced at once.
 
 use gapless_model::{Millis, ReleaseId, Restart, Tick};
 
+use crate::instance::Instance;
 use crate::service::Service;
 
-/// The wait before a release's missing instances are started again.
+/// The wait before the place of a lost instance is taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Backoff {
-    /// Losses since the last healthy stretch; losses within one wait count as one.
+    /// Failures in a row, those of the instances before it counted.
     pub failures: u32,
-    /// When starts are allowed again.
+    /// When its place may be taken.
     pub until: Tick,
 }
 
 impl Backoff {
-    /// The wait after one more loss of an instance that had been ready for `ready_for`.
+    /// The wait after an instance failed that had been ready for `ready_for`, whose place had seen `earlier` failures in a row.
     ///
-    /// A stretch of `backoff_max` in readiness forgets earlier losses. Several instances lost within one wait are one event
-    /// (a machine short of memory, a kill of them all), not a reason to wait many times as long.
-    pub(crate) fn after_loss(earlier: Option<Backoff>, restart: Restart, ready_for: Millis, now: Tick) -> Backoff {
-        let failures = match earlier {
-            Some(backoff) if now < backoff.until => return backoff,
-            Some(backoff) if ready_for < restart.backoff_max => backoff.failures.saturating_add(1),
-            Some(_) | None => 1,
-        };
+    /// A stretch of `backoff_max` in readiness forgets earlier failures.
+    pub(crate) fn after_failure(earlier: u32, restart: Restart, ready_for: Millis, now: Tick) -> Backoff {
+        let failures = Backoff::remembered(earlier, restart, ready_for).saturating_add(1);
         let doubled = restart.backoff_min.0.saturating_mul(1 << (failures - 1).min(32));
         Backoff { failures, until: now.after(Millis(doubled.min(restart.backoff_max.0))) }
+    }
+
+    /// No wait: the instance was killed from outside.
+    pub(crate) fn none(earlier: u32, restart: Restart, ready_for: Millis, now: Tick) -> Backoff {
+        Backoff { failures: Backoff::remembered(earlier, restart, ready_for), until: now }
+    }
+
+    fn remembered(earlier: u32, restart: Restart, ready_for: Millis) -> u32 {
+        if ready_for < restart.backoff_max { earlier } else { 0 }
     }
 }
 
 impl Service {
-    /// Counts a loss of an instance of `release` that had been ready for `ready_for`.
-    pub(crate) fn count_loss(&mut self, release: ReleaseId, ready_for: Millis, now: Tick) {
+    /// An instance that had been ready for `ready_for` failed by itself.
+    pub(crate) fn count_failure(&mut self, instance: &Instance, ready_for: Millis, now: Tick) {
+        self.leave_place(instance, |restart| Backoff::after_failure(instance.failures, restart, ready_for, now));
+    }
+
+    /// An instance that had been ready for `ready_for` was ended from outside.
+    pub(crate) fn count_kill(&mut self, instance: &Instance, ready_for: Millis, now: Tick) {
+        self.leave_place(instance, |restart| Backoff::none(instance.failures, restart, ready_for, now));
+    }
+
+    fn leave_place(&mut self, instance: &Instance, wait: impl FnOnce(Restart) -> Backoff) {
+        let release = instance.release();
         if let Some(spec) = self.releases.get(&release).map(|release| &release.spec) {
-            let earlier = self.backoff.get(&release).copied();
-            self.backoff.insert(release, Backoff::after_loss(earlier, spec.restart, ready_for, now));
+            let wait = wait(spec.restart);
+            self.backoff.entry(release).or_default().push(wait);
         }
     }
 
-    /// Until when missing instances of `release` are not started.
+    /// Takes the places of `release` that may be taken now, `missing` at most with those that have to wait: how often in a row each failed.
+    /// There are never more places than instances missing: where one came back, the place with the fewest failures is its.
+    pub(crate) fn take_due(&mut self, release: ReleaseId, missing: u16, now: Tick) -> Vec<u32> {
+        let missing = usize::from(missing);
+        let mut waits = self.backoff.remove(&release).unwrap_or_default();
+        waits.sort_by_key(|wait| std::cmp::Reverse((wait.failures, wait.until)));
+        waits.truncate(missing);
+        let (due, waiting): (Vec<Backoff>, Vec<Backoff>) = waits.into_iter().partition(|wait| wait.until <= now);
+        let new = missing - due.len() - waiting.len();
+        if !waiting.is_empty() {
+            self.backoff.insert(release, waiting);
+        }
+        due.into_iter().map(|wait| wait.failures).chain(std::iter::repeat_n(0, new)).collect()
+    }
+
+    /// When the next place of `release` that has to wait may be taken.
     pub(crate) fn backoff_until(&self, release: ReleaseId, now: Tick) -> Option<Tick> {
-        self.backoff.get(&release).map(|backoff| backoff.until).filter(|until| now < *until)
+        let waits = self.backoff.get(&release).into_iter().flatten();
+        waits.map(|wait| wait.until).filter(|until| now < *until).min()
     }
 }
 
@@ -54,21 +88,21 @@ mod tests {
 
     #[test]
     fn the_wait_doubles_up_to_its_bound_and_is_forgotten_after_a_healthy_stretch() {
-        let mut backoff = None;
-        let mut now = Tick(0);
+        let (mut failures, mut now) = (0, Tick(0));
         let mut waits = Vec::new();
         for _ in 0..6 {
-            let next = Backoff::after_loss(backoff, RESTART, Millis(10), now);
+            let next = Backoff::after_failure(failures, RESTART, Millis(10), now);
             waits.push(next.until.since(now).0);
-            (backoff, now) = (Some(next), next.until);
+            (failures, now) = (next.failures, next.until);
         }
         assert_eq!(waits, [100, 200, 400, 800, 1_000, 1_000]);
-        assert_eq!(Backoff::after_loss(backoff, RESTART, Millis(1_000), now).failures, 1);
+        assert_eq!(Backoff::after_failure(failures, RESTART, Millis(1_000), now).failures, 1);
     }
 
     #[test]
-    fn losses_within_one_wait_count_as_one() {
-        let first = Backoff::after_loss(None, RESTART, Millis(10), Tick(0));
-        assert_eq!(Backoff::after_loss(Some(first), RESTART, Millis(10), Tick(50)), first);
+    fn a_kill_from_outside_neither_waits_nor_counts_nor_forgives() {
+        let killed = Backoff::none(3, RESTART, Millis(10), Tick(50));
+        assert_eq!((killed.failures, killed.until), (3, Tick(50)));
+        assert_eq!(Backoff::none(3, RESTART, Millis(1_000), Tick(50)).failures, 0);
     }
 }

@@ -45,6 +45,16 @@ pub struct RollbackOrder {
     pub origin: Origin,
 }
 
+/// Whose doing the end of an instance was.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum EndedBy {
+    /// Its own: it exited, crashed, or used more than it may. Only this is a failure of its release.
+    #[default]
+    Itself,
+    /// The machine's, an operator's or a keeper's: it was killed from outside.
+    Outside,
+}
+
 /// A past fact.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Input {
@@ -88,6 +98,8 @@ pub enum Input {
         instance: InstanceId,
         /// Exit code or signal, for people.
         status: String,
+        /// Whose doing it was.
+        ended_by: EndedBy,
     },
     /// A [`StopInstance`](crate::Effect::StopInstance) is done: the whole process tree is gone.
     InstanceStopped {

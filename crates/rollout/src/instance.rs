@@ -16,6 +16,8 @@ pub struct Instance {
     pub life: Life,
     /// Where it stands in the newest table.
     pub listing: Listing,
+    /// How often in a row those whose place it took failed by themselves; a healthy stretch forgets them.
+    pub failures: u32,
 }
 
 /// How an instance's process is.

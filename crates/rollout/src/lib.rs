@@ -52,7 +52,7 @@ mod want;
 
 pub use effect::{Admission, Cause, Effect, Intent, Member, NoticeLevel, Outcome, Pool, PoolKind, ServiceRoutes};
 pub use facts::START_FAILURES_MAX;
-pub use input::{DeployOrder, Input, Origin, RollbackOrder};
+pub use input::{DeployOrder, EndedBy, Input, Origin, RollbackOrder};
 pub use instance::{Drain, Instance, Life, Listing};
 pub use phase_name::PhaseName;
 pub use plan::{Plan, PlannedPhase, plan};

@@ -28,6 +28,8 @@ pub struct AtRest {
     pub current: Option<ReleaseId>,
     /// Releases that were current before, the newest last.
     pub history: Vec<ReleaseId>,
+    /// Releases that were current and that an operator went back from.
+    pub left: Vec<ReleaseId>,
     /// The instances.
     pub instances: Vec<Instance>,
     /// Waits before missing instances are started.
@@ -42,12 +44,12 @@ pub struct AtRest {
     pub kept: (EffectNumber, BTreeSet<ReleaseId>),
 }
 
-/// The wait before a release's missing instances are started again.
+/// The wait before the place of a lost instance is taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RestingBackoff {
     /// Which release.
     pub release: ReleaseId,
-    /// Losses since the last healthy stretch.
+    /// Failures in a row, those of the instances before it counted.
     pub failures: u32,
     /// When starts are allowed again.
     pub until: Tick,
@@ -79,11 +81,9 @@ impl Service {
         if !self.open_receipts.is_empty() {
             return None;
         }
-        let backoff = |(release, backoff): (&ReleaseId, &Backoff)| RestingBackoff {
-            release: *release,
-            failures: backoff.failures,
-            until: backoff.until,
-        };
+        let backoffs = self.backoff.iter().flat_map(|(release, waits)| {
+            waits.iter().map(|wait| RestingBackoff { release: *release, failures: wait.failures, until: wait.until })
+        });
         Some(AtRest {
             name: self.name.clone(),
             last_effect: self.numbers.effect,
@@ -91,8 +91,9 @@ impl Service {
             last_rollout: self.numbers.rollout,
             current,
             history: self.history.clone(),
+            left: self.left.clone(),
             instances: self.instances.values().cloned().collect(),
-            backoffs: self.backoff.iter().map(backoff).collect(),
+            backoffs: backoffs.collect(),
             published: self.table.published.as_ref().map(|published| (published.number, published.since)),
             applied: self.table.applied,
             referred: self.table.referred.clone(),
@@ -129,15 +130,15 @@ impl Service {
             }
             (Some(_), None) => return Err(RestInvalid::TableWithoutRelease),
         };
-        let backoff = rest
-            .backoffs
-            .into_iter()
-            .map(|kept| (kept.release, Backoff { failures: kept.failures, until: kept.until }))
-            .collect();
+        let mut backoff: BTreeMap<ReleaseId, Vec<Backoff>> = BTreeMap::new();
+        for kept in rest.backoffs {
+            backoff.entry(kept.release).or_default().push(Backoff { failures: kept.failures, until: kept.until });
+        }
         Ok(Service {
             numbers: Numbers { effect: rest.last_effect, ordinal: rest.last_ordinal, rollout: rest.last_rollout },
             releases,
             history: rest.history,
+            left: rest.left,
             situation: rest.current.map_or(Situation::Empty, |current| Situation::Settled { current }),
             instances,
             backoff,

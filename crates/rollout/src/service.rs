@@ -22,10 +22,13 @@ pub struct Service {
     pub(crate) releases: BTreeMap<ReleaseId, Arc<Release>>,
     /// Releases that were current before, the newest last; bounded by the current release's `releases_kept`.
     pub(crate) history: Vec<ReleaseId>,
+    /// Releases that were current and that an operator went back from: nothing goes back to them by itself, and they are kept as the others are.
+    pub(crate) left: Vec<ReleaseId>,
     pub(crate) situation: Situation,
     /// By ordinal.
     pub(crate) instances: BTreeMap<u64, Instance>,
-    pub(crate) backoff: BTreeMap<ReleaseId, Backoff>,
+    /// One for each lost instance whose place is to be taken.
+    pub(crate) backoff: BTreeMap<ReleaseId, Vec<Backoff>>,
     pub(crate) table: Table,
     /// Rollouts that ended and whose receipt is not written yet.
     pub(crate) open_receipts: BTreeMap<RolloutId, OpenReceipt>,
@@ -89,6 +92,7 @@ impl Service {
             numbers: Numbers::default(),
             releases: BTreeMap::new(),
             history: Vec::new(),
+            left: Vec::new(),
             situation: Situation::Empty,
             instances: BTreeMap::new(),
             backoff: BTreeMap::new(),

@@ -45,7 +45,7 @@ impl Turn {
     /// An instance that never became ready is stopped; whether it is missed is for the sorting to say.
     fn lose_unready(&mut self, instance: &Instance, reason: String) {
         self.note(Action::Lost { instance: instance.id.clone(), reason });
-        self.service.count_loss(instance.release(), Millis::ZERO, self.now);
+        self.service.count_failure(instance, Millis::ZERO, self.now);
         match instance.stop_permit(self.now, Millis::ZERO) {
             Ok(permit) => self.stop(instance.id.ordinal, permit),
             // It is reached by preview, or has requests of a preview in flight: it leaves as an unhealthy one does.
@@ -76,23 +76,21 @@ impl Turn {
     fn start_missing(&mut self) {
         for (release, want) in self.service.wants() {
             let missing = sort(&self.service.instances, release, Some(&want)).missing;
-            if self.service.backoff_until(release, self.now).is_some() {
-                continue;
-            }
-            for _ in 0..missing {
-                self.start(release);
+            for failures in self.service.take_due(release, missing, self.now) {
+                self.start(release, failures);
             }
         }
     }
 
-    pub(crate) fn start(&mut self, release: ReleaseId) {
+    /// Orders an instance in the place of one before it that failed so often in a row.
+    pub(crate) fn start(&mut self, release: ReleaseId, failures: u32) {
         self.service.numbers.ordinal += 1;
         let ordinal = self.service.numbers.ordinal;
         let id = InstanceId { service: self.service.name.clone(), release, ordinal };
         let effect = self.order(Effect::StartInstance { instance: id.clone() });
         self.note(Action::Starting(id.clone()));
         let life = Life::Starting { effect, since: self.now, deadline: self.start_deadline(release) };
-        self.service.instances.insert(ordinal, Instance { id, life, listing: Listing::Never });
+        self.service.instances.insert(ordinal, Instance { id, life, listing: Listing::Never, failures });
     }
 
     fn publish(&mut self) {
@@ -179,7 +177,9 @@ impl Turn {
         let instances: Vec<Instance> = self.service.instances.values().cloned().collect();
         for instance in instances {
             match instance.life {
-                Life::Starting { .. } if self.service.has(PlantedBug::StartTwice) => self.start(instance.release()),
+                Life::Starting { .. } if self.service.has(PlantedBug::StartTwice) => {
+                    self.start(instance.release(), instance.failures);
+                }
                 Life::Starting { effect, .. } => self.repeat(effect, Effect::StartInstance { instance: instance.id }),
                 Life::Stopping { effect, grace, .. } => {
                     self.repeat(effect, Effect::StopInstance { instance: instance.id, grace });
@@ -240,6 +240,7 @@ impl Service {
             .chain(queued)
             .chain(of_instances)
             .chain(self.history.iter().copied())
+            .chain(self.left.iter().copied())
             .chain(self.table.referred.iter().copied())
             .collect()
     }

@@ -74,7 +74,7 @@ impl Turn {
             Input::InstanceStartFailed { instance, reason } => self.start_failed(&instance, reason),
             Input::InstanceReady { instance } => self.ready(&instance),
             Input::InstanceUnhealthy { instance, reason } => self.unhealthy(&instance, reason),
-            Input::InstanceExited { instance, status } => self.exited(&instance, status),
+            Input::InstanceExited { instance, status, ended_by } => self.exited(&instance, status, ended_by),
             Input::InstanceStopped { instance } => self.stopped(&instance),
             Input::RoutesApplied { routes } => self.applied(routes),
             Input::Drained { instance, routes } => self.drained(&instance, routes),

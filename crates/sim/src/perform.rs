@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gapless_model::InstanceId;
-use gapless_rollout::{Effect, Input, Intent, Outcome as RolloutOutcome, Step};
+use gapless_rollout::{Effect, EndedBy, Input, Intent, Outcome as RolloutOutcome, Step};
 
 use crate::agenda::Event;
 use crate::fleet::{End, Start, State};
@@ -112,7 +112,10 @@ impl World {
             Start::Running => {}
             Start::Gone => {
                 let status = "ended while nobody listened".to_owned();
-                return self.tell_later(5, Input::InstanceExited { instance: instance.clone(), status });
+                return self.tell_later(
+                    5,
+                    Input::InstanceExited { instance: instance.clone(), status, ended_by: EndedBy::Itself },
+                );
             }
         }
         let address = self.fleet.processes[instance].address;
@@ -137,7 +140,7 @@ impl World {
     pub(crate) fn process_exits(&mut self, instance: &InstanceId, status: String) {
         if self.fleet.end(instance, End::Fault) {
             self.break_off(instance, End::Fault);
-            self.tell_later(5, Input::InstanceExited { instance: instance.clone(), status });
+            self.tell_later(5, Input::InstanceExited { instance: instance.clone(), status, ended_by: EndedBy::Itself });
         }
     }
 }

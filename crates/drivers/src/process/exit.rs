@@ -34,6 +34,22 @@ pub enum ExitCause {
     KeeperLost,
 }
 
+impl Exit {
+    /// Whether the instance ended by itself, rather than by the hand of an operator, of the machine or with its keeper. The kernel does not say
+    /// who sent a signal; a program that fails sends itself none of these, and one that used too much memory is told apart.
+    #[must_use]
+    pub fn is_own_doing(&self) -> bool {
+        match self.cause {
+            ExitCause::Code(_) | ExitCause::NotStarted(_) => true,
+            ExitCause::Signal(signal) => {
+                self.oom
+                    || !matches!(signal, libc::SIGKILL | libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT)
+            }
+            ExitCause::KeeperLost => false,
+        }
+    }
+}
+
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.cause {

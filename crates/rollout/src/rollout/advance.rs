@@ -8,7 +8,7 @@ use crate::effect::Effect;
 use crate::instance::{Drain, Instance, Listing};
 use crate::planted::PlantedBug;
 use crate::rollout::course::{Next, Stand};
-use crate::rollout::{Course, Forward, Phase, Rollout, TestStage, Way};
+use crate::rollout::{BackStage, Course, Forward, Phase, Rollout, TestStage, Way};
 use crate::service::{Service, Situation};
 use crate::turn::Turn;
 use crate::want::sort;
@@ -194,6 +194,31 @@ impl Turn {
         };
         if let Some((_, stage)) = self.test_stage() {
             *stage = next;
+        }
+    }
+
+    /// An instance of `release` was ended from outside: what was being observed of a candidate is observed again, and the phase has the time of
+    /// another start. The deadline of the whole rollout goes on.
+    pub(crate) fn wait_for_its_place(&mut self, release: ReleaseId) {
+        let now = self.now;
+        let timeout = self.service.releases.get(&release).map_or(Millis::ZERO, |release| release.spec.start_timeout);
+        let proven = now.after(timeout.max(APPLY_TIMEOUT));
+        let Situation::Rollout(rollout) = &mut self.service.situation else { return };
+        let is_candidate = release == rollout.to;
+        match (&mut rollout.way, is_candidate) {
+            (Way::Forward(forward), true) => match &mut forward.phase {
+                Phase::Observe { .. } | Phase::Bake { .. } => self.watch_again(),
+                Phase::Start { deadline, .. }
+                | Phase::Warmup { deadline, .. }
+                | Phase::Test { deadline, .. }
+                | Phase::Expose { deadline } => *deadline = (*deadline).max(proven),
+                Phase::Drain { .. } | Phase::Stop { .. } => {}
+            },
+            (Way::Back(back), false) => match &mut back.stage {
+                BackStage::Restore { deadline, .. } => *deadline = (*deadline).max(proven),
+                BackStage::Switch { .. } | BackStage::Leave { .. } => {}
+            },
+            (Way::Forward(_), false) | (Way::Back(_), true) => {}
         }
     }
 

@@ -5,7 +5,7 @@ use gapless_model::ReleaseId;
 
 use crate::effect::{NoticeLevel, Outcome};
 use crate::rollout::{Course, Rollout, Tests};
-use crate::service::{Situation, Stuck};
+use crate::service::{Service, Situation, Stuck};
 use crate::turn::Turn;
 use crate::{Action, Cause, DeployOrder};
 
@@ -107,16 +107,30 @@ impl Turn {
         }
     }
 
-    /// `from` is the one to go back to now; a return to an earlier release forgets those after it.
+    /// `from` is the one to go back to now. A return to an earlier release leaves those after it: `rollback` does not go to them by itself, but
+    /// they were good enough to be current, so they are kept as the others are.
     fn remember(&mut self, from: ReleaseId, to: ReleaseId) {
-        let history = &mut self.service.history;
+        let kept = self.service.releases.get(&to).map_or(1, |release| usize::from(release.spec.releases_kept.max(1)));
+        let Service { history, left, .. } = &mut self.service;
+        left.retain(|release| *release != to && *release != from);
         match history.iter().position(|earlier| *earlier == to) {
-            Some(at) => history.truncate(at),
+            Some(at) => {
+                left.extend(history.drain(at..).filter(|release| *release != to));
+                left.push(from);
+            }
             None => history.push(from),
         }
-        let kept = self.service.releases.get(&to).map_or(1, |release| usize::from(release.spec.releases_kept.max(1)));
-        let excess = history.len().saturating_sub(kept);
-        history.drain(..excess);
+        // The oldest go first; the one that a rollback would go to is the last to go.
+        while history.len() + left.len() > kept {
+            let oldest = |releases: &[ReleaseId]| releases.iter().copied().min();
+            let spared = history.len().saturating_sub(1);
+            match (oldest(&history[..spared]), oldest(left)) {
+                (Some(before), Some(of_left)) if of_left < before => left.retain(|release| *release != of_left),
+                (Some(before), _) => history.retain(|release| *release != before),
+                (None, Some(of_left)) => left.retain(|release| *release != of_left),
+                (None, None) => break,
+            }
+        }
     }
 
     fn label(&self, release: ReleaseId) -> String {

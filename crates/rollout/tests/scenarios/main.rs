@@ -1,6 +1,7 @@
 //! Scenarios as an operator would tell them, with what the machine answers.
 
 mod deadlines;
+mod healing;
 mod operators;
 mod player;
 mod replacing;

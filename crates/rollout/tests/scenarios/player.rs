@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
 use gapless_model::Millis;
-use gapless_rollout::{Input, Origin, plan};
+use gapless_rollout::{EndedBy, Input, Origin, plan};
 
 use crate::world::releases::{millis, release};
 use crate::world::{Behaviour, World};
@@ -60,9 +60,14 @@ impl Player {
                 let until = world.now.after(millis(rest));
                 world.run_until(until);
             }
-            "exit" => {
+            "exit" | "kill" => {
                 let instance = world.instance(rest.parse().unwrap());
-                world.deliver(Input::InstanceExited { instance, status: "signal 9".into() });
+                let ended_by = if verb == "kill" { EndedBy::Outside } else { EndedBy::Itself };
+                world.deliver(Input::InstanceExited { instance, status: "signal 9".into(), ended_by });
+            }
+            "machine-crashes" => {
+                world.alive.clear();
+                world.restart_controller();
             }
             "sick" => {
                 let instance = world.instance(rest.parse().unwrap());

@@ -46,7 +46,8 @@ pub static SERVICE: &[Section] = &[
                 name: "releases_kept",
                 kind: Kind::Count { min: 1, max: 100 },
                 default: Fallback::Value("3"),
-                doc: "How many releases before the current one are kept to go back to. Older ones are deleted when nothing refers to them.",
+                doc: "How many releases that were current before are kept to go back to, those behind a rollback among them. Older ones are deleted when \
+                      nothing refers to them.",
                 example: "5",
             },
         ],
@@ -456,7 +457,8 @@ pub static SERVICE: &[Section] = &[
     Section {
         name: "restart",
         repeated: false,
-        doc: "How exited instances are started again: after `backoff_min`, doubled on each exit without a healthy stretch in between.",
+        doc: "How instances that failed by themselves are started again: after `backoff_min`, doubled on each failure, each instance for itself, until \
+              one has been ready for `backoff_max`. What was ended from outside (the machine went down, `kill`, `gapless down`) is started again at once.",
         keys: &[
             Key {
                 name: "backoff_min",

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use gapless_model::{Amount, EffectNumber, InstanceId, Millis, Order, Release, ReleaseId, RolloutId, Strategy};
-use gapless_rollout::{DeployOrder, Input, Origin, RollbackOrder};
+use gapless_rollout::{DeployOrder, EndedBy, Input, Origin, RollbackOrder};
 use serde::{Deserialize, Serialize};
 
 use super::RecordError;
@@ -41,6 +41,22 @@ pub enum StrategyRecord {
         /// Milliseconds.
         bake: u64,
     },
+}
+
+/// Whose doing the end of an instance was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedByRecord {
+    /// Its own.
+    #[default]
+    Itself,
+    /// The machine's, an operator's or a keeper's.
+    Outside,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_own_doing(ended_by: &EndedByRecord) -> bool {
+    *ended_by == EndedByRecord::Itself
 }
 
 /// An input. Instances, addresses and numbers stand as their printed forms.
@@ -89,6 +105,9 @@ pub enum InputRecord {
     InstanceExited {
         instance: String,
         status: String,
+        /// Absent where it ended by itself, as in records from before this was told apart.
+        #[serde(default, skip_serializing_if = "is_own_doing")]
+        ended_by: EndedByRecord,
     },
     InstanceStopped {
         instance: String,
@@ -144,9 +163,14 @@ impl InputRecord {
             Input::InstanceUnhealthy { instance, reason } => {
                 InputRecord::InstanceUnhealthy { instance: instance.to_string(), reason: reason.clone() }
             }
-            Input::InstanceExited { instance, status } => {
-                InputRecord::InstanceExited { instance: instance.to_string(), status: status.clone() }
-            }
+            Input::InstanceExited { instance, status, ended_by } => InputRecord::InstanceExited {
+                instance: instance.to_string(),
+                status: status.clone(),
+                ended_by: match ended_by {
+                    EndedBy::Itself => EndedByRecord::Itself,
+                    EndedBy::Outside => EndedByRecord::Outside,
+                },
+            },
             Input::InstanceStopped { instance } => InputRecord::InstanceStopped { instance: instance.to_string() },
             Input::RoutesApplied { routes } => InputRecord::RoutesApplied { routes: routes.0 },
             Input::Drained { instance, routes } => {
@@ -194,9 +218,14 @@ impl InputRecord {
             InputRecord::InstanceUnhealthy { instance: id, reason } => {
                 Input::InstanceUnhealthy { instance: instance(id)?, reason: reason.clone() }
             }
-            InputRecord::InstanceExited { instance: id, status } => {
-                Input::InstanceExited { instance: instance(id)?, status: status.clone() }
-            }
+            InputRecord::InstanceExited { instance: id, status, ended_by } => Input::InstanceExited {
+                instance: instance(id)?,
+                status: status.clone(),
+                ended_by: match ended_by {
+                    EndedByRecord::Itself => EndedBy::Itself,
+                    EndedByRecord::Outside => EndedBy::Outside,
+                },
+            },
             InputRecord::InstanceStopped { instance: id } => Input::InstanceStopped { instance: instance(id)? },
             InputRecord::RoutesApplied { routes } => Input::RoutesApplied { routes: EffectNumber(*routes) },
             InputRecord::Drained { instance: id, routes } => {
@@ -302,7 +331,10 @@ mod tests {
             (instances(), ".*").prop_map(|(instance, reason)| Input::InstanceStartFailed { instance, reason }),
             instances().prop_map(|instance| Input::InstanceReady { instance }),
             (instances(), ".*").prop_map(|(instance, reason)| Input::InstanceUnhealthy { instance, reason }),
-            (instances(), ".*").prop_map(|(instance, status)| Input::InstanceExited { instance, status }),
+            (instances(), ".*", prop::bool::ANY).prop_map(|(instance, status, outside)| {
+                let ended_by = if outside { EndedBy::Outside } else { EndedBy::Itself };
+                Input::InstanceExited { instance, status, ended_by }
+            }),
             instances().prop_map(|instance| Input::InstanceStopped { instance }),
             number().prop_map(|routes| Input::RoutesApplied { routes }),
             (instances(), number()).prop_map(|(instance, routes)| Input::Drained { instance, routes }),

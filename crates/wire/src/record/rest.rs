@@ -29,6 +29,9 @@ pub struct RestRecord {
     /// Releases that were current before, the newest last.
     #[serde(default)]
     pub history: Vec<u64>,
+    /// Releases that were current and that an operator went back from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<u64>,
     /// The instances.
     #[serde(default)]
     pub instances: Vec<InstanceRecord>,
@@ -81,6 +84,14 @@ pub struct InstanceRecord {
     pub life: LifeRecord,
     /// Where it stands in the newest table.
     pub listing: ListingRecord,
+    /// How often in a row those whose place it took failed by themselves.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failures: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// How a process is; ticks and milliseconds.
@@ -121,6 +132,7 @@ impl RestRecord {
             last_rollout: rest.last_rollout.0,
             current: rest.current.map(|release| release.0),
             history: numbers(&mut rest.history.iter()),
+            left: numbers(&mut rest.left.iter()),
             instances: rest.instances.iter().map(InstanceRecord::of).collect(),
             backoffs: rest
                 .backoffs
@@ -151,6 +163,7 @@ impl RestRecord {
             last_rollout: RolloutId(self.last_rollout),
             current: self.current.map(ReleaseId),
             history: self.history.iter().copied().map(ReleaseId).collect(),
+            left: self.left.iter().copied().map(ReleaseId).collect(),
             instances: self.instances.iter().map(InstanceRecord::to_instance).collect::<Result<_, _>>()?,
             backoffs: self
                 .backoffs
@@ -196,6 +209,7 @@ impl InstanceRecord {
             instance: instance.id.to_string(),
             life: LifeRecord::of(&instance.life),
             listing: ListingRecord::of(instance.listing),
+            failures: instance.failures,
         }
     }
 
@@ -204,6 +218,7 @@ impl InstanceRecord {
             id: parsed::<InstanceId>("instance id", &self.instance)?,
             life: self.life.to_life()?,
             listing: self.listing.to_listing(),
+            failures: self.failures,
         })
     }
 }

@@ -49,10 +49,12 @@ fn listings() -> impl Values<Value = Listing> {
 }
 
 fn instances() -> impl Values<Value = Instance> {
-    (any::<u64>(), any::<u64>(), lives(), listings()).prop_map(|(release, ordinal, life, listing)| Instance {
+    let numbers = (any::<u64>(), any::<u64>(), any::<u32>());
+    (numbers, lives(), listings()).prop_map(|((release, ordinal, failures), life, listing)| Instance {
         id: InstanceId { service: ServiceName::new("shop").unwrap(), release: ReleaseId(release), ordinal },
         life,
         listing,
+        failures,
     })
 }
 
@@ -78,6 +80,7 @@ fn rests() -> impl Values<Value = AtRest> {
                     last_ordinal: ordinal,
                     last_rollout: RolloutId(rollout),
                     current: current.map(ReleaseId),
+                    left: history.iter().map(|release| release.next()).collect(),
                     history: history.into_iter().collect(),
                     instances,
                     backoffs: backoffs

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use gapless_model::{EffectNumber, InstanceId, Millis, Release, RolloutId, ServiceName, Tick};
 use gapless_rollout::{
-    Change, DeployOrder, Effect, Input, Intent, Listing, Origin, RollbackOrder, Service, Step, step,
+    Change, DeployOrder, Effect, EndedBy, Input, Intent, Listing, Origin, RollbackOrder, Service, Step, step,
 };
 
 /// How long the obliging world takes for each answer.
@@ -148,7 +148,11 @@ impl World {
         }
         let address = SocketAddr::from(([127, 0, 0, 1], 1_000 + u16::try_from(instance.ordinal % 50_000).unwrap()));
         self.later(start, Input::InstanceStarted { instance: instance.clone(), address });
-        let exit = Input::InstanceExited { instance: instance.clone(), status: "exit code 1".into() };
+        let exit = Input::InstanceExited {
+            instance: instance.clone(),
+            status: "exit code 1".into(),
+            ended_by: EndedBy::Itself,
+        };
         match behaviour {
             Some(Behaviour::NeverReady) => return,
             Some(Behaviour::ExitsAtStart) => return self.later(start + 10, exit),
