@@ -109,6 +109,37 @@ impl std::os::fd::AsFd for Signals {
     }
 }
 
+/// Lets a write beyond the size that files may have (`ulimit -f`) fail like any other, instead of ending this process.
+pub(crate) fn ignore_file_size_signal() {
+    // SAFETY: sets a disposition, no handler of ours; called before any other thread was made.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// The first form of `struct pidfd_info` (linux/pidfd.h, since Linux 6.13; the exit code since 6.15).
+#[repr(C)]
+#[derive(Default)]
+struct PidfdInfo {
+    mask: u64,
+    cgroup: u64,
+    /// pid, tgid, ppid and the eight user and group ids.
+    numbers: [u32; 11],
+    exit_code: i32,
+}
+
+/// `PIDFD_GET_INFO`: `_IOWR(0xFF, 11, struct pidfd_info)`.
+const PIDFD_GET_INFO: libc::c_ulong = (3 << 30) | ((size_of::<PidfdInfo>() as libc::c_ulong) << 16) | (0xFF << 8) | 11;
+/// In `mask`: the exit code is asked for, and given.
+const PIDFD_INFO_EXIT: u64 = 1 << 3;
+
+/// How a process ended that is not our child, as `wait` would say; none where the kernel does not tell, or not yet (until its parent has
+/// waited for it).
+pub(crate) fn status_of_ended(pidfd: &OwnedFd) -> Option<i32> {
+    let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
+    // SAFETY: the kernel reads and writes at most as many bytes as the request's number says, which is the size of `info`, plain numbers all.
+    let code = unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(pidfd), PIDFD_GET_INFO, &raw mut info) };
+    (code == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
+}
+
 /// Adds what is done in the new process between fork and exec: the signals that [`Signals`] blocked are let through again (a blocked signal stays
 /// blocked over exec, and the instance would never hear SIGTERM), then `prepare`.
 ///
@@ -121,9 +152,11 @@ pub(crate) fn between_fork_and_exec(
 ) {
     // SAFETY: this crate has one caller, `keeper::child`; its function makes plain system calls through `rustix` on descriptors and numbers
     // that were made before the fork, and builds its errors from numbers without allocating.
-    // `sigemptyset` and `sigprocmask` are async-signal-safe (signal-safety(7)) and write only to the set on this stack.
+    // `signal`, `sigemptyset` and `sigprocmask` are async-signal-safe (signal-safety(7)) and write only to the set on this stack.
     unsafe {
         command.pre_exec(move || {
+            // What is ignored stays ignored over exec too.
+            libc::signal(libc::SIGXFSZ, libc::SIG_DFL);
             let mut none = MaybeUninit::<libc::sigset_t>::uninit();
             libc::sigemptyset(none.as_mut_ptr());
             if libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()) != 0 {

@@ -4,7 +4,7 @@ mod stage;
 
 use gapless_drivers::process::{AdoptedState, DriverError, ExitCause, StartError};
 use gapless_model::Millis;
-use stage::{Stage, exited, id, keeper_pid, kill_nine, runs, until};
+use stage::{Stage, exited, id, kill_nine, runs, until};
 
 const GRACE: Millis = Millis(20_000);
 
@@ -66,37 +66,6 @@ async fn an_older_controller_is_refused_once_a_newer_has_spoken() {
     assert!(matches!(old.start(order).await, Err(StartError::Stale)));
     new.kill(&id("shop.r1.i2")).await.unwrap();
     new.kill(&id("shop.r1.i1")).await.unwrap();
-}
-
-#[tokio::test]
-async fn the_tree_of_a_keeper_that_was_killed_is_ended_and_reported() {
-    let stage = Stage::new();
-    let (driver, mut events) = stage.driver(1);
-    let script = stage.script("run", "sh -c 'echo child $$; exec sleep 1000' & echo main; exec sleep 1000");
-    let started = driver.start(stage.order("shop.r1.i1", script.clone())).await.unwrap();
-    let child = until("the child", || {
-        let lines = stage.wrote(&driver, "shop.r1.i1", "out");
-        lines.iter().find_map(|line| line.strip_prefix("child ")?.parse::<u32>().ok())
-    })
-    .await;
-    // With a controller: an event.
-    kill_nine(keeper_pid(&stage.instance_folder("shop.r1.i1")).unwrap());
-    let (_, exit) = exited(&mut events).await;
-    assert_eq!(exit.cause, ExitCause::KeeperLost);
-    assert!(!runs(started.pid) && !runs(child));
-    // Without one: found by the next.
-    let started = driver.start(stage.order("shop.r1.i2", script)).await.unwrap();
-    drop((driver, events));
-    kill_nine(keeper_pid(&stage.instance_folder("shop.r1.i2")).unwrap());
-    assert!(runs(started.pid), "it serves on until someone has taken its place");
-    let (driver, _events) = stage.driver(2);
-    let adopted = driver.adopt().await.unwrap();
-    let states: Vec<_> = adopted.iter().map(|one| one.state.clone()).collect();
-    assert!(
-        states.iter().all(|state| matches!(state, AdoptedState::Exited(exit) if exit.cause == ExitCause::KeeperLost)),
-        "{states:?}"
-    );
-    assert!(!runs(started.pid));
 }
 
 #[tokio::test]

@@ -12,6 +12,9 @@ pub struct Args {
     /// The file that says what to keep
     #[arg(long, value_name = "FILE")]
     pub spec: PathBuf,
+    /// The instance runs already and its keeper died
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 /// Runs the verb. The keeper says by itself what fails, to its own log and to whoever started it.
@@ -19,6 +22,8 @@ pub struct Args {
 /// # Errors
 /// None.
 pub fn run(args: &Args, _context: &Context) -> Result<Exit, Failure> {
-    let code = gapless_drivers::keeper::run([OsString::from("--spec"), args.spec.clone().into()]);
+    let mut arguments = vec![OsString::from("--spec"), args.spec.clone().into()];
+    arguments.extend(args.take_over.then(|| OsString::from("--take-over")));
+    let code = gapless_drivers::keeper::run(arguments);
     Ok(if code == ExitCode::SUCCESS { Exit::Done } else { Exit::Error })
 }

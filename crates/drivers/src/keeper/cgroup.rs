@@ -22,10 +22,15 @@ pub(crate) struct Cgroup {
 pub(crate) type NotEnforced = Vec<&'static str>;
 
 impl Cgroup {
-    /// Makes a group below the one this process is in. None where that is not possible.
-    pub(crate) fn make(spec: &Spec) -> Option<(Cgroup, NotEnforced)> {
-        let parent = own_group()?;
-        let path = parent.join(format!("gapless-{}", spec.mark));
+    /// Where the group of an instance would be: below the one this process is in. None where there is no cgroup v2. It is to be noted before
+    /// the group is made, so that none is ever there that nobody knows of.
+    pub(crate) fn place(spec: &Spec) -> Option<PathBuf> {
+        Some(own_group()?.join(format!("gapless-{}", spec.mark)))
+    }
+
+    /// Makes a group. None where that is not possible.
+    pub(crate) fn make(path: PathBuf, spec: &Spec) -> Option<(Cgroup, NotEnforced)> {
+        let parent = path.parent()?.to_owned();
         fs::create_dir(&path).ok()?;
         let group = Cgroup { path };
         let limits = [
@@ -58,9 +63,16 @@ impl Cgroup {
         (ours && path.join("cgroup.procs").exists()).then(|| Cgroup { path: path.to_owned() })
     }
 
-    /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// The numbers of the processes in it, those of groups that the instance made below it as well.
+    pub(crate) fn processes(&self) -> Vec<i32> {
+        let mut numbers = Vec::new();
+        let mut open = vec![self.path.clone()];
+        while let Some(folder) = open.pop() {
+            let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+            numbers.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
+            open.extend(below(&folder));
+        }
+        numbers
     }
 
     /// The file through which a process enters: it writes `0`.
@@ -88,9 +100,12 @@ impl Cgroup {
         self.read("memory.events").and_then(|text| field(&text, "oom_kill")).is_some_and(|count| count > 0)
     }
 
-    /// Removes it; false while there is a process in it.
+    /// Removes it with the groups that the instance made below it; false while there is a process in it.
     pub(crate) fn remove(&self) -> bool {
-        fs::remove_dir(&self.path).is_ok()
+        fn remove(folder: &Path) -> bool {
+            below(folder).iter().all(|below| remove(below)) && fs::remove_dir(folder).is_ok()
+        }
+        !self.path.exists() || remove(&self.path)
     }
 
     fn read(&self, file: &str) -> Option<String> {
@@ -100,6 +115,12 @@ impl Cgroup {
     fn write(&self, file: &str, value: &str) -> io::Result<()> {
         fs::write(self.path.join(file), value)
     }
+}
+
+/// The groups directly below one.
+fn below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
 }
 
 /// The value of `name` in lines of `name value`.

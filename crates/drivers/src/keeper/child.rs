@@ -12,9 +12,10 @@ use rustix::process::{Gid, Uid};
 
 use super::cgroup::Cgroup;
 use super::spec::{InstanceFolder, Spec};
+use super::{output, privileges};
 use crate::sys;
 
-/// The main process and its two pipes.
+/// The main process and what it writes to.
 #[derive(Debug)]
 pub(crate) struct Main {
     pub(crate) pid: i32,
@@ -27,8 +28,8 @@ const ACTS: [&str; 4] = ["note its process number", "enter its cgroup", "give up
 
 /// Starts the main process.
 ///
-/// It is not made to die with its keeper (`PR_SET_PDEATHSIG`): an instance whose keeper was killed goes on serving until the controller,
-/// which hears of it at once, or finds it by its noted number when it returns, has taken its place from it.
+/// It is not made to die with its keeper (`PR_SET_PDEATHSIG`): an instance whose keeper was killed goes on serving, and the controller,
+/// which hears of it at once, or finds it by its noted number when it returns, gives it another.
 ///
 /// # Errors
 /// Text for people.
@@ -43,6 +44,7 @@ pub(crate) fn start(spec: &Spec, folder: &InstanceFolder, cgroup: Option<&Cgroup
         .create(true)
         .truncate(true)
         .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
         .open(folder.main_process())
         .map_err(|error| format!("cannot note its process number: {error}"))?;
     let entrance = cgroup.and_then(|group| group.entrance().ok());
@@ -50,7 +52,15 @@ pub(crate) fn start(spec: &Spec, folder: &InstanceFolder, cgroup: Option<&Cgroup
 
     let mut command = Command::new(&program);
     command.arg0(name).args(arguments).current_dir(&working).env_clear().envs(&spec.environment);
-    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let become_user = user.as_ref().map(|user| (user.uid, user.gid));
+    let pipe = |path: PathBuf| {
+        output::make(&path, become_user).map_err(|error| format!("cannot make the pipe {}: {error}", path.display()))
+    };
+    let (out, err) = (pipe(folder.out_pipe())?, pipe(folder.err_pipe())?);
+    command.process_group(0).stdin(Stdio::null()).stdout(out.instance).stderr(err.instance);
+    if user.is_some() {
+        privileges::drop(privileges::Known::Openly).map_err(|error| format!("cannot give up privileges: {error}"))?;
+    }
     let mut tell_file = File::from(OwnedFd::from(tell));
     sys::between_fork_and_exec(&mut command, move || {
         let mut step = 0;
@@ -62,9 +72,9 @@ pub(crate) fn start(spec: &Spec, folder: &InstanceFolder, cgroup: Option<&Cgroup
         done
     });
     let spawned = command.spawn();
-    // Closes this side's end of the pipe, which the function holds.
+    // Closes this side's end of the pipe, which the function holds, and of the instance's own.
     drop(command);
-    let mut child = spawned.map_err(|error| {
+    let child = spawned.map_err(|error| {
         let mut act = [0_u8; 5];
         match told.read(&mut act) {
             Ok(5) => {
@@ -75,10 +85,7 @@ pub(crate) fn start(spec: &Spec, folder: &InstanceFolder, cgroup: Option<&Cgroup
             _ => exec_failed(&program, &error),
         }
     })?;
-    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-        return Err("no pipes".to_owned());
-    };
-    Ok(Main { pid: pid(&child), stdout: stdout.into(), stderr: stderr.into() })
+    Ok(Main { pid: pid(&child), stdout: out.keeper, stderr: err.keeper })
 }
 
 /// Runs between fork and exec: system calls only (see [`sys::between_fork_and_exec`]).

@@ -9,13 +9,18 @@
 //! |---|---|---|---|
 //! | locked | any | any | the keeper lives: ask it |
 //! | free | empty | none | the instance was ordered and never started |
-//! | free | written | none | the keeper was killed: end what is left, by number *and* start time, and by mark |
+//! | free | written, and that process runs | none | the keeper was killed: another takes the instance over |
+//! | free | written, and that process is gone | none | both were killed: end what is left, by number *and* start time, and by mark |
 //! | free | any | written | the instance ended so |
 
 mod cgroup;
 mod child;
 mod clients;
+mod held;
 mod message;
+mod orphan;
+mod output;
+mod privileges;
 mod serve;
 mod spec;
 mod state;
@@ -30,42 +35,64 @@ use std::process::ExitCode;
 
 use rustix::fs::FlockOperation;
 
-pub(crate) use cgroup::Cgroup;
 pub(crate) use message::{Announcement, Answer, Ask, PROTOCOL, Reply, Request, frame, take_frame};
+pub(crate) use orphan::{Answerable, answerable, end, remove_cgroup};
 pub(crate) use serve::KILL_PATIENCE;
 pub(crate) use spec::{InstanceFolder, Spec, replace, write_json};
-pub(crate) use tree::{boot, marked, process, signal};
-
-use crate::process::{Exit, ExitCause};
+pub(crate) use tree::boot;
 
 /// The environment variable by which the processes of one instance are known among all others.
 pub(crate) const MARK: &str = "GAPLESS_KEEPER";
 
-/// Runs the hidden verb `gapless keeper`; `arguments` are those after the verb: `--spec FILE`. Returns when the instance has
-/// ended and its end was told, or could not be told for a while. Must be called on the main thread before any other was made.
+/// What a keeper is started for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Errand {
+    /// To start an instance.
+    Start,
+    /// To take over one that runs and whose keeper is gone.
+    TakeOver,
+}
+
+/// Runs the hidden verb `gapless keeper`; `arguments` are those after the verb: `--spec FILE`, and `--take-over` where the instance runs
+/// already. Returns when the instance has ended and its end was told, or could not be told for a while. Must be called on the main
+/// thread before any other was made.
 ///
 /// Standard output gets one line of JSON, how the start went; whatever else there is to say goes to standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut arguments = arguments.into_iter();
-    let (Some(flag), Some(path), None) = (arguments.next(), arguments.next(), arguments.next()) else {
-        eprintln!("error: gapless keeper takes --spec FILE");
-        return ExitCode::from(2);
+    let (flag, path, errand, rest) = (arguments.next(), arguments.next(), arguments.next(), arguments.next());
+    let errand = match errand {
+        None => Some(Errand::Start),
+        Some(word) if word == "--take-over" => Some(Errand::TakeOver),
+        Some(_) => None,
+    };
+    let (Some(flag), Some(path), Some(errand), None) = (flag, path, errand, rest) else {
+        return misused();
     };
     if flag != "--spec" {
-        eprintln!("error: gapless keeper takes --spec FILE");
-        return ExitCode::from(2);
+        return misused();
     }
-    match keep(Path::new(&path)) {
+    match keep(Path::new(&path), errand) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             announce(&Announcement::Failed { reason: error.to_string() });
-            eprintln!("error: keeper of {}: {error}", PathBuf::from(path).display());
+            say(format_args!("error: keeper of {}: {error}", PathBuf::from(path).display()));
             ExitCode::FAILURE
         }
     }
 }
 
-fn keep(path: &Path) -> io::Result<()> {
+fn misused() -> ExitCode {
+    say(format_args!("error: gapless keeper takes --spec FILE [--take-over]"));
+    ExitCode::from(2)
+}
+
+/// Says something in the keeper's own log. Unlike `eprintln!` it does not end the keeper where the disk takes no more.
+fn say(text: std::fmt::Arguments<'_>) {
+    let _the_disk_may_be_full = writeln!(io::stderr(), "{text}");
+}
+
+fn keep(path: &Path, errand: Errand) -> io::Result<()> {
     // A session of its own: what ends the controller's (a terminal that closes) does not end this. Fails only where it is the
     // leader of a group already, which a person at a terminal may make it.
     let _leader_already = rustix::process::setsid();
@@ -75,16 +102,31 @@ fn keep(path: &Path) -> io::Result<()> {
         announce(&Announcement::Already);
         return Ok(());
     };
-    if folder.exit().exists() || folder.read_main_process().is_some() {
-        announce(&Announcement::Already);
-        return Ok(());
+    let main = orphan::running_main(&folder);
+    match (errand, folder.exit().exists(), folder.read_main_process()) {
+        (Errand::Start, false, None) => serve::start(&spec, &folder),
+        (Errand::TakeOver, false, Some(_)) => match main.and_then(|main| held::Found::take(main, &spec.mark)) {
+            Some(found) => serve::take_over(&spec, &folder, found),
+            None => already(),
+        },
+        (Errand::Start | Errand::TakeOver, _, _) => already(),
     }
-    serve::run(&spec, &folder)
+}
+
+fn already() -> io::Result<()> {
+    announce(&Announcement::Already);
+    Ok(())
 }
 
 /// The lock that says that a keeper lives; none when another has it.
 pub(crate) fn lock(folder: &InstanceFolder) -> io::Result<Option<File>> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(folder.lock())?;
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(folder.lock())?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -101,47 +143,4 @@ fn announce(announcement: &Announcement) {
     if let Ok(null) = OpenOptions::new().write(true).open("/dev/null") {
         let _stays_open = rustix::stdio::dup2_stdout(&null);
     }
-}
-
-/// Ends what a keeper that was killed left behind, and writes down that it was so. The lock must be held.
-pub(crate) fn end_orphans(folder: &InstanceFolder) -> Exit {
-    let spec = Spec::read(&folder.spec()).ok();
-    let same_boot = spec.as_ref().is_some_and(|spec| spec.boot == boot());
-    if same_boot {
-        let group = std::fs::read_to_string(folder.cgroup()).ok().and_then(|path| Cgroup::found(Path::new(&path)));
-        if let Some(group) = &group {
-            group.kill();
-        }
-        let main =
-            folder.read_main_process().and_then(|then| process(then.pid).filter(|now| now.started == then.started));
-        let variable = format!("{MARK}={}", spec.as_ref().map_or("", |spec| spec.mark.as_str()));
-        let deadline = std::time::Instant::now() + KILL_PATIENCE;
-        loop {
-            let mut left = marked(&variable);
-            left.extend(
-                main.iter()
-                    .filter_map(|main| process(main.pid))
-                    .filter(|now| !now.zombie && main.as_ref().is_some_and(|main| main.started == now.started)),
-            );
-            let signalled = left.iter().filter(|process| signal(process, rustix::process::Signal::KILL)).count();
-            if signalled == 0 || std::time::Instant::now() >= deadline {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        if let Some(group) = group {
-            group.remove();
-        }
-    }
-    let exit = Exit {
-        cause: ExitCause::KeeperLost,
-        oom: false,
-        left_behind: 0,
-        at_unix_ms: jiff::Timestamp::now().as_millisecond(),
-    };
-    if let Err(error) = write_json(&folder.exit(), &exit) {
-        // Found to be so again next time.
-        tracing::warn!(folder = %folder.0.display(), %error, "the end of an instance cannot be written down");
-    }
-    exit
 }

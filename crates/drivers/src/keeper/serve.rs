@@ -2,21 +2,24 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process_group};
+use rustix::process::{Pid, WaitOptions};
 
 use super::cgroup::Cgroup;
 use super::clients::Clients;
+use super::held::{Found, Held};
 use super::message::{Announcement, Answer, Ask, PROTOCOL, Reply, Request};
+use super::privileges::{self, Known};
 use super::spec::{InstanceFolder, Spec, write_durably, write_json};
 pub(crate) use super::state::KILL_PATIENCE;
 use super::state::{Act, Life, MainEnd};
-use super::{announce, child, tree};
+use super::{announce, child, output, say, tree};
 use crate::logs::{LogStream, LogWriter};
 use crate::process::{Exit, ExitCause, NotEnforced};
-use crate::sys::Signals;
+use crate::sys::{self, Signals};
 
 /// How long a keeper stays after the end of its instance for someone to acknowledge it; afterwards the file says it.
 const LINGER: Duration = Duration::from_secs(60);
@@ -24,6 +27,8 @@ const LINGER: Duration = Duration::from_secs(60);
 const LINGER_UNWRITTEN: Duration = Duration::from_secs(24 * 3600);
 /// How often memory is looked at where the kernel does not watch it for us.
 const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is looked whether a tree that was taken over has ended.
+const TREE_INTERVAL: Duration = Duration::from_millis(50);
 /// How much is read of a pipe at once, and between two looks at everything else: what a pipe holds.
 const READ_BYTES: usize = 64 << 10;
 /// How much is read of a pipe after the end, in case something that cannot be killed goes on writing.
@@ -32,8 +37,7 @@ const LAST_BYTES_MAX: usize = 4 << 20;
 struct Keeper<'a> {
     spec: &'a Spec,
     folder: &'a InstanceFolder,
-    own: i32,
-    main: i32,
+    held: Held,
     life: Life,
     /// The newest term that spoke to us; older ones are refused (I5).
     epoch: u64,
@@ -54,55 +58,71 @@ struct Ended {
 }
 
 /// Starts the main process and keeps it to its end.
-pub(crate) fn run(spec: &Spec, folder: &InstanceFolder) -> io::Result<()> {
-    let mut signals = Signals::open()?;
-    rustix::process::set_child_subreaper(Some(Pid::INIT))?;
-    let mut clients = Clients::listen(folder)?;
+pub(crate) fn start(spec: &Spec, folder: &InstanceFolder) -> io::Result<()> {
+    let signals = prepare()?;
+    let clients = Clients::listen(folder)?;
     let mut log = LogWriter::open(&spec.log_folder, spec.log_file_bytes_max, spec.log_files_max);
-    let (cgroup, refused) = Cgroup::make(spec).map_or((None, Vec::new()), |(group, refused)| (Some(group), refused));
-    if let Some(group) = &cgroup
-        && let Err(error) = write_durably(&folder.cgroup(), group.path().as_os_str().as_encoded_bytes())
-    {
-        group.remove();
-        return Err(error);
+    let place = Cgroup::place(spec);
+    if let Some(place) = &place {
+        write_durably(&folder.cgroup(), place.as_os_str().as_encoded_bytes())?;
     }
-    let not_limited = |controller| cgroup.is_none() || refused.contains(&controller);
-    let memory_is_ours = spec.memory_bytes_max.is_some() && not_limited("memory");
-    let not_enforced = NotEnforced {
-        cpu: spec.cpu_milli_max.is_some() && not_limited("cpu"),
-        tasks: spec.tasks_max.is_some() && not_limited("pids"),
-    };
+    let made = place.and_then(|place| Cgroup::make(place, spec));
+    let (cgroup, refused) = made.map_or((None, Vec::new()), |(group, refused)| (Some(group), refused));
+    let limits = Limited::of(spec, cgroup.as_ref(), &refused);
     let main = match child::start(spec, folder, cgroup.as_ref()) {
         Ok(main) => main,
         Err(reason) => return not_started(folder, cgroup, &mut log, reason),
     };
     log.remark(&format!("started as process {}", main.pid));
-    not_enforced.remarks().for_each(|remark| log.remark(remark));
+    limits.not_enforced.remarks().for_each(|remark| log.remark(remark));
     announce(&Announcement::Started { pid: main.pid.unsigned_abs() });
-    for pipe in [&main.stdout, &main.stderr] {
-        rustix::io::ioctl_fionbio(pipe, true)?;
+    let keeper = i32::try_from(std::process::id()).expect("BUG: Linux process numbers fit an i32");
+    let held = Held::Descendants { keeper, main: main.pid };
+    Keeper::new(spec, folder, held, cgroup, log, [Some(main.stdout), Some(main.stderr)], limits).serve(signals, clients)
+}
+
+/// Keeps an instance to its end that another keeper started and left by dying.
+pub(crate) fn take_over(spec: &Spec, folder: &InstanceFolder, found: Found) -> io::Result<()> {
+    let signals = prepare()?;
+    let clients = Clients::listen(folder)?;
+    let mut log = LogWriter::open(&spec.log_folder, spec.log_file_bytes_max, spec.log_files_max);
+    let cgroup = std::fs::read_to_string(folder.cgroup()).ok().and_then(|path| Cgroup::found(Path::new(&path)));
+    let limits = Limited::of(spec, cgroup.as_ref(), &[]);
+    let pipes = [folder.out_pipe(), folder.err_pipe()].map(|path| output::found(&path).ok());
+    log.remark("its keeper died: another has taken it over");
+    if pipes.iter().any(Option::is_none) {
+        log.remark("what it writes is lost from here on: an earlier version of Gapless started it");
     }
-    let mut keeper = Keeper {
-        spec,
-        folder,
-        own: i32::try_from(std::process::id()).expect("BUG: Linux process numbers fit an i32"),
-        main: main.pid,
-        life: Life::Running,
-        epoch: spec.epoch,
-        cgroup,
-        log,
-        pipes: [(LogStream::Out, Some(main.stdout)), (LogStream::Err, Some(main.stderr))],
-        memory_at: memory_is_ours.then(|| Instant::now() + MEMORY_INTERVAL),
-        over_memory: false,
-        not_enforced,
-        left_behind: 0,
-        ended: None,
-    };
-    while !keeper.may_leave() {
-        let ready = wait(&keeper, &signals, &clients)?;
-        keeper.turn(&ready, &mut signals, &mut clients);
+    let held = Held::Found(found);
+    announce(&Announcement::Started { pid: held.main().unsigned_abs() });
+    if spec.user.is_some() {
+        let known = if cgroup.is_some() { Known::Openly } else { Known::ByMark };
+        privileges::drop(known)?;
     }
-    Ok(())
+    Keeper::new(spec, folder, held, cgroup, log, pipes, limits).serve(signals, clients)
+}
+
+fn prepare() -> io::Result<Signals> {
+    sys::ignore_file_size_signal();
+    rustix::process::set_child_subreaper(Some(Pid::INIT))?;
+    Signals::open()
+}
+
+/// Which limits are the keeper's own to watch, and which nobody holds the instance to.
+struct Limited {
+    memory_is_ours: bool,
+    not_enforced: NotEnforced,
+}
+
+impl Limited {
+    fn of(spec: &Spec, cgroup: Option<&Cgroup>, refused: &[&str]) -> Limited {
+        let not_limited = |controller| cgroup.is_none() || refused.contains(&controller);
+        let not_enforced = NotEnforced {
+            cpu: spec.cpu_milli_max.is_some() && not_limited("cpu"),
+            tasks: spec.tasks_max.is_some() && not_limited("pids"),
+        };
+        Limited { memory_is_ours: spec.memory_bytes_max.is_some() && not_limited("memory"), not_enforced }
+    }
 }
 
 fn not_started(folder: &InstanceFolder, cgroup: Option<Cgroup>, log: &mut LogWriter, reason: String) -> io::Result<()> {
@@ -119,6 +139,7 @@ fn not_started(folder: &InstanceFolder, cgroup: Option<Cgroup>, log: &mut LogWri
 /// Which descriptors have something, in the order in which they are listed.
 struct Ready {
     signals: bool,
+    main: bool,
     pipes: [bool; 2],
     listener: bool,
     clients: Vec<PollFlags>,
@@ -126,6 +147,8 @@ struct Ready {
 
 fn wait(keeper: &Keeper<'_>, signals: &Signals, clients: &Clients) -> io::Result<Ready> {
     let mut fds = vec![PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
+    let end_of_main = keeper.held.end_of_main().filter(|_| keeper.life.awaits_main());
+    fds.extend(end_of_main.map(|handle| PollFd::from_borrowed_fd(handle.as_fd(), PollFlags::IN)));
     for (_, pipe) in &keeper.pipes {
         fds.extend(pipe.as_ref().map(|pipe| PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN)));
     }
@@ -139,22 +162,61 @@ fn wait(keeper: &Keeper<'_>, signals: &Signals, clients: &Clients) -> io::Result
     let mut happened = fds.iter().map(|fd| fd.revents());
     let mut next = || happened.next().unwrap_or(PollFlags::empty());
     let signals = !next().is_empty();
+    let main = end_of_main.is_some() && !next().is_empty();
     let mut pipes = [false; 2];
     for (ready, (_, pipe)) in pipes.iter_mut().zip(&keeper.pipes) {
         *ready = pipe.is_some() && !next().is_empty();
     }
     let listener = !next().is_empty();
-    Ok(Ready { signals, pipes, listener, clients: happened.collect() })
+    Ok(Ready { signals, main, pipes, listener, clients: happened.collect() })
 }
 
-impl Keeper<'_> {
+impl<'a> Keeper<'a> {
+    fn new(
+        spec: &'a Spec,
+        folder: &'a InstanceFolder,
+        held: Held,
+        cgroup: Option<Cgroup>,
+        log: LogWriter,
+        [out, err]: [Option<OwnedFd>; 2],
+        limits: Limited,
+    ) -> Keeper<'a> {
+        Keeper {
+            spec,
+            folder,
+            held,
+            life: Life::Running,
+            epoch: spec.epoch,
+            cgroup,
+            log,
+            pipes: [(LogStream::Out, out), (LogStream::Err, err)],
+            memory_at: limits.memory_is_ours.then(|| Instant::now() + MEMORY_INTERVAL),
+            over_memory: false,
+            not_enforced: limits.not_enforced,
+            left_behind: 0,
+            ended: None,
+        }
+    }
+
+    fn serve(mut self, mut signals: Signals, mut clients: Clients) -> io::Result<()> {
+        while !self.may_leave() {
+            let ready = wait(&self, &signals, &clients)?;
+            self.turn(&ready, &mut signals, &mut clients);
+        }
+        Ok(())
+    }
+
     fn may_leave(&self) -> bool {
         self.ended.as_ref().is_some_and(|ended| Instant::now() >= ended.leave_at)
     }
 
     fn deadline(&self) -> Option<Instant> {
         let ended = self.ended.as_ref().map(|ended| ended.leave_at);
-        [self.life.deadline(Instant::now()), self.memory_at, ended].into_iter().flatten().min()
+        let now = Instant::now();
+        // Nobody tells when the last process of a tree that was taken over ends: it is looked at.
+        let taken_over = self.held.end_of_main().is_some() && matches!(self.life, Life::Stopping { .. });
+        let look = taken_over.then(|| now + TREE_INTERVAL);
+        [self.life.deadline(now), look, self.memory_at, ended].into_iter().flatten().min()
     }
 
     fn turn(&mut self, ready: &Ready, signals: &mut Signals, clients: &mut Clients) {
@@ -167,6 +229,9 @@ impl Keeper<'_> {
             if *ready {
                 self.read_pipe(index, READ_BYTES);
             }
+        }
+        if ready.main {
+            self.found_ended();
         }
         self.reap();
         self.watch_memory();
@@ -204,7 +269,7 @@ impl Keeper<'_> {
         match ask.request {
             Request::Hello { .. } | Request::Status => match &self.ended {
                 Some(ended) => Reply::Exited { exit: ended.exit.clone() },
-                None => Reply::Running { pid: self.main.unsigned_abs() },
+                None => Reply::Running { pid: self.held.main().unsigned_abs() },
             },
             Request::Resources => self.resources(),
             Request::Stop { .. } | Request::Kill | Request::Acknowledge if epoch < self.epoch => Reply::Stale,
@@ -233,46 +298,54 @@ impl Keeper<'_> {
             Act::Wait => {}
             Act::Terminate => {
                 self.log.remark("asked to end (SIGTERM)");
-                // Its number cannot be another's: it is our child and was not waited for, or `Life` would not be `Running`.
-                if let Some(group) = Pid::from_raw(self.main) {
-                    let _gone_already = kill_process_group(group, Signal::TERM);
-                }
+                self.held.terminate(self.cgroup.as_ref());
             }
             Act::Kill => {
-                if !self.cgroup.as_ref().is_some_and(Cgroup::kill) {
-                    tree::kill_descendants(self.own);
-                }
+                self.held.kill(self.cgroup.as_ref());
                 self.reap();
             }
         }
     }
 
-    /// Waits for whatever has ended; as the subreaper that is everything that descends from us and lost its parent.
+    /// The main process that was taken over has ended.
+    fn found_ended(&mut self) {
+        if let Some(end) = self.held.found_end() {
+            self.main_ended(end);
+        }
+    }
+
+    fn main_ended(&mut self, end: MainEnd) {
+        if self.life == Life::Running {
+            let left = self.held.processes(self.cgroup.as_ref()).len();
+            self.left_behind = u32::try_from(left).unwrap_or(u32::MAX);
+        }
+        if self.life.main_ended(Instant::now(), end) == Act::Kill {
+            self.held.kill(self.cgroup.as_ref());
+        }
+    }
+
+    /// Waits for whatever has ended; as the subreaper that is everything that descends from us and lost its parent. Of a tree that was taken
+    /// over nothing is ours to wait for: it is looked whether anything is left.
     fn reap(&mut self) {
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
-                Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == self.main => {
+                Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == self.held.main() => {
                     let end = match (status.exit_status(), status.terminating_signal()) {
                         (Some(code), _) => MainEnd::Code(code),
                         (None, Some(signal)) => MainEnd::Signal(signal),
                         (None, None) => continue,
                     };
-                    if self.life == Life::Running {
-                        self.left_behind = u32::try_from(tree::descendants(self.own).len()).unwrap_or(u32::MAX);
-                    }
-                    let act = self.life.main_ended(Instant::now(), end);
-                    if act == Act::Kill && !self.cgroup.as_ref().is_some_and(Cgroup::kill) {
-                        tree::kill_descendants(self.own);
-                    }
+                    self.main_ended(end);
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => return,
-                Err(rustix::io::Errno::CHILD) => {
-                    self.life.tree_empty();
-                    return;
-                }
+                Err(rustix::io::Errno::CHILD) => break,
                 Err(_) => return,
             }
+        }
+        let is_ending = matches!(self.life, Life::Stopping { main: Some(_), .. } | Life::Killing { main: Some(_), .. });
+        if is_ending && self.held.processes(self.cgroup.as_ref()).is_empty() {
+            self.life.tree_empty();
         }
     }
 
@@ -284,7 +357,7 @@ impl Keeper<'_> {
             return;
         }
         self.memory_at = (self.life == Life::Running).then(|| now + MEMORY_INTERVAL);
-        let (bytes, _) = tree::usage(&tree::descendants(self.own));
+        let (bytes, _) = tree::usage(&self.held.processes(self.cgroup.as_ref()));
         if bytes > limit && self.life == Life::Running {
             self.log.remark(&format!("uses {bytes} bytes of memory, more than the {limit} it may: killed"));
             self.over_memory = true;
@@ -294,9 +367,10 @@ impl Keeper<'_> {
     }
 
     fn resources(&self) -> Reply {
-        let processes = tree::descendants(self.own);
+        let processes = self.held.processes(self.cgroup.as_ref());
         let (resident, ticks) = tree::usage(&processes);
-        let waited = tree::process(self.own).map_or(0, |own| own.waited_ticks);
+        let own = i32::try_from(std::process::id()).ok().and_then(tree::process);
+        let waited = own.map_or(0, |own| own.waited_ticks);
         let per_second = rustix::param::clock_ticks_per_second().max(1);
         let group = self.cgroup.as_ref();
         Reply::Resources {
@@ -338,13 +412,14 @@ impl Keeper<'_> {
         let cause = match main {
             MainEnd::Code(code) => ExitCause::Code(code),
             MainEnd::Signal(signal) => ExitCause::Signal(signal),
+            MainEnd::Unknown => ExitCause::KeeperLost,
         };
         let oom = self.over_memory || self.cgroup.as_ref().is_some_and(Cgroup::oom);
         let exit = Exit { cause, oom, left_behind: self.left_behind, at_unix_ms: now_unix_ms() };
         self.log.remark(&format!("ended: {exit}"));
         let written = write_json(&self.folder.exit(), &exit);
         if let Err(error) = &written {
-            eprintln!("warning: the end of the instance ({exit}) cannot be written down: {error}");
+            say(format_args!("warning: the end of the instance ({exit}) cannot be written down: {error}"));
         }
         if let Some(group) = self.cgroup.take() {
             group.remove();

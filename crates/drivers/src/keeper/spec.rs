@@ -133,6 +133,16 @@ impl InstanceFolder {
         self.0.join("cgroup")
     }
 
+    /// The named pipe that is the instance's standard output.
+    pub(crate) fn out_pipe(&self) -> PathBuf {
+        self.0.join("out.pipe")
+    }
+
+    /// The named pipe that is the instance's standard error.
+    pub(crate) fn err_pipe(&self) -> PathBuf {
+        self.0.join("err.pipe")
+    }
+
     /// How it ended.
     pub(crate) fn exit(&self) -> PathBuf {
         self.0.join("exit.json")
@@ -168,7 +178,13 @@ impl InstanceFolder {
 /// Writes a file whole and durably: beside, synced, renamed, the folder synced.
 pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(&beside)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&beside, path));
     if let Err(error) = written {
         let _leftover = fs::remove_file(&beside);

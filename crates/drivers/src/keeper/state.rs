@@ -10,6 +10,8 @@ pub(crate) const KILL_PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) enum MainEnd {
     Code(i32),
     Signal(i32),
+    /// It was taken over from a keeper that died, and this kernel does not tell how such a process ended.
+    Unknown,
 }
 
 /// The life of an instance.
@@ -116,6 +118,15 @@ impl Life {
             }
             Life::Killing { .. } => Act::Kill,
             Life::Running | Life::Stopping { .. } | Life::Ended { .. } => Act::Wait,
+        }
+    }
+
+    /// Whether the main process has not ended, as far as is known.
+    pub(crate) fn awaits_main(&self) -> bool {
+        match *self {
+            Life::Running => true,
+            Life::Stopping { main, .. } | Life::Killing { main, .. } => main.is_none(),
+            Life::Ended { .. } => false,
         }
     }
 

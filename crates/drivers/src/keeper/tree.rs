@@ -10,6 +10,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 pub(crate) struct Process {
     pub(crate) pid: i32,
     pub(crate) parent: i32,
+    /// Its process group.
+    pub(crate) group: i32,
     pub(crate) started: u64,
     /// Ended, but its parent has not asked for its status.
     pub(crate) zombie: bool,
@@ -36,6 +38,7 @@ pub(crate) fn parse(line: &str) -> Option<Process> {
     Some(Process {
         pid: pid.parse().ok()?,
         parent: i32::try_from(number(4)?).ok()?,
+        group: i32::try_from(number(5)?).ok()?,
         started: time(22)?,
         zombie: matches!(*fields.first()?, "Z" | "X"),
         cpu_ticks: time(14)? + time(15)? + waited_ticks,
@@ -84,16 +87,6 @@ pub(crate) fn signal(target: &Process, signal: Signal) -> bool {
     process(target.pid).is_some_and(|now| now.started == target.started) && pidfd_send_signal(&handle, signal).is_ok()
 }
 
-/// Kills what descends from `root` as it is at this moment; how many there were. To be called again until none is left, since a
-/// process may fork while the others die.
-pub(crate) fn kill_descendants(root: i32) -> usize {
-    let found = descendants(root);
-    for process in &found {
-        signal(process, Signal::KILL);
-    }
-    found.len()
-}
-
 /// The use of a set of processes: resident bytes, CPU ticks.
 pub(crate) fn usage(processes: &[Process]) -> (u64, u64) {
     let pages: u64 = processes.iter().map(|process| process.resident_pages).sum();
@@ -138,6 +131,7 @@ mod tests {
         let process = |pid, parent, zombie| Process {
             pid,
             parent,
+            group: pid,
             started: 1,
             zombie,
             cpu_ticks: 0,

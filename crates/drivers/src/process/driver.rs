@@ -10,7 +10,8 @@ use gapless_model::{Epoch, InstanceId, Millis};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 
-use super::link::{Events, Link, settle};
+use super::launch::Errand;
+use super::link::{Events, Joined, Link, Place};
 use super::{
     Adopted, AdoptedState, DriverError, Exit, ExitCause, InstanceEvent, Resources, StartError, StartOrder, Started,
     instance_address, launch,
@@ -24,6 +25,8 @@ const STOP_MARGIN: Duration = Duration::from_secs(10);
 const REACH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a keeper may take to go after the end of its instance was acknowledged.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The pause before an instance's next keeper is asked to end it.
+const ASK_PAUSE: Duration = Duration::from_millis(200);
 /// The pause between two looks at something that takes a moment.
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
 
@@ -90,11 +93,20 @@ impl ProcessDriver {
         blocking(move || launch::write_order(&inner.state, &for_write, &ordered, inner.epoch))
             .await
             .map_err(StartError::Keeper)?;
-        let announced = launch::launch(&self.inner.gapless, &folder, &order).await.map_err(StartError::Keeper)?;
+        let place = self.place(&order.instance);
+        let announced = match launch::launch(&self.inner.gapless, &folder, &order.instance, Errand::Start).await {
+            Ok(announced) => announced,
+            Err(error) => {
+                // It may have come as far as a process, which nobody would know of.
+                let _nothing_started = place.end().await;
+                return Err(StartError::Keeper(error));
+            }
+        };
         let pid = match announced {
             Announcement::Started { pid } => pid,
             Announcement::NotRunnable { reason } => return Err(StartError::NotRunnable { reason }),
             Announcement::Failed { reason } => {
+                let _nothing_started = place.end().await;
                 return Err(StartError::Keeper(DriverError::Keeper { instance: order.instance, reason }));
             }
             // An order of before a crash was carried out after all.
@@ -104,7 +116,7 @@ impl ProcessDriver {
             },
         };
         let started = Started { pid, address: order.address() };
-        let link = self.reach(&order.instance, &folder).await.map_err(StartError::Keeper)?;
+        let link = self.reach(place).await.map_err(StartError::Keeper)?;
         if let Some(exit) = link.exit() {
             // Too fast for the link: the keeper told it with its status.
             let _nobody_listens = self.inner.events.send(InstanceEvent::Exited { instance: order.instance, exit });
@@ -113,7 +125,7 @@ impl ProcessDriver {
         Ok(started)
     }
 
-    /// Finds what runs from before: connects to the keepers, ends what is left of instances whose keepers died. Call once, before any other
+    /// Finds what runs from before: connects to the keepers, and gives another to instances whose keeper died. Call once, before any other
     /// order. What it answers as ended is no event.
     ///
     /// # Errors
@@ -218,30 +230,35 @@ impl ProcessDriver {
         if blocking(move || Ok(never_started(&looked))).await? {
             return adopted(None, AdoptedState::NeverStarted);
         }
-        let link = self.reach(&instance, &folder).await?;
+        let link = self.reach(self.place(&instance)).await?;
         let pid = folder.read_main_process().map(|main| main.pid.unsigned_abs());
         let state = link.exit().map_or(AdoptedState::Running, AdoptedState::Exited);
         *place = Some(Arc::new(Known { started: Started { pid: pid.unwrap_or(0), address }, link }));
         adopted(pid, state)
     }
 
-    /// Connects to the keeper of an instance that was started, or learns how the instance ended when the keeper is gone.
-    async fn reach(&self, instance: &InstanceId, folder: &InstanceFolder) -> Result<Link, DriverError> {
+    /// Connects to the keeper of an instance that was started, or to one that takes it over, or learns how the instance ended.
+    async fn reach(&self, place: Place) -> Result<Link, DriverError> {
         let deadline = tokio::time::Instant::now() + REACH_TIMEOUT;
         loop {
-            let error = match Link::connect(instance, folder, self.inner.epoch, self.inner.events.clone()).await {
-                Ok(link) => return Ok(link),
+            let error = match place.join().await {
+                Ok(Joined::Keeper(stream, status)) => {
+                    return Ok(Link::over(place, stream, status, self.inner.events.clone()));
+                }
+                Ok(Joined::Ended(exit)) => return Ok(Link::ended(&place.instance, exit)),
                 Err(error) => error,
             };
-            let settled = folder.clone();
-            if let Some(exit) = blocking(move || Ok(settle(&settled))).await? {
-                return Ok(Link::ended(instance, exit));
-            }
             if tokio::time::Instant::now() >= deadline {
-                return Err(DriverError::Keeper { instance: instance.clone(), reason: error.to_string() });
+                return Err(error);
             }
             tokio::time::sleep(LOOK_PAUSE).await;
         }
+    }
+
+    fn place(&self, instance: &InstanceId) -> Place {
+        let Inner { epoch, gapless, .. } = &*self.inner;
+        let folder = self.folder(instance);
+        Place { instance: instance.clone(), folder, epoch: *epoch, gapless: gapless.clone() }
     }
 
     async fn end(&self, instance: &InstanceId, request: Request, grace: Duration) -> Result<Exit, DriverError> {
@@ -264,17 +281,22 @@ impl ProcessDriver {
             return Ok(exit);
         }
         known.link.order_end();
-        match known.link.ask(request).await {
-            Ok(_) => {}
-            Err(DriverError::Stale) => return Err(DriverError::Stale),
-            // The keeper is gone or just going: whoever watches over it settles what is left.
-            Err(error) => {
-                tracing::warn!(%instance, error = &error as &dyn std::error::Error, "keeper did not take the order to end")
-            }
-        }
         let patience = grace + KILL_PATIENCE + STOP_MARGIN;
         let stuck = || DriverError::Keeper { instance: instance.clone(), reason: "it did not end in time".to_owned() };
-        tokio::time::timeout(patience, known.link.wait()).await.ok().flatten().ok_or_else(stuck)
+        let ended = async {
+            while let Err(error) = known.link.ask(request.clone()).await {
+                if matches!(error, DriverError::Stale) {
+                    return Err(error);
+                }
+                // The keeper is gone or just going: whoever watches over it settles what is left, or finds another, which is asked again.
+                tracing::warn!(%instance, %error, "keeper did not take the order to end");
+                if let Ok(exit) = tokio::time::timeout(ASK_PAUSE, known.link.wait()).await {
+                    return exit.ok_or_else(stuck);
+                }
+            }
+            known.link.wait().await.ok_or_else(stuck)
+        };
+        tokio::time::timeout(patience, ended).await.unwrap_or_else(|_| Err(stuck()))
     }
 
     async fn known(&self, instance: &InstanceId) -> Option<Arc<Known>> {
@@ -309,6 +331,12 @@ fn remove(folder: &InstanceFolder, instance: InstanceId, state: &Path) -> Result
         while !matches!(keeper::lock(folder), Ok(Some(_))) {
             if std::time::Instant::now() >= deadline {
                 return Err(DriverError::Keeper { instance, reason: "it does not go".to_owned() });
+            }
+            std::thread::sleep(LOOK_PAUSE);
+        }
+        while !keeper::remove_cgroup(folder) {
+            if std::time::Instant::now() >= deadline {
+                return Err(DriverError::Keeper { instance, reason: "its cgroup is not empty".to_owned() });
             }
             std::thread::sleep(LOOK_PAUSE);
         }

@@ -15,6 +15,15 @@ const HANDED_ON: [&str; 9] = ["PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDI
 /// Where programs are searched for when the controller has no `PATH`.
 const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// What a keeper has of the controller's environment: what programs are searched for by, and how text is read. It needs nothing else, and what a
+/// keeper has could be read by whoever breaks out into it.
+const OF_KEEPER: [&str; 4] = ["PATH", "LANG", "LC_ALL", "TZ"];
+
+/// A keeper's whole environment.
+pub(super) fn of_keeper() -> BTreeMap<String, String> {
+    OF_KEEPER.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()
+}
+
 impl StartOrder {
     /// The instance's whole environment: what describes the machine, above it the release's own, above that `PORT` and `GAPLESS_*`.
     #[must_use]

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use gapless_model::Epoch;
+use gapless_model::{Epoch, InstanceId};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
-use super::{DriverError, StartOrder};
+use super::{DriverError, StartOrder, environment};
 use crate::keeper::{Announcement, InstanceFolder, MARK, Spec, boot, write_json};
 use crate::logs;
 
@@ -42,37 +42,57 @@ pub(super) fn write_order(
     fs::File::open(parent).and_then(|folder| folder.sync_all()).map_err(failed("write", parent))
 }
 
+/// What a keeper is launched for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Errand {
+    /// To start an instance.
+    Start,
+    /// To take over one whose keeper died.
+    TakeOver,
+}
+
 /// Runs `<gapless> keeper --spec FILE` and waits for its announcement.
 pub(super) async fn launch(
     gapless: &Path,
     folder: &InstanceFolder,
-    order: &StartOrder,
+    instance: &InstanceId,
+    errand: Errand,
 ) -> Result<Announcement, DriverError> {
-    let refused = |reason: String| DriverError::Keeper { instance: order.instance.clone(), reason };
-    let log = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(folder.keeper_log())
-        .map_err(failed("write", &folder.keeper_log()))?;
+    let refused = |reason: String| DriverError::Keeper { instance: instance.clone(), reason };
+    // What it has to say is lost where the disk takes nothing; that is no reason not to keep the instance.
+    let log = open_log(&folder.keeper_log()).map_or_else(|_| Stdio::null(), Stdio::from);
     let mut command = Command::new(gapless);
     command.arg("keeper").arg("--spec").arg(folder.spec()).current_dir("/");
+    if errand == Errand::TakeOver {
+        command.arg("--take-over");
+    }
+    command.env_clear().envs(environment::of_keeper());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     let mut child = command.spawn().map_err(|error| refused(format!("cannot run {}: {error}", gapless.display())))?;
     let stdout = child.stdout.take().ok_or_else(|| refused("no pipe".to_owned()))?;
-    // Reaps it; it is not ended with us.
-    tokio::spawn(async move { child.wait().await });
     let mut line = String::new();
     let mut reader = BufReader::new(stdout.take(ANNOUNCEMENT_BYTES_MAX));
-    match tokio::time::timeout(LAUNCH_TIMEOUT, reader.read_line(&mut line)).await {
+    let read = tokio::time::timeout(LAUNCH_TIMEOUT, reader.read_line(&mut line)).await;
+    if read.is_err() {
+        // What it may start after all is found without a keeper, and ended.
+        let _gone_already = child.start_kill();
+    }
+    // Reaps it; it is not ended with us.
+    tokio::spawn(async move { child.wait().await });
+    match read {
         Ok(Ok(1..)) => serde_json::from_str(&line).map_err(|error| refused(format!("it said {line:?}: {error}"))),
         Ok(Ok(0)) => {
             let said = fs::read_to_string(folder.keeper_log()).unwrap_or_default();
-            Err(refused(format!("it ended before it had started anything: {}", said.trim())))
+            let said = said.lines().last().unwrap_or_default();
+            Err(refused(format!("it ended before it had started anything: {said}")))
         }
         Ok(Err(error)) => Err(refused(error.to_string())),
         Err(_) => Err(refused(format!("it started nothing within {} s", LAUNCH_TIMEOUT.as_secs()))),
     }
+}
+
+fn open_log(path: &Path) -> io::Result<fs::File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)
 }
 
 /// What no other instance of this machine has in its environment: made of where the instance lives, the boot and the moment.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,15 +12,20 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::launch::{Errand, launch};
 use super::{DriverError, Exit, InstanceEvent};
-use crate::keeper::{self, Answer, Ask, InstanceFolder, PROTOCOL, Reply, Request, frame, take_frame};
+use crate::keeper::{self, Answer, Answerable, Ask, InstanceFolder, PROTOCOL, Reply, Request, frame, take_frame};
 
 /// How long a keeper that is there may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many requests may wait for one keeper.
 const ASKS_MAX: usize = 32;
-/// The pause between two tries to reach a keeper that lives.
+/// The pause after a first try to reach a keeper; each failure adds as much, up to [`RETRY_PAUSES_MAX`] times.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// A second: a machine that cannot start a keeper now may not be kept busy by trying.
+const RETRY_PAUSES_MAX: u32 = 50;
+/// How often a keeper is looked for before an instance that is to end is ended without one.
+const JOINS_MAX: u32 = 5;
 
 /// A request and where its answer goes.
 type Question = (Request, oneshot::Sender<Reply>);
@@ -37,15 +43,65 @@ pub(super) struct Link {
 /// Who hears of an end that was not ordered.
 pub(super) type Events = mpsc::UnboundedSender<InstanceEvent>;
 
+/// Where the keeper of an instance is to be found, or to be put.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) instance: InstanceId,
+    pub(super) folder: InstanceFolder,
+    pub(super) epoch: Epoch,
+    /// The program that keepers are.
+    pub(super) gapless: PathBuf,
+}
+
+/// Who answers for an instance.
+pub(super) enum Joined {
+    /// Its keeper, with what it said of the instance.
+    Keeper(UnixStream, Reply),
+    /// Nobody any more: it ended so.
+    Ended(Exit),
+}
+
+impl Place {
+    /// Connects to the keeper. Where it is gone and the instance runs, another keeper takes it over first; where both are gone, what is left
+    /// is ended.
+    pub(super) async fn join(&self) -> Result<Joined, DriverError> {
+        let failed = |reason: String| DriverError::Keeper { instance: self.instance.clone(), reason };
+        let unreachable = match open(&self.folder, self.epoch).await {
+            Ok((stream, status)) => return Ok(Joined::Keeper(stream, status)),
+            Err(error) => error.to_string(),
+        };
+        match self.blocking(keeper::answerable).await? {
+            Answerable::Keeper => Err(failed(unreachable)),
+            Answerable::Ended(exit) => Ok(Joined::Ended(exit)),
+            Answerable::Nobody => {
+                tracing::warn!(instance = %self.instance, "the keeper of an instance died; another takes it over");
+                launch(&self.gapless, &self.folder, &self.instance, Errand::TakeOver).await?;
+                let (stream, status) =
+                    open(&self.folder, self.epoch).await.map_err(|error| failed(error.to_string()))?;
+                Ok(Joined::Keeper(stream, status))
+            }
+        }
+    }
+
+    /// Ends what no keeper keeps; none while one lives.
+    pub(super) async fn end(&self) -> Option<Exit> {
+        self.blocking(keeper::end).await.ok().flatten()
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&InstanceFolder) -> T + Send + 'static,
+    ) -> Result<T, DriverError> {
+        let folder = self.folder.clone();
+        tokio::task::spawn_blocking(move || look(&folder)).await.map_err(|_| DriverError::Ended)
+    }
+}
+
 impl Link {
-    /// Connects to a keeper that lives, and watches over it from now on. An end that the keeper tells at once is no event: the caller sees it.
-    pub(super) async fn connect(
-        instance: &InstanceId,
-        folder: &InstanceFolder,
-        epoch: Epoch,
-        events: Events,
-    ) -> io::Result<Link> {
-        let (stream, status) = open(folder, epoch).await?;
+    /// Watches over an instance from now on, by the connection to its keeper. An end that the keeper has told already is no event: the caller
+    /// sees it.
+    pub(super) fn over(place: Place, stream: UnixStream, status: Reply, events: Events) -> Link {
+        let instance = place.instance.clone();
         let exit = match status {
             Reply::Exited { exit } => Some(exit),
             _ => None,
@@ -53,17 +109,9 @@ impl Link {
         let (asks, questions) = mpsc::channel(ASKS_MAX);
         let (tell, ended) = watch::channel(exit);
         let ordered = Arc::new(AtomicBool::new(false));
-        let watcher = Watcher {
-            instance: instance.clone(),
-            folder: folder.clone(),
-            epoch,
-            questions,
-            tell,
-            ordered: Arc::clone(&ordered),
-            events,
-        };
+        let watcher = Watcher { place, questions, tell, ordered: Arc::clone(&ordered), events };
         tokio::spawn(watcher.watch(stream));
-        Ok(Link { instance: instance.clone(), asks, ended, ordered })
+        Link { instance, asks, ended, ordered }
     }
 
     /// An instance that has ended and whose keeper is gone.
@@ -105,9 +153,7 @@ impl Link {
 }
 
 struct Watcher {
-    instance: InstanceId,
-    folder: InstanceFolder,
-    epoch: Epoch,
+    place: Place,
     questions: mpsc::Receiver<Question>,
     tell: watch::Sender<Option<Exit>>,
     ordered: Arc<AtomicBool>,
@@ -121,23 +167,37 @@ impl Watcher {
             if self.converse(&mut stream).await.is_ok() || self.tell.borrow().is_some() {
                 return;
             }
-            stream = loop {
-                // The keeper is gone, or it has let go of us; its lock tells which.
-                let folder = self.folder.clone();
-                let settled = tokio::task::spawn_blocking(move || settle(&folder)).await;
-                if let Ok(Some(exit)) = settled {
+            match self.rejoin().await {
+                Some(joined) => stream = joined,
+                None => return,
+            }
+        }
+    }
+
+    /// The keeper is gone, or it has let go of us: until there is one again, or the end of the instance is known.
+    async fn rejoin(&self) -> Option<UnixStream> {
+        let mut failures = 0;
+        loop {
+            match self.place.join().await {
+                Ok(Joined::Keeper(_, Reply::Exited { exit }) | Joined::Ended(exit)) => {
                     self.has_ended(exit);
-                    return;
+                    return None;
                 }
-                match open(&self.folder, self.epoch).await {
-                    Ok((_, Reply::Exited { exit })) => {
-                        self.has_ended(exit);
-                        return;
-                    }
-                    Ok((stream, _)) => break stream,
-                    Err(_) => tokio::time::sleep(RETRY_PAUSE).await,
+                Ok(Joined::Keeper(stream, _)) => return Some(stream),
+                Err(error) => {
+                    failures += 1;
+                    tracing::debug!(instance = %self.place.instance, %error, failures, "no keeper answers");
                 }
-            };
+            }
+            // It is to end, and nobody can be found to end it: it is ended from here.
+            if failures >= JOINS_MAX
+                && self.ordered.load(Ordering::Acquire)
+                && let Some(exit) = self.place.end().await
+            {
+                self.has_ended(exit);
+                return None;
+            }
+            tokio::time::sleep(RETRY_PAUSE * failures.min(RETRY_PAUSES_MAX)).await;
         }
     }
 
@@ -179,7 +239,7 @@ impl Watcher {
             return;
         }
         if !self.ordered.load(Ordering::Acquire) {
-            let event = InstanceEvent::Exited { instance: self.instance.clone(), exit: exit.clone() };
+            let event = InstanceEvent::Exited { instance: self.place.instance.clone(), exit: exit.clone() };
             let _nobody_listens = self.events.send(event);
         }
         self.tell.send_replace(Some(exit));
@@ -221,10 +281,4 @@ async fn open(folder: &InstanceFolder, epoch: Epoch) -> io::Result<(UnixStream, 
         }
     };
     tokio::time::timeout(ANSWER_TIMEOUT, greet).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-}
-
-/// The end of an instance whose keeper is gone, what is left of it ended; none while its keeper lives. Blocks.
-pub(super) fn settle(folder: &InstanceFolder) -> Option<Exit> {
-    let _lock = keeper::lock(folder).ok().flatten()?;
-    Some(folder.read_exit().unwrap_or_else(|| keeper::end_orphans(folder)))
 }
