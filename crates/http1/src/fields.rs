@@ -28,9 +28,15 @@ pub enum Field {
     RequestId,
     /// `X-Forwarded-For`.
     ForwardedFor,
-    /// Another way to claim to be somebody else: `Forwarded`, `X-Real-IP`, any other `X-Forwarded-…`, and their
-    /// spellings with underscores, which many servers read as the same name.
+    /// Another way to claim to be somebody else: `Forwarded`, `X-Real-IP`, any other `X-Forwarded-…`.
     Forwarded,
+    /// `X-Gapless-Preview`: addressed to the proxy, never forwarded.
+    Preview,
+    /// A name that the proxy understands, spelled with underscores: applications in the manner of CGI read both spellings as
+    /// one name. Never forwarded.
+    Alias,
+    /// Such a spelling of `Content-Length` or `Transfer-Encoding`: whoever reads it frames the message differently.
+    FramingAlias,
     /// Meant for this connection alone (RFC 9110 §7.6.1), or named by `Connection`: never forwarded.
     HopByHop,
     /// A repeated line that says nothing new: never forwarded.
@@ -39,13 +45,32 @@ pub enum Field {
 
 impl Field {
     pub(crate) fn of(name: &[u8]) -> Self {
+        if name.contains(&b'_') { Self::of_alias(name) } else { Self::of_exact(name) }
+    }
+
+    /// What a name with underscores is to a server that reads `_` as `-`.
+    fn of_alias(name: &[u8]) -> Self {
+        // No known name is longer, but for those that are known by their beginning.
+        let mut folded = [0; ALIAS_BYTES_MAX];
+        let length = name.len().min(ALIAS_BYTES_MAX);
+        for (to, from) in folded.iter_mut().zip(name) {
+            *to = if *from == b'_' { b'-' } else { *from };
+        }
+        match Self::of_exact(&folded[..length]) {
+            Self::Other => Self::Other,
+            Self::ContentLength | Self::TransferEncoding => Self::FramingAlias,
+            _ => Self::Alias,
+        }
+    }
+
+    fn of_exact(name: &[u8]) -> Self {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         match name.len() {
             2 if is("te") => Self::HopByHop,
             4 if is("host") => Self::Host,
             6 if is("expect") => Self::Expect,
             7 if is("upgrade") => Self::Upgrade,
-            9 if is("forwarded") || is_folded(name, b"x-real-ip") => Self::Forwarded,
+            9 if is("forwarded") || is("x-real-ip") => Self::Forwarded,
             10 if is("connection") => Self::Connection,
             10 if is("keep-alive") => Self::HopByHop,
             12 if is("x-request-id") => Self::RequestId,
@@ -54,17 +79,17 @@ impl Field {
             14 if is("http2-settings") => Self::HopByHop,
             16 if is("proxy-connection") => Self::HopByHop,
             17 if is("transfer-encoding") => Self::TransferEncoding,
-            n if n >= 11 && (name[0] | 0x20) == b'x' && is_folded(&name[..11], b"x-forwarded") => Self::Forwarded,
+            17 if is("x-gapless-preview") => Self::Preview,
+            n if n >= 11 && (name[0] | 0x20) == b'x' && name[..11].eq_ignore_ascii_case(b"x-forwarded") => {
+                Self::Forwarded
+            }
             _ => Self::Other,
         }
     }
 }
 
-/// Whether two names are equal to a server that reads `_` as `-` and ignores case.
-fn is_folded(name: &[u8], known: &[u8]) -> bool {
-    name.len() == known.len()
-        && name.iter().zip(known).all(|(&a, &b)| (if a == b'_' { b'-' } else { a.to_ascii_lowercase() }) == b)
-}
+/// Bytes of a name with underscores that are compared with known names.
+const ALIAS_BYTES_MAX: usize = 32;
 
 /// Room for the header lines of one head and what each is. Lives on the caller's stack, so that heads are small values.
 #[derive(Debug)]
@@ -191,22 +216,20 @@ impl<'h, 'b> Lines<'h, 'b> {
         }
     }
 
-    /// Marks what `Connection` names as [`Field::HopByHop`]. Fields that the proxy itself understands keep their
-    /// meaning: naming `Content-Length` or `X-Forwarded-Host` in `Connection` must not make them vanish.
-    pub(crate) fn mark_nominated(&mut self, nominated: &[u8]) {
-        for token in tokens(nominated) {
-            if token.eq_ignore_ascii_case(b"close")
-                || token.eq_ignore_ascii_case(b"keep-alive")
-                || token.eq_ignore_ascii_case(b"upgrade")
-            {
-                continue;
-            }
-            for i in 0..self.headers.len() {
-                if self.fields[i] == Field::Other && self.headers[i].name.as_bytes().eq_ignore_ascii_case(token) {
-                    self.fields[i] = Field::HopByHop;
-                }
+    /// Marks the lines that `Connection` names by `token` as [`Field::HopByHop`]. Fields that the proxy itself understands
+    /// keep their meaning: naming `Content-Length` or `X-Forwarded-Host` in `Connection` must not make them vanish.
+    pub(crate) fn mark_nominated(&mut self, token: &[u8]) {
+        for (field, header) in self.fields.iter_mut().zip(self.headers) {
+            if *field == Field::Other && header.name.as_bytes().eq_ignore_ascii_case(token) {
+                *field = Field::HopByHop;
             }
         }
+    }
+
+    /// The values of all lines that are `field`, in order.
+    pub fn values(&self, field: Field) -> impl Iterator<Item = &'b [u8]> + '_ {
+        let lines = self.fields.iter().zip(self.headers);
+        lines.filter(move |(found, _)| **found == field).map(|(_, header)| header.value)
     }
 }
 

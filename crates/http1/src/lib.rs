@@ -13,7 +13,8 @@
 //!    `round_trip.rs`.
 //! 2. **Chunking.** Cutting the input at any places gives the same events: `chunking.rs`.
 //! 3. **Strictness.** What two parsers could read differently is rejected: `smuggling.rs`.
-//! 4. **Bounds.** A head has at most [`HEADERS_MAX`] lines and [`HEAD_BYTES_MAX`] bytes, a chunk-size line at most
+//! 4. **Bounds.** A head has at most [`HEADERS_MAX`] lines, [`HEAD_BYTES_MAX`] bytes and [`CONNECTION_OPTIONS_MAX`] connection
+//!    options, a chunk-size line at most
 //!    [`CHUNK_LINE_BYTES_MAX`] bytes, trailers at most [`TRAILER_BYTES_MAX`].
 
 mod body;
@@ -30,7 +31,9 @@ mod status;
 pub use body::{BodyDecoder, Framing, Piece};
 pub use chunked::{LAST_CHUNK, write_chunk, write_trailers};
 pub use fields::{Field, Lines, Slots, has_token, tokens};
-pub use limits::{CHUNK_LINE_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, TRAILER_BYTES_MAX};
+pub use limits::{
+    CHUNK_LINE_BYTES_MAX, CONNECTION_OPTIONS_MAX, HEAD_BYTES_MAX, HEADERS_MAX, REQUEST_ID_BYTES_MAX, TRAILER_BYTES_MAX,
+};
 pub use message::{Persistence, Version};
 pub use reject::{Reject, Rejected};
 pub use render::{Delivery, Forwarding, Inbound, write_interim, write_request, write_response, write_switching};

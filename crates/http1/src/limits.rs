@@ -26,3 +26,9 @@ pub(crate) const LEADING_EMPTY_LINES_MAX: usize = 1;
 
 /// Most hexadecimal digits of a chunk size: fifteen digits always fit 64 bits.
 pub(crate) const CHUNK_DIGITS_MAX: usize = 15;
+
+/// Most options in all `Connection` lines of one head. Clients name one or two.
+pub const CONNECTION_OPTIONS_MAX: usize = 32;
+
+/// Most bytes of an `X-Request-Id` that is kept. A UUID has 36.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;

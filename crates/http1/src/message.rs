@@ -3,7 +3,8 @@
 use httparse::Status;
 
 use crate::body::Framing;
-use crate::fields::{Field, Lines, content_length, has_token};
+use crate::fields::{Field, Lines, content_length, tokens};
+use crate::limits::CONNECTION_OPTIONS_MAX;
 use crate::reject::{Reject, Rejected};
 
 /// The version a peer speaks.
@@ -96,22 +97,29 @@ pub(crate) struct Connection {
     close: bool,
     keep_alive: bool,
     pub(crate) upgrade: bool,
+    options: usize,
 }
 
 impl Connection {
+    /// Reads one `Connection` line. Each option is compared with each line of the head, so both are bounded.
     #[inline]
-    pub(crate) fn read(&mut self, value: &[u8], lines: &mut Lines<'_, '_>) {
-        // Nearly every client sends exactly one of these two.
-        if value.eq_ignore_ascii_case(b"keep-alive") {
-            self.keep_alive = true;
-        } else if value.eq_ignore_ascii_case(b"close") {
-            self.close = true;
-        } else {
-            self.close |= has_token(value, "close");
-            self.keep_alive |= has_token(value, "keep-alive");
-            self.upgrade |= has_token(value, "upgrade");
-            lines.mark_nominated(value);
+    pub(crate) fn read(&mut self, value: &[u8], lines: &mut Lines<'_, '_>) -> Rejected<()> {
+        for option in tokens(value) {
+            self.options += 1;
+            if self.options > CONNECTION_OPTIONS_MAX {
+                return Err(Reject::ConnectionOptions);
+            }
+            if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                self.upgrade = true;
+            } else {
+                lines.mark_nominated(option);
+            }
         }
+        Ok(())
     }
 
     pub(crate) fn persistence(&self, version: Version) -> Persistence {

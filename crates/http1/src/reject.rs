@@ -52,6 +52,12 @@ pub enum Reject {
     /// A `Transfer-Encoding` other than exactly `chunked`, or one in an HTTP/1.0 message.
     #[error("unsupported Transfer-Encoding")]
     Coding,
+    /// `Content_Length` or `Transfer_Encoding`: an application in the manner of CGI would take it for the real one.
+    #[error("framing header spelled with an underscore")]
+    FramingAlias,
+    /// More options in `Connection` than [`crate::CONNECTION_OPTIONS_MAX`].
+    #[error("too many options in Connection")]
+    ConnectionOptions,
     /// An `Expect` other than `100-continue`.
     #[error("unsupported Expect")]
     Expectation,
@@ -90,6 +96,8 @@ impl Reject {
             | Self::LengthInvalid
             | Self::LengthConflict
             | Self::LengthWithCoding
+            | Self::FramingAlias
+            | Self::ConnectionOptions
             | Self::Chunk
             | Self::Truncated => 400,
         }

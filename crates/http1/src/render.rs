@@ -22,7 +22,7 @@ pub struct Forwarding<'a> {
     pub peer_line: &'a [u8],
     /// The `X-Forwarded-Proto` line, ended by CRLF. The same for a whole connection.
     pub protocol_line: &'a [u8],
-    /// Used for `X-Request-Id` where the client sent none.
+    /// Used for `X-Request-Id` unless [`RequestHead::kept_request_id`] has one.
     pub request_id: &'a [u8],
     /// What becomes of the same lines from the client.
     pub inbound: Inbound,
@@ -38,13 +38,19 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, forwarding: 
     out.extend_from_slice(head.target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     let trusted = forwarding.inbound == Inbound::Trusted;
-    let identified = head.lines.has(Field::RequestId);
+    let identified = head.kept_request_id(forwarding.inbound).is_some();
     head.lines.write_kept(out, |field| match field {
-        Field::Other | Field::Host | Field::ContentLength | Field::TransferEncoding | Field::RequestId => true,
+        Field::Other | Field::Host | Field::ContentLength | Field::TransferEncoding => true,
+        Field::RequestId => identified,
         Field::Expect => head.expects_continue,
         Field::Upgrade => head.upgrade.is_some(),
         Field::ForwardedFor | Field::Forwarded => trusted,
-        Field::Connection | Field::HopByHop | Field::Redundant => false,
+        Field::Connection
+        | Field::HopByHop
+        | Field::Redundant
+        | Field::Preview
+        | Field::Alias
+        | Field::FramingAlias => false,
     });
     if head.upgrade.is_some() {
         out.extend_from_slice(b"Connection: Upgrade\r\n");
@@ -109,7 +115,15 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, delivery: 
         // 426 tells what to upgrade to; elsewhere an offer is between the instance and us.
         Field::Upgrade => head.status == 426,
         Field::Connection | Field::HopByHop | Field::Redundant => false,
-        Field::Other | Field::Host | Field::Expect | Field::RequestId | Field::ForwardedFor | Field::Forwarded => true,
+        Field::Other
+        | Field::Host
+        | Field::Expect
+        | Field::RequestId
+        | Field::ForwardedFor
+        | Field::Forwarded
+        | Field::Preview
+        | Field::Alias
+        | Field::FramingAlias => true,
     });
     if coded && head.framing == Framing::UntilClose {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

@@ -2,9 +2,12 @@
 
 use crate::body::Framing;
 use crate::fields::{Field, Lines, Slots};
-use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, LEADING_EMPTY_LINES_MAX, LINES_MAX, OWN_BYTES_MAX};
+use crate::limits::{
+    HEAD_BYTES_MAX, HEADERS_MAX, LEADING_EMPTY_LINES_MAX, LINES_MAX, OWN_BYTES_MAX, REQUEST_ID_BYTES_MAX,
+};
 use crate::message::{BodyLength, Connection, Persistence, Version, head_length};
 use crate::reject::{Reject, Rejected};
+use crate::render::Inbound;
 
 /// A request method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +53,18 @@ pub struct RequestHead<'h, 'b> {
     pub lines: Lines<'h, 'b>,
     /// Bytes of the head, from the beginning of the buffer to the first byte of the body.
     pub length: usize,
+}
+
+impl<'b> RequestHead<'_, 'b> {
+    /// The `X-Request-Id` that is passed on: that of a trusted peer, where it is there once, is short, and is made of what ids are
+    /// made of. Logs and traces of others are keyed by it, so it is nobody's to choose who is not trusted.
+    pub fn kept_request_id(&self, inbound: Inbound) -> Option<&'b [u8]> {
+        let mut ids = self.lines.values(Field::RequestId);
+        let (id, None) = (ids.next()?, ids.next()) else { return None };
+        let well_formed = (1..=REQUEST_ID_BYTES_MAX).contains(&id.len())
+            && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte));
+        (inbound == Inbound::Trusted && well_formed).then_some(id)
+    }
 }
 
 /// Reads the head of a request at the front of `buffer`; `None` when it is not all there yet.
@@ -147,7 +162,8 @@ impl<'b> Facts<'b> {
                 Field::Host => host = Some(check_host(value)?),
                 Field::ContentLength => body.read_length(i, lines)?,
                 Field::TransferEncoding => body.read_coding(value, version)?,
-                Field::Connection => connection.read(value, lines),
+                Field::FramingAlias => return Err(Reject::FramingAlias),
+                Field::Connection => connection.read(value, lines)?,
                 Field::Upgrade => upgrade = Some(value),
                 Field::Expect if value.eq_ignore_ascii_case(b"100-continue") => {
                     expects_continue = version == Version::Http11;
@@ -157,6 +173,8 @@ impl<'b> Facts<'b> {
                 | Field::RequestId
                 | Field::ForwardedFor
                 | Field::Forwarded
+                | Field::Preview
+                | Field::Alias
                 | Field::HopByHop
                 | Field::Redundant => {}
             }

@@ -113,13 +113,20 @@ impl<'b> Facts<'b> {
             match lines.field(i) {
                 Field::ContentLength => body.read_length(i, lines)?,
                 Field::TransferEncoding => body.read_coding(value, version)?,
-                Field::Connection => connection.read(value, lines),
+                Field::Connection => connection.read(value, lines)?,
                 Field::Upgrade => upgrade = Some(value),
                 Field::HopByHop if lines.name(i).eq_ignore_ascii_case("keep-alive") => {
                     keep_alive_seconds = keep_alive_timeout(value);
                 }
                 // In a response these are nothing special.
-                Field::Host | Field::Expect | Field::RequestId | Field::ForwardedFor | Field::Forwarded => {
+                Field::Host
+                | Field::Expect
+                | Field::RequestId
+                | Field::ForwardedFor
+                | Field::Forwarded
+                | Field::Preview
+                | Field::Alias
+                | Field::FramingAlias => {
                     lines.set_field(i, Field::Other);
                 }
                 Field::Other | Field::HopByHop | Field::Redundant => {}

@@ -77,11 +77,48 @@ fn what_strangers_say_of_themselves_is_dropped_however_it_is_spelled() {
 }
 
 #[test]
-fn an_upgrade_is_offered_on_and_a_request_id_is_kept() {
-    let text = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Request-Id: mine\r\n\r\n";
+fn an_upgrade_is_offered_on() {
+    let text = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
     let out = rendered(text, &OURS);
     assert!(out.contains("Upgrade: websocket\r\n") && out.contains("Connection: Upgrade\r\n"));
-    assert!(out.contains("X-Request-Id: mine\r\n") && !out.contains("id-1"));
+}
+
+#[test]
+fn only_one_well_formed_id_of_a_trusted_peer_is_kept() {
+    let trusted = Forwarding { inbound: Inbound::Trusted, ..OURS };
+    let with = |lines: &str, forwarding: &Forwarding<'_>| {
+        let out = rendered(&format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n"), forwarding);
+        let ids: Vec<String> =
+            out.lines().filter_map(|line| line.strip_prefix("X-Request-Id: ")).map(str::to_owned).collect();
+        assert_eq!(out.to_ascii_lowercase().matches("request").count(), 1, "{out:?}");
+        ids.join(" and ")
+    };
+    let long = "a".repeat(129);
+    assert_eq!(with("X-Request-Id: mine.1_2-3:4/5+6=@\r\n", &trusted), "mine.1_2-3:4/5+6=@");
+    assert_eq!(with(&format!("X-Request-Id: {}\r\n", &long[..128]), &trusted), long[..128]);
+    for bad in [
+        "X-Request-Id:\r\n".to_owned(),
+        "X-Request-Id: a\r\nX-Request-Id: b\r\n".to_owned(),
+        "X_Request_Id: a\r\n".to_owned(),
+        "X-Request-Id: a b\r\n".to_owned(),
+        "X-Request-Id: \"a\"\r\n".to_owned(),
+        format!("X-Request-Id: {long}\r\n"),
+    ] {
+        assert_eq!(with(&bad, &trusted), "id-1", "{bad:?}");
+    }
+    assert_eq!(with("X-Request-Id: forged\r\n", &OURS), "id-1");
+}
+
+#[test]
+fn names_that_we_understand_do_not_pass_with_underscores_even_from_a_trusted_peer() {
+    let trusted = Forwarding { inbound: Inbound::Trusted, ..OURS };
+    let text = "GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 6.6.6.6\r\nX-Forwarded_Proto: 6.6.6.6\r\nX_Real_IP: 6.6.6.6\r\n\
+                X_Request_Id: 6.6.6.6\r\nKeep_Alive: 6.6.6.6\r\nX_Gapless_Preview: 6.6.6.6\r\nX-Gapless-Preview: 6.6.6.6\r\n\
+                X_Forwarded_But_Longer_Than_Any_Name_That_Is_Known: 6.6.6.6\r\nX_Own: 7.7.7.7\r\n\r\n";
+    for forwarding in [&OURS, &trusted] {
+        let out = rendered(text, forwarding);
+        assert!(!out.contains("6.6.6.6") && out.contains("X_Own: 7.7.7.7\r\n"), "{out}");
+    }
 }
 
 #[test]

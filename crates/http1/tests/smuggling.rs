@@ -94,6 +94,11 @@ fn ambiguous_requests_are_rejected() {
         "GET http://b/x HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET http://u@a/x HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET ftp://a/x HTTP/1.1\r\nHost: a\r\n\r\n",
+        // Underscores, which applications in the manner of CGI read as hyphens
+        "POST / HTTP/1.1\r\nHost: a\r\nContent_Length: 5\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\ncontent_length: 5\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nTRANSFER_ENCODING: chunked\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nX_Content_Length: 5\r\n\r\n",
         // Expect
         "POST / HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\nContent-Length: 1\r\n\r\n",
     ];
@@ -141,4 +146,17 @@ fn a_head_is_bounded_in_lines_and_bytes() {
     assert_eq!(request(&format!("{long}\r\n\r\n")), "431 head too large");
     let target = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "y".repeat(31 * 1024));
     assert!(request(&target).starts_with("None"));
+}
+
+#[test]
+fn options_of_a_connection_are_bounded_over_all_its_lines() {
+    let head = |lines: usize, options: usize| {
+        let line = format!("Connection: {}x\r\n", "x, ".repeat(options - 1));
+        request(&format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", line.repeat(lines)))
+    };
+    assert_eq!(head(1, 32), "None \"/\" host \"a\"");
+    assert_eq!(head(4, 8), "None \"/\" host \"a\"");
+    for (lines, options) in [(1, 33), (3, 11), (1, 10_000)] {
+        assert_eq!(head(lines, options), "400 too many options in Connection", "{lines} × {options}");
+    }
 }

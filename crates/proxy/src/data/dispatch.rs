@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use gapless_http1::{Slots, parse_rendered};
 use gapless_model::{HoldLimits, ServiceName};
 use gapless_routing::{
-    BodyKept, Draw, Fallback, Intake, KeySent, OurAnswer, PREVIEW_HEADER, Pool, Progress, RetryAsk, Slot, choose,
+    BodyKept, Draw, Fallback, Intake, KeySent, OurAnswer, Pool, Progress, RetryAsk, Slot, choose,
     may_retry,
 };
 use rustix::io::Errno;
@@ -29,7 +29,6 @@ const UNREPEATABLE_IDLE_MAX_MS: u64 = 1_000;
 pub(super) struct Question<'a> {
     pub(super) host: &'a [u8],
     pub(super) target: &'a [u8],
-    pub(super) preview: Option<&'a [u8]>,
 }
 
 /// Where a request goes.
@@ -100,18 +99,14 @@ impl Worker {
 
     /// As [`Worker::dispatch`], for a request whose head was read in an earlier turn.
     pub(super) fn dispatch_again(&mut self, client: &mut Client, exchange: Box<Exchange>) -> Step {
-        // The rendered head has everything that routing looks at.
+        // The rendered head has everything that routing looks at, but for what is not forwarded, which the exchange keeps.
         let head = exchange.sending.buffer.get(..exchange.sending.head_bytes).unwrap_or_default().to_vec();
         let mut slots = Slots::new();
         let Ok(Some(head)) = parse_rendered(&head, &mut slots) else {
             tracing::error!("BUG: a rendered head does not parse");
             return self.answer(client, exchange, OurAnswer::Internal);
         };
-        let question = Question {
-            host: head.host.as_bytes(),
-            target: head.target.as_bytes(),
-            preview: head.lines.find(PREVIEW_HEADER),
-        };
+        let question = Question { host: head.host.as_bytes(), target: head.target.as_bytes() };
         self.dispatch(client, exchange, &question)
     }
 
@@ -175,7 +170,7 @@ impl Worker {
         };
         let service = found.service;
         exchange.series = found.service_route().series.index();
-        let preview = match (found.preview, question.preview) {
+        let preview = match (found.preview, exchange.asked.preview.as_deref()) {
             (Some(pool), _) => Some(pool),
             (None, Some(label)) => match service.preview(label) {
                 Some(pool) => Some(pool),

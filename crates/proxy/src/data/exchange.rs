@@ -92,6 +92,8 @@ pub(crate) struct Asked {
     pub(crate) upgrades: bool,
     /// To WebSocket.
     pub(crate) websocket: bool,
+    /// The preview it names. Not forwarded, so it is kept here for a later dispatch.
+    pub(crate) preview: Option<Box<[u8]>>,
 }
 
 /// A request and its answer.
@@ -165,6 +167,7 @@ impl Exchange {
                 expects_continue: false,
                 upgrades: false,
                 websocket: false,
+                preview: None,
             },
             sending: Sending {
                 buffer: Vec::new(),

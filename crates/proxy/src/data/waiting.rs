@@ -1,7 +1,7 @@
 //! Between requests: reading a head, and making an exchange of it.
 
-use gapless_http1::{Forwarding, Framing, Reject, RequestContext, RequestHead, Slots, parse_request, write_request};
-use gapless_routing::{OurAnswer, PREVIEW_HEADER, Series, Terminal};
+use gapless_http1::{Field, Forwarding, Framing, Reject, RequestContext, RequestHead, Slots, parse_request, write_request};
+use gapless_routing::{OurAnswer, Series, Terminal};
 
 use super::answer::Answer;
 use super::client::{Client, Flushed, Phase};
@@ -78,11 +78,7 @@ impl Worker {
         {
             return Some(self.answer(client, exchange, OurAnswer::BodyTooLarge));
         }
-        let question = Question {
-            host: head.host.as_bytes(),
-            target: head.target.as_bytes(),
-            preview: head.lines.find(PREVIEW_HEADER),
-        };
+        let question = Question { host: head.host.as_bytes(), target: head.target.as_bytes() };
         Some(self.dispatch(client, exchange, &question))
     }
 
@@ -117,11 +113,12 @@ impl Worker {
             has_key: !head.method.is_idempotent() && head.lines.find("idempotency-key").is_some(),
             expects_continue: head.expects_continue,
             upgrades: head.upgrade.is_some(),
+            preview: head.lines.values(Field::Preview).next().map(Into::into),
             websocket: head.upgrade.is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket")),
         };
         let mut exchange = self.new_exchange(asked, head.framing, buffer);
         if self.records.is_some() {
-            let id = head.lines.find("x-request-id").unwrap_or(self.ids.last());
+            let id = head.kept_request_id(client.lines.inbound).unwrap_or(self.ids.last());
             exchange.draft = Some(Box::new(Draft {
                 accepted_unix_us: self.clock.unix_us(),
                 method: head.method.as_str().to_owned(),
