@@ -147,6 +147,8 @@ pub struct TrafficPolicy {
     pub response_timeout: Millis,
     /// How long either side may move no byte in the middle of a message.
     pub idle_timeout: Millis,
+    /// Bytes per second with which the body of a request must come while nothing but the client is waited for; zero for no bound.
+    pub body_rate_min: u32,
     /// How often a request may be tried again at most.
     pub retries_max: u8,
     /// Whether requests with an `Idempotency-Key` may be replayed whatever their method.

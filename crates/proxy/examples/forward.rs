@@ -64,6 +64,7 @@ fn spec(instances: &[SocketAddr]) -> Result<TableSpec, Box<dyn std::error::Error
         connect_timeout: Millis(3_000),
         response_timeout: Millis(60_000),
         idle_timeout: Millis(60_000),
+        body_rate_min: 0,
         retries_max: 2,
         replay_with_idempotency_key: false,
         replay_bytes_max: 65_536,

@@ -172,10 +172,13 @@ fn the_health_path_is_answered_while_requests_are_held_and_only_for_as_long_as_t
     let answer = client.ask(get("/healthz?from=outside"));
     assert_eq!((answer.status(), answer.line("x-gapless-reason")), (200, Some("held_health")));
     assert_eq!(held(&world), 0, "it does not wait");
+    // They stay: whoever leaves does not wait.
+    let mut waiting: Vec<Client> = Vec::new();
     for (number, other) in [get("/healthz/deep"), post("/healthz", "body")].into_iter().enumerate() {
         let mut client = world.client();
         client.send(other);
         until("what is no question for its health waits", || held(&world) == number as u64 + 1);
+        waiting.push(client);
     }
     world.install(&Plan::of(&[&instance]));
     assert_eq!(client.ask(get("/healthz")).text(), "a", "while the service serves, an instance answers");

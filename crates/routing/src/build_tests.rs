@@ -15,6 +15,7 @@ pub(crate) fn policy() -> TrafficPolicy {
         connect_timeout: Millis(1_000),
         response_timeout: Millis(10_000),
         idle_timeout: Millis(10_000),
+        body_rate_min: 0,
         retries_max: 2,
         replay_with_idempotency_key: true,
         replay_bytes_max: 65_536,

@@ -83,6 +83,7 @@ fn spec(shape: &ReleaseShape) -> ReleaseSpec {
             connect_timeout: Millis(500),
             response_timeout: Millis::from_secs(10),
             idle_timeout: Millis::from_secs(10),
+            body_rate_min: 0,
             retries_max: 3,
             replay_with_idempotency_key: false,
             replay_bytes_max: 65_536,

@@ -22,7 +22,7 @@ pub(super) struct Answer<'a> {
 }
 
 impl Answer<'_> {
-    fn render(&self) -> String {
+    pub(super) fn render(&self) -> String {
         let mut body = format!("{}: {}", reason_phrase(self.status), self.reason);
         if let Some(detail) = self.detail {
             let _ = write!(body, ": {detail}");

@@ -67,10 +67,10 @@ impl Worker {
     ) -> Step {
         match exchange.attempt {
             Attempt::None => self.dispatch_again(client, exchange),
-            Attempt::Held if client.stream.is_hung_up() => {
+            Attempt::Held if client.stream.is_ended() => {
                 self.holds.remove(exchange.hold_number);
                 self.end_hold(&mut exchange);
-                self.abandon(client, exchange, Terminal::ClientLeft)
+                self.leave_hold(client, exchange)
             }
             Attempt::Held => Step::Wait(Phase::Exchange(exchange)),
             Attempt::Over => self.finish(client, exchange),
@@ -81,7 +81,11 @@ impl Worker {
                     self.left_instance(slot);
                     return self.abandon(client, exchange, Terminal::Cut(CutReason::Internal));
                 };
+                let before = client.stream.written() + upstream.stream.written();
                 let carried = self.carry(client, &mut exchange, &mut upstream, scratch);
+                if client.stream.written() + upstream.stream.written() != before {
+                    client.progress_ms = self.clock.now_ms();
+                }
                 let reusable = upstream.is_reusable(&exchange);
                 self.upstreams.put_back(key, upstream);
                 match carried {
@@ -182,7 +186,6 @@ impl Worker {
         client.progress_ms = self.clock.now_ms();
         if !close {
             client.has_leftover = !client.input.is_empty();
-            client.head_began_ms = 0;
             return Step::Again(Phase::Waiting);
         }
         self.linger()

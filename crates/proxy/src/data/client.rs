@@ -6,6 +6,7 @@ use gapless_http1::Inbound;
 
 use super::buffers::Buffers;
 use super::exchange::Exchange;
+use super::progress::Taken;
 use super::slab::Key;
 use super::socket::WriteOutcome;
 use super::stream::Stream;
@@ -49,8 +50,27 @@ pub(crate) struct Client {
     pub(crate) phase: Phase,
     /// When something last went forward, in milliseconds of the thread's clock.
     pub(crate) progress_ms: u64,
-    /// When the first byte of the head at hand came.
-    pub(crate) head_began_ms: u64,
+    /// When the first byte of the head at hand came; none between requests. Set once per head, so that no later byte prolongs it.
+    pub(crate) head_began_ms: Option<u64>,
+    /// How far it has come with what was written to it.
+    pub(crate) taken: Taken,
+    /// What is known of it since it has ended its side.
+    pub(crate) half_closed: Option<HalfClosed>,
+}
+
+/// A client that has ended its side before its answer began: it may still read, or be gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HalfClosed {
+    /// Its end was noticed then.
+    Noticed {
+        /// In milliseconds of the thread's clock.
+        at_ms: u64,
+    },
+    /// It was last asked then whether it still reads.
+    Asked {
+        /// In milliseconds of the thread's clock.
+        at_ms: u64,
+    },
 }
 
 /// What is told to instances about a client connection.

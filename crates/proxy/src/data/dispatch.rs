@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use gapless_http1::{Slots, parse_rendered};
 use gapless_model::{HoldLimits, ServiceName};
 use gapless_routing::{
-    BodyKept, Draw, Fallback, Intake, KeySent, OurAnswer, Pool, Progress, RetryAsk, Slot, choose,
-    may_retry,
+    BodyKept, Draw, Fallback, Intake, KeySent, OurAnswer, Pool, Progress, RetryAsk, Slot, choose, may_retry,
 };
 use rustix::io::Errno;
 

@@ -28,7 +28,7 @@ const STEPS_MAX: usize = 64;
 const LINGER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// How long it may go on sending.
-const LINGER_MS: u64 = 5_000;
+pub(super) const LINGER_MS: u64 = 5_000;
 
 /// Exchanges kept to be used again.
 const SPARE_MAX: usize = 1_024;
@@ -123,6 +123,10 @@ impl Worker {
     /// Gives up a request: its attempt is broken off, the ledger gets its end, its connection is closed by the caller.
     pub(super) fn abandon(&mut self, client: &Client, mut exchange: Box<Exchange>, terminal: Terminal) -> Step {
         self.break_off(&mut exchange);
+        if matches!(terminal, Terminal::Cut(_)) && exchange.ends_by_closing() {
+            // A clean end would say that the answer is whole.
+            socket::reset_on_close(client.stream.socket());
+        }
         self.settle(client, &mut exchange, terminal);
         self.recycle(exchange);
         Step::Close

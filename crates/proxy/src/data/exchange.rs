@@ -8,6 +8,7 @@ use gapless_model::TrafficPolicy;
 
 use gapless_routing::{OurAnswer, Slot};
 
+use super::progress::Taken;
 use super::slab::Key;
 
 /// A request on its way to an instance.
@@ -131,6 +132,10 @@ pub(crate) struct Exchange {
     pub(crate) attempt_us: u64,
     /// When the request was wholly received, in milliseconds.
     pub(crate) complete_ms: u64,
+    /// How far the present instance has come with the request.
+    pub(crate) instance_took: Taken,
+    /// For how long nothing but the client was waited for while its body came, in milliseconds.
+    pub(crate) body_awaited_ms: u64,
     /// Its place in the order of held requests, or 0 if it was never held.
     pub(crate) hold_number: u64,
     /// When it was first held, and until when it may be, in milliseconds.
@@ -195,6 +200,8 @@ impl Exchange {
             accepted_us: 0,
             attempt_us: 0,
             complete_ms: 0,
+            instance_took: Taken::default(),
+            body_awaited_ms: 0,
             hold_number: 0,
             held_since_ms: 0,
             held_until_ms: 0,
@@ -226,6 +233,8 @@ impl Exchange {
             accepted_us,
             attempt_us,
             complete_ms,
+            instance_took,
+            body_awaited_ms,
             hold_number,
             held_since_ms,
             held_until_ms,
@@ -258,12 +267,24 @@ impl Exchange {
         *accepted_us = now_us;
         *attempt_us = now_us;
         *complete_ms = now_us / 1_000;
+        *instance_took = Taken::default();
+        *body_awaited_ms = 0;
         *hold_number = 0;
         *held_since_ms = 0;
         *held_until_ms = 0;
         *held_ms = 0;
         *failure = None;
         *draft = None;
+    }
+
+    /// Whether the client waits with its body for a `100 Continue` that the instance has not sent.
+    pub(crate) fn awaits_continue(&self) -> bool {
+        self.asked.expects_continue && !self.sending.complete && self.sending.body_bytes == 0
+    }
+
+    /// Whether the client is told the end of the answer by the end of the connection alone.
+    pub(crate) fn ends_by_closing(&self) -> bool {
+        matches!(&self.receiving, Receiving::Body { delivery, .. } if delivery.framing == Framing::UntilClose)
     }
 
     /// Whether a final answer has begun to go to the client.

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use gapless_model::{HoldLimits, ServiceName};
-use gapless_routing::{OurAnswer, bucket};
+use gapless_routing::{OurAnswer, Terminal, bucket};
 
+use super::answer::Answer;
 use super::client::{Client, Phase};
 use super::drive::Step;
 use super::exchange::{Attempt, Exchange};
@@ -17,6 +18,9 @@ const RELEASED_PER_TURN: usize = 32;
 
 /// Requests that try their luck per sweep while every instance refuses connections.
 const PROBES_PER_SWEEP: usize = 4;
+
+/// The reason that a client is told when it has ended its side and so does not wait.
+const LEFT_HOLD: &str = "client_left";
 
 /// The requests of one service, by the order in which they were held first.
 #[derive(Debug, Default)]
@@ -102,6 +106,9 @@ impl Worker {
         limits: HoldLimits,
         cause: OurAnswer,
     ) -> Step {
+        if client.stream.is_ended() {
+            return self.leave_hold(client, exchange);
+        }
         let now_ms = self.clock.now_ms();
         let most = (limits.requests_max as usize).div_ceil(self.threads);
         if exchange.hold_number == 0 {
@@ -123,6 +130,15 @@ impl Worker {
         self.holds.insert(service, exchange.hold_number, client.key, exchange.failure.is_some());
         self.mailbox.counts().holding.add(1);
         Step::Wait(Phase::Exchange(exchange))
+    }
+
+    /// A client that has ended its side does not wait: nearly always it is gone, a place in the hold is worth more, and no instance has
+    /// seen its request. One that still reads is told so.
+    pub(super) fn leave_hold(&mut self, client: &mut Client, exchange: Box<Exchange>) -> Step {
+        let answer = Answer { status: 503, reason: LEFT_HOLD, detail: None, close: true, head: false };
+        let step = self.abandon(client, exchange, Terminal::ClientLeft);
+        let _ = client.output.send(&mut client.stream, &mut self.buffers, answer.render().as_bytes());
+        step
     }
 
     /// A held request is held no more, for whatever reason: counts how long it was.

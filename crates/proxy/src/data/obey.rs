@@ -10,6 +10,7 @@ use rustix::event::epoll;
 
 use super::client::{Client, Output, PeerLines, Phase};
 use super::exchange::Attempt;
+use super::progress::Taken;
 use super::slab::Key;
 use super::socket;
 use super::stream::Stream;
@@ -179,7 +180,9 @@ impl Worker {
                         output: Output::default(),
                         phase: Phase::Waiting,
                         progress_ms,
-                        head_began_ms: 0,
+                        head_began_ms: None,
+                        taken: Taken::default(),
+                        half_closed: None,
                     });
                     self.mailbox.counts().connections.add(1);
                     let registered = self.clients.get_mut(key).map(|client| {

@@ -188,8 +188,9 @@ impl Worker {
         out: &mut Vec<u8>,
     ) {
         let asked = &exchange.asked;
-        let unfinished_refusal =
-            !exchange.sending.complete && (head.status >= 400 || head.persistence == Persistence::Close);
+        // A client that was never told to go on sends no body any more: it is as finished as it will be.
+        let unfinished_refusal = exchange.awaits_continue()
+            || !exchange.sending.complete && (head.status >= 400 || head.persistence == Persistence::Close);
         let persistence = if asked.persistence == Persistence::Close || self.drain != Drain::No || unfinished_refusal {
             Persistence::Close
         } else {

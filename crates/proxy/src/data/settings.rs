@@ -9,12 +9,9 @@ pub struct Settings {
     pub head_timeout_ms: u64,
     /// How long a client's connection is kept without a request, in milliseconds.
     pub keep_alive_ms: u64,
-    /// Bytes per second that a request's body must come with, measured over the whole body after
-    /// [`Settings::body_grace_ms`]. Then 408.
-    pub body_rate_min: u64,
-    /// Milliseconds before the body's rate is looked at.
+    /// For how many milliseconds a client must have been waited for before the rate of its body is looked at, where its service asks for one.
     pub body_grace_ms: u64,
-    /// How long a client may take nothing of its answer, in milliseconds. Then it is cut.
+    /// How long a client may take nothing of what it is sent while no service's `idle_timeout` holds, in milliseconds.
     pub write_stall_ms: u64,
     /// How long an instance's connection is kept idle at most, in milliseconds; less where the instance says so.
     pub idle_max_ms: u64,
@@ -35,7 +32,6 @@ impl Default for Settings {
         Self {
             head_timeout_ms: 10_000,
             keep_alive_ms: 75_000,
-            body_rate_min: 240,
             body_grace_ms: 10_000,
             write_stall_ms: 60_000,
             idle_max_ms: 30_000,

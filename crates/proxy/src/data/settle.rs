@@ -37,9 +37,14 @@ impl Worker {
                 body_out: exchange.body_out,
                 request_id: draft.request_id,
             };
-            if self.records.as_ref().is_some_and(|records| records.try_send(record).is_err()) {
-                self.mailbox.counts().dropped.add(1);
-            }
+            self.record(record);
+        }
+    }
+
+    /// Hands a record to the access log. What does not fit is dropped and counted.
+    pub(super) fn record(&self, record: AccessRecord) {
+        if self.records.as_ref().is_some_and(|records| records.try_send(record).is_err()) {
+            self.mailbox.counts().dropped.add(1);
         }
     }
 

@@ -72,6 +72,21 @@ impl<T> Slab<T> {
         self.place(key)?.value.as_deref_mut()
     }
 
+    /// The value, unless it is gone or taken out.
+    pub(crate) fn get(&self, key: Key) -> Option<&T> {
+        let place = self.places.get(key.index as usize)?;
+        place.value.as_deref().filter(|_| place.used && place.serial == key.serial)
+    }
+
+    /// Shows every value that is not taken out.
+    pub(crate) fn for_each_mut(&mut self, mut show: impl FnMut(Key, &mut T)) {
+        for (index, place) in self.places.iter_mut().enumerate() {
+            if let Some(value) = place.value.as_deref_mut() {
+                show(Key { index: index as u32, serial: place.serial }, value);
+            }
+        }
+    }
+
     /// Takes the value out to serve it. Its number stays reserved until [`Slab::put_back`] or [`Slab::release`].
     #[inline]
     pub(crate) fn take(&mut self, key: Key) -> Option<Box<T>> {

@@ -137,6 +137,12 @@ pub(crate) fn connect_outcome(socket: &OwnedFd) -> Result<(), Errno> {
     }
 }
 
+/// Makes the closing of a connection a reset: what the peer was not sent yet is thrown away, and it sees an error instead of an end.
+pub(crate) fn reset_on_close(socket: impl AsFd) {
+    // Fails only for what is no socket.
+    let _ = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+}
+
 /// Tells the peer that nothing more comes.
 pub(crate) fn end_sending(socket: impl AsFd) {
     // Fails only when the peer is gone, and then there is nobody to tell.

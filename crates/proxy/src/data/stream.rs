@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::event::epoll::EventFlags;
 
+use super::kernel;
 use super::socket::{self, ReadOutcome, WriteOutcome};
 
 /// A non-blocking socket.
@@ -20,17 +21,19 @@ pub(crate) struct Stream {
     ended: bool,
     /// The connection is broken in both directions.
     hung_up: bool,
+    /// Bytes that were written.
+    written: u64,
 }
 
 impl Stream {
     /// A connected socket of which nothing is known yet. Writing is tried at once; reading waits for news.
     pub(crate) fn connected(socket: OwnedFd) -> Self {
-        Self { socket, readable: false, writable: true, ended: false, hung_up: false }
+        Self { socket, readable: false, writable: true, ended: false, hung_up: false, written: 0 }
     }
 
     /// A socket that is still connecting.
     pub(crate) fn connecting(socket: OwnedFd) -> Self {
-        Self { socket, readable: false, writable: false, ended: false, hung_up: false }
+        Self { socket, readable: false, writable: false, ended: false, hung_up: false, written: 0 }
     }
 
     pub(crate) fn socket(&self) -> &OwnedFd {
@@ -69,6 +72,22 @@ impl Stream {
         self.hung_up
     }
 
+    /// Bytes that were written. The system may still have some of them.
+    #[inline]
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Bytes that were written and that the peer's system has not acknowledged, where that can be known.
+    pub(crate) fn unacknowledged(&self) -> Option<u64> {
+        kernel::unacknowledged(&self.socket)
+    }
+
+    /// Bytes that the peer's system has acknowledged, where that can be known.
+    pub(crate) fn acknowledged(&self) -> Option<u64> {
+        self.unacknowledged().map(|bytes| self.written.saturating_sub(bytes))
+    }
+
     /// Reads once, if there may be something.
     #[inline]
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> ReadOutcome {
@@ -92,7 +111,10 @@ impl Stream {
         }
         let outcome = socket::write(&self.socket, bytes);
         match outcome {
-            WriteOutcome::Bytes(count) => self.writable = count == bytes.len(),
+            WriteOutcome::Bytes(count) => {
+                self.writable = count == bytes.len();
+                self.written += count as u64;
+            }
             WriteOutcome::Blocked => self.writable = false,
             WriteOutcome::Broken(_) => self.hung_up = true,
         }

@@ -2,46 +2,31 @@
 
 use gapless_routing::{CutReason, OurAnswer, Progress, Terminal};
 
-use super::answer::Answer;
-use super::client::{Client, Phase};
+use super::client::{Client, Flushed, Phase};
+use super::deadlines::{Deadlines, Due};
 use super::drive::Step;
-use super::exchange::{Attempt, Exchange, Receiving, Replay};
-use super::slab::Key;
+use super::exchange::{Attempt, Exchange, Receiving};
+use super::slab::{Key, Slab};
 use super::tunnel::Ending;
 use super::upstream::Duty;
 use super::worker::{Drain, Scratch, Worker};
 use crate::seam::Event;
 
-/// How long a client that has ended its side is waited for: it may have ended only the one direction, which is legal and rare,
-/// or be gone without telling, which is common.
-const HALF_CLOSED_MS: u64 = 30_000;
-
-/// What is due for a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Due {
-    Nothing,
-    /// Close it; nobody loses anything.
-    Close,
-    /// Its head did not come in time.
-    HeadTimeout,
-    /// Its request is answered by us, if nothing was answered yet, or else cut.
-    Answer(OurAnswer, CutReason),
-    /// It waited as long as it may.
-    HoldTimeout,
-    /// Its instance does not take the connection.
-    ConnectTimeout,
-    /// The client is gone.
-    ClientLeft,
-    /// Something about the end of a tunnel.
-    Tunnel,
-}
+/// What a client is asked with whether it still reads: every client of HTTP/1.1 passes over it.
+const ARE_YOU_THERE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 impl Worker {
     pub(super) fn sweep(&mut self, scratch: &mut Scratch) {
-        let mut keys = Vec::new();
-        self.clients.keys_where(&mut keys, |client| self.due(client) != Due::Nothing);
-        for key in keys {
-            self.overdue(key, scratch);
+        let mut clients = std::mem::replace(&mut self.clients, Slab::new());
+        let mut late = Vec::new();
+        let deadlines = self.deadlines();
+        clients.for_each_mut(|key, client| match deadlines.due(client) {
+            Due::Nothing => {}
+            due => late.push((key, due)),
+        });
+        self.clients = clients;
+        for (key, due) in late {
+            self.overdue(key, due, scratch);
         }
         self.sweep_idle();
         self.probe_held(scratch);
@@ -51,84 +36,15 @@ impl Worker {
         self.check_drained();
     }
 
-    /// What is due for a connection now.
-    fn due(&self, client: &Client) -> Due {
+    fn deadlines(&self) -> Deadlines<'_> {
         let now_ms = self.clock.now_ms();
-        let still_ms = now_ms.saturating_sub(client.progress_ms);
-        let stalled = !client.output.is_empty() && still_ms > self.settings.write_stall_ms;
         let cut = matches!(self.drain, Drain::Until { ms } if now_ms >= ms);
-        match &client.phase {
-            Phase::Waiting if stalled => Due::Close,
-            Phase::Waiting if client.input.is_empty() && (cut || still_ms > self.settings.keep_alive_ms) => Due::Close,
-            Phase::Waiting if client.input.is_empty() => Due::Nothing,
-            Phase::Waiting if now_ms.saturating_sub(client.head_began_ms) > self.settings.head_timeout_ms || cut => {
-                Due::HeadTimeout
-            }
-            Phase::Waiting => Due::Nothing,
-            Phase::Exchange(_) if cut => Due::Answer(OurAnswer::Quitting, CutReason::Quitting),
-            Phase::Exchange(_) if stalled => Due::Answer(OurAnswer::ClientTooSlow, CutReason::ClientStalled),
-            Phase::Exchange(exchange) => self.due_exchange(client, exchange, now_ms, still_ms),
-            Phase::Tunnel(tunnel) if cut && !matches!(tunnel.ending, Ending::Asked(_) | Ending::Told(_)) => Due::Tunnel,
-            Phase::Tunnel(tunnel) if tunnel.is_due(now_ms) => Due::Tunnel,
-            Phase::Tunnel(_) => Due::Nothing,
-            Phase::Lingering { until_ms, .. } if now_ms >= *until_ms => Due::Close,
-            Phase::Lingering { .. } => Due::Nothing,
-        }
-    }
-
-    fn due_exchange(&self, client: &Client, exchange: &Exchange, now_ms: u64, still_ms: u64) -> Due {
-        let Some(policy) = &exchange.policy else {
-            return match exchange.attempt {
-                Attempt::Held if now_ms >= exchange.held_until_ms => Due::HoldTimeout,
-                _ => Due::Nothing,
-            };
-        };
-        let attempt_ms = exchange.attempt_us / 1_000;
-        match (&exchange.attempt, &exchange.receiving) {
-            (Attempt::Held, _) if now_ms >= exchange.held_until_ms => Due::HoldTimeout,
-            (Attempt::Held | Attempt::None | Attempt::Over, _) => Due::Nothing,
-            (Attempt::On { reused: false, .. }, Receiving::Head)
-                // Where what was sent is no longer kept, `sent` counts from the last bytes that were dropped.
-                if exchange.is_unsent()
-                    && exchange.sending.replay == Replay::Kept
-                    && now_ms.saturating_sub(attempt_ms) > policy.connect_timeout.0 =>
-            {
-                Due::ConnectTimeout
-            }
-            (Attempt::On { .. }, Receiving::Head) if exchange.sending.complete => {
-                let since_ms = now_ms.saturating_sub(exchange.complete_ms.max(attempt_ms));
-                if since_ms > policy.response_timeout.0 {
-                    Due::Answer(OurAnswer::ResponseTimeout, CutReason::InstanceStalled)
-                } else if client.stream.is_ended() && since_ms > HALF_CLOSED_MS {
-                    Due::ClientLeft
-                } else {
-                    Due::Nothing
-                }
-            }
-            (Attempt::On { .. }, _) if !exchange.sending.complete => {
-                if !exchange.is_all_sent() {
-                    return if still_ms > policy.idle_timeout.0 {
-                        Due::Answer(OurAnswer::ResponseTimeout, CutReason::InstanceStalled)
-                    } else {
-                        Due::Nothing
-                    };
-                }
-                let taken_ms = now_ms.saturating_sub(exchange.accepted_us / 1_000);
-                let slow = taken_ms > self.settings.body_grace_ms
-                    && exchange.sending.body_bytes < self.settings.body_rate_min * taken_ms / 1_000;
-                if slow { Due::Answer(OurAnswer::ClientTooSlow, CutReason::ClientStalled) } else { Due::Nothing }
-            }
-            (Attempt::On { .. }, _) if client.output.is_empty() && still_ms > policy.idle_timeout.0 => {
-                Due::Answer(OurAnswer::ResponseTimeout, CutReason::InstanceStalled)
-            }
-            (Attempt::On { .. }, _) => Due::Nothing,
-        }
+        Deadlines { now_ms, settings: &self.settings, cut, upstreams: &self.upstreams }
     }
 
     /// Does what is due for one connection.
-    fn overdue(&mut self, key: Key, scratch: &mut Scratch) {
+    fn overdue(&mut self, key: Key, due: Due, scratch: &mut Scratch) {
         let Some(mut client) = self.clients.take(key) else { return };
-        let due = self.due(&client);
         let phase = std::mem::replace(&mut client.phase, Phase::Waiting);
         let step = match (due, phase) {
             (Due::HeadTimeout, Phase::Waiting) => self.head_timeout(&mut client),
@@ -138,6 +54,9 @@ impl Worker {
                 } else {
                     self.end_tunnel(&mut client, tunnel, Terminal::Cut(CutReason::TunnelDrainDeadline))
                 }
+            }
+            (Due::TunnelStalled, Phase::Tunnel(tunnel)) => {
+                self.end_tunnel(&mut client, tunnel, Terminal::Cut(CutReason::ClientStalled))
             }
             (due, Phase::Exchange(exchange)) => self.overdue_exchange(&mut client, exchange, due),
             (_, Phase::Waiting | Phase::Lingering { .. }) => Step::Close,
@@ -181,17 +100,23 @@ impl Worker {
                 }
                 self.answer(client, exchange, reason)
             }
+            // It has its whole answer; that it did not finish its own body is its affair.
+            Due::Answer(_, CutReason::ClientStalled)
+                if matches!(exchange.receiving, Receiving::Done) && client.output.is_empty() =>
+            {
+                let terminal = Self::whole(&exchange);
+                self.abandon(client, exchange, terminal)
+            }
             Due::Answer(_, reason) => self.abandon(client, exchange, Terminal::Cut(reason)),
             Due::ClientLeft => self.abandon(client, exchange, Terminal::ClientLeft),
-            Due::Nothing | Due::Close | Due::HeadTimeout | Due::Tunnel => Step::Wait(Phase::Exchange(exchange)),
+            Due::AskClient => match client.output.send(&mut client.stream, &mut self.buffers, ARE_YOU_THERE) {
+                Flushed::All | Flushed::Some => Step::Wait(Phase::Exchange(exchange)),
+                Flushed::Broken => self.abandon(client, exchange, Terminal::ClientLeft),
+            },
+            Due::Nothing | Due::Close | Due::HeadTimeout | Due::Tunnel | Due::TunnelStalled => {
+                Step::Wait(Phase::Exchange(exchange))
+            }
         }
-    }
-
-    fn head_timeout(&mut self, client: &mut Client) -> Step {
-        let reason = OurAnswer::ClientTooSlow;
-        self.mailbox.counts().series(Self::unmatched()).ended(Terminal::AnsweredByUs(reason));
-        let answer = Answer { status: reason.status(), reason: reason.key(), detail: None, close: true, head: false };
-        self.say_and_linger(client, &answer)
     }
 
     /// Closes connections to instances that were idle for too long.

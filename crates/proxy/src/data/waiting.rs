@@ -1,9 +1,8 @@
 //! Between requests: reading a head, and making an exchange of it.
 
-use gapless_http1::{Field, Forwarding, Framing, Reject, RequestContext, RequestHead, Slots, parse_request, write_request};
-use gapless_routing::{OurAnswer, Series, Terminal};
+use gapless_http1::{Field, Forwarding, Framing, RequestContext, RequestHead, Slots, parse_request, write_request};
+use gapless_routing::OurAnswer;
 
-use super::answer::Answer;
 use super::client::{Client, Flushed, Phase};
 use super::dispatch::Question;
 use super::drive::Step;
@@ -35,8 +34,8 @@ impl Worker {
                 ReadOutcome::Ended | ReadOutcome::Broken(_) => return Step::Close,
             };
             client.progress_ms = self.clock.now_ms();
+            client.head_began_ms.get_or_insert(client.progress_ms);
             if client.input.is_empty() {
-                client.head_began_ms = client.progress_ms;
                 if let Some(step) = self.offer(client, &scratch.read[..count]) {
                     return step;
                 }
@@ -53,7 +52,7 @@ impl Worker {
     /// [`Worker::offer`] for what was kept.
     fn offer_input(&mut self, client: &mut Client) -> Option<Step> {
         let input = std::mem::take(&mut client.input);
-        client.head_began_ms = client.head_began_ms.max(client.progress_ms);
+        client.head_began_ms.get_or_insert(self.clock.now_ms());
         let step = self.offer(client, &input);
         match step {
             Some(_) => self.buffers.take_back(input),
@@ -68,7 +67,7 @@ impl Worker {
         let head = match parse_request(bytes, &mut slots) {
             Ok(Some(head)) => head,
             Ok(None) => return None,
-            Err(reject) => return Some(self.reject(client, reject)),
+            Err(reject) => return Some(self.reject(client, bytes, reject)),
         };
         let rest = &bytes[head.length..];
         self.buffers.append(&mut client.input, rest);
@@ -82,21 +81,10 @@ impl Worker {
         Some(self.dispatch(client, exchange, &question))
     }
 
-    /// The bytes are no request we serve: say so and close, for nobody knows where the next one would begin.
-    fn reject(&mut self, client: &mut Client, reject: Reject) -> Step {
-        let reason = match reject.status() {
-            400 => OurAnswer::BadRequest,
-            431 => OurAnswer::HeadTooLarge,
-            _ => OurAnswer::NotServed,
-        };
-        self.mailbox.counts().series(Series::UNMATCHED.index()).ended(Terminal::AnsweredByUs(reason));
-        let text =
-            Answer { status: reject.status(), reason: reason.key(), detail: Some(&reject), close: true, head: false };
-        self.say_and_linger(client, &text)
-    }
-
     /// An exchange with nothing sent: the head is rendered for whichever instance will get it.
-    fn begin(&mut self, client: &Client, head: &RequestHead<'_, '_>) -> Box<Exchange> {
+    fn begin(&mut self, client: &mut Client, head: &RequestHead<'_, '_>) -> Box<Exchange> {
+        client.head_began_ms = None;
+        client.half_closed = None;
         let mut buffer = self.buffers.lend();
         let forwarding = Forwarding {
             peer_line: &client.lines.peer,

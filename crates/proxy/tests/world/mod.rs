@@ -39,6 +39,7 @@ pub fn policy() -> TrafficPolicy {
         connect_timeout: Millis(5_000),
         response_timeout: Millis(60_000),
         idle_timeout: Millis(60_000),
+        body_rate_min: 0,
         retries_max: 2,
         replay_with_idempotency_key: true,
         replay_bytes_max: 65_536,

@@ -229,6 +229,7 @@ fn traffic_of(group: &Group) -> TrafficPolicy {
         connect_timeout: millis(group, "connect_timeout"),
         response_timeout: millis(group, "response_timeout"),
         idle_timeout: millis(group, "idle_timeout"),
+        body_rate_min: u32_of(group, "body_rate_min"),
         retries_max: u8::try_from(group.count("retries").unwrap_or_default()).unwrap_or(u8::MAX),
         replay_with_idempotency_key: group.flag("replay_with_idempotency_key").unwrap_or_default(),
         replay_bytes_max: u32_of(group, "replay_body"),

@@ -376,8 +376,18 @@ pub static SERVICE: &[Section] = &[
                 name: "idle_timeout",
                 kind: Kind::Duration { min: secs(1), max: secs(3_600) },
                 default: Fallback::Value("\"60s\""),
-                doc: "How long either side may move no byte in the middle of a message.",
+                doc: "How long either side may move no byte in the middle of a message: a client that sends nothing more of its body or takes \
+                      nothing more of its answer, an instance likewise. What is written counts when it is acknowledged, so a slow but steady reader is not \
+                      cut.",
                 example: "\"30s\"",
+            },
+            Key {
+                name: "body_rate_min",
+                kind: Kind::Size { min: 0, max: 16 * MIB },
+                default: Fallback::Value("\"0B\""),
+                doc: "Bytes per second with which a request's body must come, on average over the time in which nothing but the client is waited for, after \
+                      the first ten seconds; slower is answered 408. Zero for no bound. Never applied to upgraded connections, nor once an answer has begun.",
+                example: "\"500B\"",
             },
             Key {
                 name: "retries",

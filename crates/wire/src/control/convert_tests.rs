@@ -13,12 +13,13 @@ fn policies() -> impl Strategy<Value = TrafficPolicy> {
         Just(Balance::LeastRequests),
         Just(Balance::ConsistentHash)
     ];
-    (balance, any::<[u64; 6]>(), any::<(u8, bool, u32, u32, u64, u16, u8)>()).prop_map(|(balance, times, rest)| {
+    (balance, any::<[u64; 6]>(), any::<(u8, bool, u32, u32, u64, u16, u8, u32)>()).prop_map(|(balance, times, rest)| {
         TrafficPolicy {
             balance,
             connect_timeout: Millis(times[0]),
             response_timeout: Millis(times[1]),
             idle_timeout: Millis(times[2]),
+            body_rate_min: rest.7,
             retries_max: rest.0,
             replay_with_idempotency_key: rest.1,
             replay_bytes_max: rest.2,

@@ -103,6 +103,7 @@ pub fn release(service: &str, id: u64, text: &str, defaults: &str) -> Arc<Releas
                 connect_timeout: Millis(500),
                 response_timeout: Millis::from_secs(10),
                 idle_timeout: Millis::from_secs(10),
+                body_rate_min: 0,
                 retries_max: 2,
                 replay_with_idempotency_key: false,
                 replay_bytes_max: 65_536,
