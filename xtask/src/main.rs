@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod docs;
+mod faults;
 mod sim;
 mod test;
 mod tools;
@@ -28,6 +29,8 @@ enum Verb {
     Check(check::Options),
     /// Everything CI runs: `check`, unit tests, end-to-end suites with real servers. Installs what is missing.
     Test(test::Options),
+    /// The whole fault suite: disks that are full, failing or slow, processes killed and frozen, journals damaged, under load.
+    Faults(faults::Options),
     /// Measurements.
     Bench {
         #[command(subcommand)]
@@ -63,6 +66,7 @@ fn run() -> anyhow::Result<ExitCode> {
     match Arguments::parse().verb {
         Verb::Check(options) => check::run(&options)?,
         Verb::Test(options) => return test::run(&options),
+        Verb::Faults(options) => return faults::run(&options),
         Verb::Bench { what } => bench::run(&what)?,
         Verb::BenchPart { part } => bench::run_part(&part)?,
         Verb::Spin => test::spin()?,

@@ -1,11 +1,12 @@
 //! A machine that is busy with something else: one spinning process per core, bounded in every way.
 
 use std::process::{Child, Command, Stdio};
-use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+
+use super::suite::cores;
 
 /// The longest a spinning process lives, whatever happens to the one that started it.
 const LIFE_MAX: Duration = Duration::from_secs(4 * 3_600);
@@ -19,9 +20,8 @@ impl Busy {
     /// Starts one process per core, at normal priority: the suites get about half of the machine.
     pub fn start() -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot tell where this program is")?;
-        let cores = available_parallelism().map_or(1, std::num::NonZero::get);
         let mut busy = Self { spinners: Vec::new() };
-        for _ in 0..cores {
+        for _ in 0..cores() {
             let spinner = Command::new(&program).arg("spin").stdin(Stdio::null()).spawn();
             busy.spinners.push(spinner.context("cannot start a spinning process")?);
         }

@@ -28,7 +28,7 @@ impl Counts {
                 counts.passed += before(summary, " passed");
                 counts.failed += before(summary, " failed");
             } else if let Some(name) = line.strip_prefix("test ").and_then(|line| line.strip_suffix(" ... FAILED")) {
-                counts.failures.push(name.to_owned());
+                counts.failures.push(name.trim_end().to_owned());
             }
         }
         if ended == Held::No && counts.failed == 0 {
@@ -64,7 +64,7 @@ fn before(text: &str, word: &str) -> u64 {
 mod tests {
     use super::*;
 
-    const OUTPUT: &str = "running 3 tests\ntest a ... ok\ntest b::c ... FAILED\ntest d - slow ... ok\n\nfailures:\n\n---- b::c stdout ----\n\
+    const OUTPUT: &str = "running 3 tests\ntest a ... ok\ntest b::c   ... FAILED\ntest d - slow ... ok\n\nfailures:\n\n---- b::c stdout ----\n\
                           oh\n\ntest result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s\n";
 
     #[test]

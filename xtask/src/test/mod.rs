@@ -30,6 +30,11 @@ pub const ALL_ENV: &str = "GAPLESS_E2E";
 /// Set for the short form: suites take fewer seeds, fewer crash points, shorter loads.
 pub const QUICK_ENV: &str = "GAPLESS_QUICK";
 
+/// The fault suite's name.
+const FAULTS: &str = "cli/faults";
+/// Set for the long form of the fault suite.
+pub const FAULTS_ENV: &str = "GAPLESS_FAULTS";
+
 /// The most times one suite is run in a row.
 const REPEATS_MAX: u32 = 1_000;
 
@@ -52,6 +57,21 @@ pub struct Options {
     /// Lists the suites and runs none.
     #[arg(long)]
     list: bool,
+    /// Every case of the fault suite instead of those that are marked `short`.
+    #[arg(long)]
+    all_faults: bool,
+}
+
+impl Options {
+    /// The fault suite whole, or the cases of it that are named.
+    pub fn of_faults(cases: &[String], repeat: u32, busy: bool) -> Self {
+        let named = |case: &String| Selection { suite: FAULTS.to_owned(), filter: Some(case.clone()) };
+        let mut only: Vec<Selection> = cases.iter().map(named).collect();
+        if only.is_empty() {
+            only.push(Selection { suite: FAULTS.to_owned(), filter: None });
+        }
+        Self { quick: false, only, repeat, busy, list: false, all_faults: true }
+    }
 }
 
 /// Builds and runs every selected suite. The exit code says whether all of them passed; nothing is written behind the closing line.
@@ -97,6 +117,9 @@ fn environment(options: &Options, suites: &[Suite]) -> anyhow::Result<Vec<(&'sta
         tools::ensure(&[NGINX, HAPROXY, NODE, WRK])?;
         environment.push((ALL_ENV, "1".into()));
         environment.push((PYTHON_ENV, tools::python_packages(SERVERS)?.into_os_string()));
+    }
+    if options.all_faults {
+        environment.push((FAULTS_ENV, "whole".into()));
     }
     if options.quick {
         environment.push((QUICK_ENV, "1".into()));

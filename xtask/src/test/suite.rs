@@ -48,6 +48,9 @@ impl Suite {
                 let mut command = Command::new(path);
                 // As cargo starts test programs: some read files beside their manifest.
                 command.current_dir(folder).env("CARGO_MANIFEST_DIR", folder).args(&self.filters);
+                if WAITING.contains(&self.name.as_str()) {
+                    command.arg(format!("--test-threads={}", THREADS_PER_CORE * cores()));
+                }
                 command
             }
             Act::CountedCargo(arguments) => workspace::cargo(arguments),
@@ -67,6 +70,15 @@ impl Suite {
 
     /// After this long it hangs and is ended. The longest takes minutes on a busy machine.
     pub const LIFE_MAX: Duration = Duration::from_secs(40 * 60);
+}
+
+/// Suites whose tests are machines of their own that mostly wait for one another: more of them at once than there are cores.
+const WAITING: &[&str] = &["cli/e2e", "cli/faults"];
+const THREADS_PER_CORE: usize = 2;
+
+/// How many cores there are.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// The rules of the house; in the short form those that need no compiler.
