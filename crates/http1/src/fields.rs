@@ -243,6 +243,20 @@ pub fn has_token(list: &[u8], token: &str) -> bool {
     tokens(list).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
 }
 
+/// Whether this is one protocol of an `Upgrade` line: a name, and perhaps a version (RFC 9110 §7.8).
+pub(crate) fn is_protocol(text: &[u8]) -> bool {
+    let is_token = |part: &[u8]| !part.is_empty() && part.iter().all(|&byte| is_token_byte(byte));
+    match text.iter().position(|&byte| byte == b'/') {
+        Some(at) => is_token(&text[..at]) && is_token(&text[at + 1..]),
+        None => is_token(text),
+    }
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
 /// Reads a `Content-Length` value: decimal digits alone (RFC 9110 §8.6).
 pub(crate) fn content_length(value: &[u8]) -> Rejected<u64> {
     if value.is_empty() || value.len() > 18 || !value.iter().all(u8::is_ascii_digit) {

@@ -43,17 +43,19 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, forwarding: 
         Field::Other | Field::Host | Field::ContentLength | Field::TransferEncoding => true,
         Field::RequestId => identified,
         Field::Expect => head.expects_continue,
-        Field::Upgrade => head.upgrade.is_some(),
         Field::ForwardedFor | Field::Forwarded => trusted,
         Field::Connection
+        | Field::Upgrade
         | Field::HopByHop
         | Field::Redundant
         | Field::Preview
         | Field::Alias
         | Field::FramingAlias => false,
     });
-    if head.upgrade.is_some() {
-        out.extend_from_slice(b"Connection: Upgrade\r\n");
+    if let Some(protocol) = head.upgrade {
+        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
+        out.extend_from_slice(protocol);
+        out.extend_from_slice(b"\r\n");
     }
     if !head.lines.has(Field::Host) {
         // HTTP/1.0 without a host: an HTTP/1.1 request has one, be it empty.

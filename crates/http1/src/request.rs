@@ -47,7 +47,8 @@ pub struct RequestHead<'h, 'b> {
     pub persistence: Persistence,
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
-    /// The protocol the client offers to change to, if `Connection: upgrade` says so too.
+    /// The one protocol that is offered on of those the client offers to change to, if `Connection: upgrade` says so too: the first
+    /// that is a protocol and is not `h2c`.
     pub upgrade: Option<&'b [u8]>,
     /// The header lines.
     pub lines: Lines<'h, 'b>,
@@ -164,7 +165,7 @@ impl<'b> Facts<'b> {
                 Field::TransferEncoding => body.read_coding(value, version)?,
                 Field::FramingAlias => return Err(Reject::FramingAlias),
                 Field::Connection => connection.read(value, lines)?,
-                Field::Upgrade => upgrade = Some(value),
+                Field::Upgrade => upgrade = upgrade.or_else(|| first_forwarded(value)),
                 Field::Expect if value.eq_ignore_ascii_case(b"100-continue") => {
                     expects_continue = version == Version::Http11;
                 }
@@ -188,16 +189,16 @@ impl<'b> Facts<'b> {
             framing,
             persistence: connection.persistence(version),
             expects_continue: expects_continue && framing != Framing::None,
-            upgrade: upgrade.filter(|offer| connection.upgrade && version == Version::Http11 && is_forwarded(offer)),
+            upgrade: upgrade.filter(|_| connection.upgrade && version == Version::Http11),
         })
     }
 }
 
-/// Whether an offer to change the protocol is passed on. `h2c` is not (RFC 9113 §3.1 retired it): requests in such a tunnel
-/// would get past routing and past every rule here.
-fn is_forwarded(offer: &[u8]) -> bool {
-    !crate::fields::tokens(offer)
-        .any(|protocol| protocol.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"h2c")))
+/// The first protocol of an offer that is passed on. `h2c` is not (RFC 9113 §3.1 retired it): requests in such a tunnel would get past
+/// routing and past every rule here.
+fn first_forwarded(offer: &[u8]) -> Option<&[u8]> {
+    let retired = |protocol: &[u8]| protocol.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"h2c"));
+    crate::fields::tokens(offer).find(|protocol| crate::fields::is_protocol(protocol) && !retired(protocol))
 }
 
 /// Splits a target into what is sent on and the authority it named.

@@ -28,7 +28,7 @@ pub struct ResponseHead<'h, 'b> {
     pub framing: Framing,
     /// Whether the instance keeps the connection.
     pub persistence: Persistence,
-    /// The protocol the instance changes to (only with status 101).
+    /// The one protocol the instance changes to (only with status 101, which without one is refused).
     pub upgrade: Option<&'b [u8]>,
     /// The `timeout` parameter of `Keep-Alive`, in seconds, if there is one.
     pub keep_alive_seconds: Option<u32>,
@@ -105,6 +105,7 @@ struct Facts<'b> {
 impl<'b> Facts<'b> {
     fn of(lines: &mut Lines<'_, 'b>, version: Version) -> Rejected<Self> {
         let mut body = BodyLength::default();
+        let mut upgrades = 0;
         let mut upgrade = None;
         let mut keep_alive_seconds = None;
         let mut connection = Connection::default();
@@ -114,7 +115,10 @@ impl<'b> Facts<'b> {
                 Field::ContentLength => body.read_length(i, lines)?,
                 Field::TransferEncoding => body.read_coding(value, version)?,
                 Field::Connection => connection.read(value, lines)?,
-                Field::Upgrade => upgrade = Some(value),
+                Field::Upgrade => {
+                    upgrades += crate::fields::tokens(value).count();
+                    upgrade = Some(value).filter(|value| crate::fields::is_protocol(value));
+                }
                 Field::HopByHop if lines.name(i).eq_ignore_ascii_case("keep-alive") => {
                     keep_alive_seconds = keep_alive_timeout(value);
                 }
@@ -133,7 +137,8 @@ impl<'b> Facts<'b> {
             }
         }
         let framing = body.framing(Framing::UntilClose)?;
-        let upgrade = upgrade.filter(|_| connection.upgrade);
+        // Whoever names two protocols has not said which bytes follow.
+        let upgrade = upgrade.filter(|_| connection.upgrade && upgrades == 1);
         Ok(Self { framing, persistence: connection.persistence(version), upgrade, keep_alive_seconds })
     }
 }

@@ -7,6 +7,7 @@
 //! **Invariant M2**: no clock, no chance, no I/O; [`Tick`] is an argument wherever time matters.
 
 mod amount;
+mod hash_key;
 mod id;
 mod name;
 mod probe;
@@ -16,6 +17,7 @@ mod time;
 mod traffic;
 
 pub use amount::{Amount, Weight, WeightOutOfRange};
+pub use hash_key::{FieldName, HashKey, HashKeyInvalid};
 pub use id::{
     Digest, DigestInvalid, EffectNumber, Epoch, Generation, InstanceId, InstanceIdInvalid, ReleaseId, RolloutId,
     TableVersion,

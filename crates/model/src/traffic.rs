@@ -1,5 +1,6 @@
 //! What a release asks of the proxy: routes, balancing, retries, holds and time limits.
 
+use crate::hash_key::HashKey;
 use std::fmt;
 use std::sync::Arc;
 
@@ -110,7 +111,7 @@ pub struct Route {
 }
 
 /// How an instance of a pool is chosen.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Balance {
     /// Two at random, the one with the lower expected latency × requests in flight (peak EWMA).
     PeakEwma,
@@ -118,8 +119,8 @@ pub enum Balance {
     RoundRobin,
     /// The one with the fewest requests in flight.
     LeastRequests,
-    /// By the hash of the client's address.
-    ConsistentHash,
+    /// By the hash of this, so that the same goes to the same instance while there is the same set of instances.
+    ConsistentHash(HashKey),
 }
 
 /// The bounds of a hold: how many requests may wait, and how long.

@@ -52,7 +52,9 @@ fn a_new_table_takes_an_instance_out_of_load_while_its_requests_run_to_their_end
     assert_eq!(slow.ask(get("/now")).text(), "new");
     assert_eq!(old.count(), 2);
     assert_eq!(world.ends(4), "2xx:4");
-    until("the old instance has no connection", || world.plane.workers()[0].counts().upstream_connections.read() == 1);
+    until("the old instance has no connection", || {
+        world.plane.workers()[0].counts().upstream_connections.read() == new.connection_count() as u64
+    });
 }
 
 #[test]
@@ -145,4 +147,56 @@ fn what_is_left_at_the_end_of_a_proxys_drain_is_cut_and_counted() {
     assert_eq!((answer.status(), answer.line("x-gapless-reason")), (503, Some("quitting")));
     assert_eq!(world.ends(1), "by_us.quitting:1");
     drop(go);
+}
+
+#[test]
+fn a_request_that_its_instance_drops_after_its_drain_deadline_is_lost_by_us() {
+    for (begun, ends) in [(true, "cut.drain_deadline:1"), (false, "by_us.drain_deadline:1")] {
+        let (stop, stopped) = channel::<()>();
+        let stopped = Mutex::new(stopped);
+        let old = Instance::start(move |_, connection, requests| {
+            let Some(request) = connection.message() else { return };
+            requests.lock().unwrap().push(request);
+            if begun {
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart");
+            }
+            let _ = stopped.lock().unwrap().recv();
+        });
+        let mut plan = Plan::of(&[&old]);
+        plan.policy.drain_timeout = Millis(200);
+        let mut world = World::new(&plan);
+        let mut client = world.client();
+        client.send(post("/long", "body"));
+        until("it is in flight", || old.count() == 1);
+        world.install(&Plan::of(&[&Instance::named("new")]));
+        std::thread::sleep(std::time::Duration::from_millis(400));
+        stop.send(()).unwrap();
+        if begun {
+            assert!(client.rest().ends_with(b"part"), "the cut is seen");
+        } else {
+            let answer = client.answer();
+            assert_eq!((answer.status(), answer.line("x-gapless-reason")), (503, Some("drain_deadline")));
+        }
+        assert_eq!(world.ends(1), ends);
+        world.settled();
+    }
+}
+
+#[test]
+fn a_request_that_its_instance_drops_before_its_drain_deadline_is_failed_by_the_service() {
+    let (stop, stopped) = channel::<()>();
+    let stopped = Mutex::new(stopped);
+    let old = Instance::start(move |_, connection, requests| {
+        let Some(request) = connection.message() else { return };
+        requests.lock().unwrap().push(request);
+        let _ = stopped.lock().unwrap().recv();
+    });
+    let mut world = World::new(&Plan::of(&[&old]));
+    let mut client = world.client();
+    client.send(post("/long", "body"));
+    until("it is in flight", || old.count() == 1);
+    world.install(&Plan::of(&[&Instance::named("new")]));
+    stop.send(()).unwrap();
+    assert_eq!(client.answer().line("x-gapless-reason"), Some("instance_closed"));
+    assert_eq!(world.ends(1), "by_us.instance_closed:1");
 }

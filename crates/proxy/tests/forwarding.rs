@@ -5,6 +5,7 @@ mod world;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
+use gapless_proxy::data::Settings;
 use world::{Client, Instance, Message, Plan, World, get, ok, post, until};
 
 #[test]
@@ -86,10 +87,12 @@ fn chunked_bodies_keep_their_bytes_and_trailers_both_ways() {
     let mut client = world.client();
     for _ in 0..2 {
         let answer = client.ask(
-            "POST / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwiki\r\n5\r\npedia\r\n0\r\nX-In: 9\r\n\r\n",
+            "PUT / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwiki\r\n5\r\npedia\r\n0\r\nX-In: 9\r\n\r\n",
         );
         assert_eq!(answer.text(), "abcde");
         assert!(String::from_utf8_lossy(&answer.raw).ends_with("0\r\nX-Sum: 5\r\n\r\n"), "{answer:?}");
+        // After a request with a body the connection must have been quiet for a while.
+        std::thread::sleep(std::time::Duration::from_millis(400));
     }
     let requests = instance.requests.lock().unwrap();
     assert_eq!(requests[1].body, b"wikipedia");
@@ -118,7 +121,7 @@ fn answers_without_a_body_leave_the_connection_in_step() {
     assert_eq!(client.ask(get("/304")).line("content-length"), Some("77"));
     assert_eq!(client.ask(get("/103")).status(), 103);
     assert_eq!(client.answer().text(), "end");
-    assert_eq!(instance.connection_count(), 1);
+    assert_eq!(instance.connection_count(), 4, "what has no body may be followed by one all the same");
     assert_eq!(world.ends(4), "2xx:3 3xx:1");
 }
 
@@ -197,7 +200,7 @@ fn an_instance_that_answers_at_once_still_gets_the_rest_of_a_slow_upload() {
     until("the upload is whole", || instance.count() == 1);
     assert_eq!(instance.requests.lock().unwrap()[0].body, b"abcdef");
     assert_eq!(client.ask(post("/again", "sixsix")).text(), "early");
-    assert_eq!(instance.connection_count(), 1);
+    assert_eq!(instance.connection_count(), 2, "what was answered before it was whole leaves nothing behind");
 }
 
 #[test]
@@ -368,4 +371,39 @@ fn several_threads_answer_and_their_counts_add_up() {
     clients.into_iter().for_each(|client| client.join().unwrap());
     assert_eq!(world.ends(480), "2xx:480");
     world.settled();
+}
+
+/// Asks once for each of these heads, each on a connection of its own; which instance answered.
+fn answered_by(world: &World, requests: impl Iterator<Item = String>) -> Vec<String> {
+    requests.map(|request| world.client().ask(request).text()).collect()
+}
+
+#[test]
+fn a_consistent_hash_goes_by_what_it_is_told_and_never_by_the_time() {
+    let instances: Vec<Instance> = ["0", "1", "2", "3"].map(Instance::named).into();
+    let mut plan = Plan::of(&instances.iter().collect::<Vec<_>>());
+    let user = |number: usize| {
+        format!("GET / HTTP/1.1\r\nHost: shop.test\r\nX-User: {number}\r\nCookie: a=b; sid={number}\r\n\r\n")
+    };
+    for key in ["header:x-user", "cookie:sid"] {
+        plan.policy.balance = gapless_model::Balance::ConsistentHash(key.parse().unwrap());
+        let world = World::new(&plan);
+        let once = answered_by(&world, (0..60).map(user));
+        assert_eq!(answered_by(&world, (0..60).map(user)), once, "{key}: the same client, the same instance");
+        let used: std::collections::BTreeSet<&String> = once.iter().collect();
+        assert_eq!(used.len(), 4, "{key}: {once:?}");
+    }
+    plan.policy.balance = gapless_model::Balance::ConsistentHash("address".parse().unwrap());
+    let world = World::new(&plan);
+    let once = answered_by(&world, (0..20).map(user));
+    assert!(once.iter().all(|name| *name == once[0]), "one address, one instance: {once:?}");
+
+    let settings = Settings { trusted_peers: vec!["127.0.0.1".parse().unwrap()], ..Settings::default() };
+    let world = World::with(&plan, settings, 1);
+    let from =
+        |last: usize| format!("GET / HTTP/1.1\r\nHost: shop.test\r\nX-Forwarded-For: 10.9.9.9, 192.0.2.{last}\r\n\r\n");
+    let once = answered_by(&world, (0..60).map(from));
+    assert_eq!(answered_by(&world, (0..60).map(from)), once);
+    let used: std::collections::BTreeSet<&String> = once.iter().collect();
+    assert_eq!(used.len(), 4, "clients behind a trusted proxy are told apart: {once:?}");
 }

@@ -136,3 +136,107 @@ fn a_client_that_does_not_answer_the_close_is_not_waited_for_without_end() {
     assert!(client.is_ended());
     world.settled();
 }
+
+/// Switches to what it is told to, and then does with the connection what `script` says.
+fn switching(to: &'static str, script: impl Fn(&mut Client) + Send + Sync + 'static) -> Instance {
+    Instance::start(move |_, connection, requests| {
+        let Some(request) = connection.message_of(true) else { return };
+        requests.lock().unwrap().push(request);
+        connection.send(format!("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n{to}\r\n"));
+        script(connection);
+    })
+}
+
+const WEBSOCKET: &str = "Upgrade: websocket\r\n";
+
+#[test]
+fn a_tunnel_ends_with_its_instance_when_what_came_is_delivered() {
+    let instance = switching(WEBSOCKET, |connection| {
+        connection.send(frame(b"last words"));
+        connection.send([0x88, 0x02, 0x03, 0xe8]);
+    });
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    client.send(UPGRADE);
+    client.head().unwrap();
+    assert_eq!(client.bytes(12), frame(b"last words"));
+    assert_eq!(client.bytes(4), [0x88, 0x02, 0x03, 0xe8]);
+    assert!(client.is_ended());
+    // The client says nothing and does not end: that keeps nothing open.
+    world.settled();
+    assert_eq!(world.ends(1), "101:1");
+    assert_eq!(world.plane.workers()[0].counts().tunnels.read(), 0);
+}
+
+#[test]
+fn a_websocket_whose_instance_is_gone_without_a_close_is_its_instances_failure() {
+    let instance = switching(WEBSOCKET, |connection| connection.send(frame(b"half")));
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    client.send(UPGRADE);
+    client.head().unwrap();
+    assert_eq!(client.bytes(6), frame(b"half"));
+    assert!(client.is_ended());
+    assert_eq!(world.ends(1), "cut.instance_closed:1");
+    world.settled();
+}
+
+#[test]
+fn a_websocket_that_its_client_closed_ends_well() {
+    let instance = switching(WEBSOCKET, |connection| drop(connection.bytes(8)));
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    client.send(UPGRADE);
+    client.head().unwrap();
+    client.send([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]);
+    assert!(client.is_ended());
+    assert_eq!(world.ends(1), "101:1");
+}
+
+#[test]
+fn one_protocol_is_offered_on_and_never_h2c() {
+    for (offer, wanted) in [
+        ("Upgrade: h2c\r\nUpgrade: websocket\r\n", Some("websocket")),
+        ("Upgrade: websocket\r\nUpgrade: h2c\r\n", Some("websocket")),
+        ("Upgrade: h2c, websocket\r\n", Some("websocket")),
+        ("Upgrade: websocket, irc/6.9\r\n", Some("websocket")),
+        ("Upgrade: h2c\r\n", None),
+        ("Upgrade: h2c\r\nUpgrade: H2C-14\r\n", None),
+    ] {
+        let instance = Instance::answering(|_| world::ok("plain"));
+        let world = World::new(&Plan::of(&[&instance]));
+        let request = format!("GET /ws HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade\r\n{offer}\r\n");
+        assert_eq!(world.client().ask(request).text(), "plain");
+        let head = instance.requests.lock().unwrap()[0].head.clone();
+        let offered: Vec<&str> = head
+            .lines()
+            .filter_map(|line| line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("upgrade")))
+            .map(|(_, value)| value)
+            .collect();
+        assert_eq!(offered, wanted.into_iter().collect::<Vec<_>>(), "{offer:?}");
+        assert_eq!(head.contains("Connection: Upgrade"), wanted.is_some(), "{offer:?}");
+    }
+}
+
+#[test]
+fn only_the_protocol_that_was_asked_for_makes_a_tunnel() {
+    for to in [
+        "Upgrade: h2c\r\n",
+        "Upgrade: websocket, h2c\r\n",
+        "Upgrade: websocket\r\nUpgrade: h2c\r\n",
+        "Upgrade: h2c\r\nUpgrade: websocket\r\n",
+        "Upgrade: websocketx\r\n",
+        "",
+    ] {
+        let instance = switching(to, |connection| drop(connection.rest()));
+        let world = World::new(&Plan::of(&[&instance]));
+        let answer = world.client().ask(UPGRADE);
+        assert_eq!((answer.status(), answer.line("x-gapless-reason")), (502, Some("instance_malformed")), "{to:?}");
+    }
+    let instance = switching("upgrade: WebSocket\r\n", |connection| connection.send(frame(b"hi")));
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    client.send(UPGRADE);
+    assert!(client.head().unwrap().starts_with("HTTP/1.1 101"));
+    assert_eq!(client.bytes(4), frame(b"hi"), "names of protocols have no case");
+}

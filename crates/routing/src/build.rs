@@ -1,10 +1,10 @@
 //! From what a table is asked to be to a table: everything is checked before any number is given.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use gapless_model::{Balance, Host, InstanceId, ReleaseId, Route, ServiceName, Tick, Weight};
 
+use crate::client_key::RingPlace;
 use crate::matching::{Matcher, Target};
 use crate::pin::Pins;
 use crate::registry::{INSTANCE_SLOTS_MAX, Registry, SERIES_MAX, Series, SeriesKey};
@@ -268,8 +268,8 @@ fn made_pool(
             }
         })
         .collect();
-    let ring = match spec.policy.balance {
-        Balance::ConsistentHash => ring(&instances),
+    let ring = match &spec.policy.balance {
+        Balance::ConsistentHash(_) => ring(&instances),
         Balance::PeakEwma | Balance::RoundRobin | Balance::LeastRequests => Box::new([]),
     };
     Pool {
@@ -286,13 +286,11 @@ fn made_pool(
 }
 
 /// The points of a consistent hash, by address: every proxy has the same ring, and one instance more or less moves only its own share.
-fn ring(instances: &[Instance]) -> Box<[(u64, u32)]> {
+fn ring(instances: &[Instance]) -> Box<[(RingPlace, u32)]> {
     let mut points = Vec::with_capacity(instances.len() * RING_POINTS as usize);
     for (index, instance) in instances.iter().enumerate() {
         for point in 0..RING_POINTS {
-            let mut hasher = DefaultHasher::new(); // SipHash with fixed keys: the same in every process of one build
-            (instance.address, point).hash(&mut hasher);
-            points.push((hasher.finish(), index as u32));
+            points.push((RingPlace::of_instance(instance.address, point), index as u32));
         }
     }
     points.sort_unstable();

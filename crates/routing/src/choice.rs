@@ -6,6 +6,7 @@
 
 use gapless_model::{Balance, Millis, Tick};
 
+use crate::client_key::{Asker, RingPlace};
 use crate::registry::Slot;
 use crate::table::{Instance, Pool};
 
@@ -33,20 +34,20 @@ pub trait PoolView {
 
 /// The chance and the circumstances of one choice.
 #[derive(Clone, Copy, Debug)]
-pub struct Draw {
+pub struct Draw<'a> {
     /// Uniform over 64 bits.
     pub chance: u64,
     /// How many choices came before, for taking turns.
     pub turn: u64,
-    /// The hash of the client's address, for a consistent hash.
-    pub key: u64,
+    /// Who asks, for a consistent hash.
+    pub asker: Asker<'a>,
     /// On the clock that [`Instance::since`] counts on.
     pub now: Tick,
 }
 
 /// The instance for the next attempt of a request whose earlier attempts went to `tried`. None when all were tried.
 #[must_use]
-pub fn choose<'p>(pool: &'p Pool, view: &impl PoolView, tried: &[Slot], draw: Draw) -> Option<&'p Instance> {
+pub fn choose<'p>(pool: &'p Pool, view: &impl PoolView, tried: &[Slot], draw: Draw<'_>) -> Option<&'p Instance> {
     let instances = pool.instances();
     if let [only] = instances {
         return (!tried.contains(&only.slot)).then_some(only);
@@ -71,7 +72,7 @@ pub fn choose<'p>(pool: &'p Pool, view: &impl PoolView, tried: &[Slot], draw: Dr
 }
 
 /// The common case without a look at the whole pool: two at random, both good.
-fn two_good<'p>(pool: &'p Pool, view: &impl PoolView, draw: Draw) -> Option<&'p Instance> {
+fn two_good<'p>(pool: &'p Pool, view: &impl PoolView, draw: Draw<'_>) -> Option<&'p Instance> {
     let (first, second) = two(draw.chance, pool.instances().len());
     let (first, second) = (pool.instances().get(first)?, pool.instances().get(second)?);
     let good = |instance: &Instance| view.standing(instance.slot) == Standing::Good;
@@ -91,12 +92,12 @@ fn below(bits: u64, count: u64) -> u64 {
     (bits * count) >> 32
 }
 
-fn cheaper<'p>(pool: &Pool, view: &impl PoolView, draw: Draw, a: &'p Instance, b: &'p Instance) -> &'p Instance {
+fn cheaper<'p>(pool: &Pool, view: &impl PoolView, draw: Draw<'_>, a: &'p Instance, b: &'p Instance) -> &'p Instance {
     if cost(pool, view, draw, b) < cost(pool, view, draw, a) { b } else { a }
 }
 
 /// Expected latency times what would be in flight, over the ramp of the slow start.
-fn cost(pool: &Pool, view: &impl PoolView, draw: Draw, instance: &Instance) -> u64 {
+fn cost(pool: &Pool, view: &impl PoolView, draw: Draw<'_>, instance: &Instance) -> u64 {
     let ramp = u64::from(ramp_permille(draw.now.since(instance.since), pool.policy().slow_start));
     let waiting = u64::from(view.in_flight(instance.slot)) + 1;
     view.latency_us(instance.slot).max(1).saturating_mul(waiting).saturating_mul(1_000) / ramp
@@ -122,7 +123,7 @@ fn widest(instances: &[Instance], view: &impl PoolView) -> Standing {
 fn by_policy<'p, I: Iterator<Item = &'p Instance>>(
     pool: &'p Pool,
     view: &impl PoolView,
-    draw: Draw,
+    draw: Draw<'_>,
     count: usize,
     candidates: &impl Fn() -> I,
     allowed: impl Fn(&'p Instance) -> bool,
@@ -131,7 +132,7 @@ fn by_policy<'p, I: Iterator<Item = &'p Instance>>(
         let ramp = ramp_permille(draw.now.since(instance.since), pool.policy().slow_start);
         u64::from(ramp) * 65_536 / 1_000 > (draw.chance & 0xffff)
     };
-    match pool.policy().balance {
+    match &pool.policy().balance {
         Balance::PeakEwma if count == 1 => candidates().next(),
         Balance::PeakEwma => {
             let (first, second) = two(draw.chance, count);
@@ -149,8 +150,9 @@ fn by_policy<'p, I: Iterator<Item = &'p Instance>>(
                 (u64::from(view.in_flight(instance.slot)) + 1) * 1_000_000 / ramp
             })
         }
-        Balance::ConsistentHash => {
-            let at = pool.ring.partition_point(|(point, _)| *point < draw.key);
+        Balance::ConsistentHash(key) => {
+            let place = RingPlace::of_client(key, &draw.asker);
+            let at = pool.ring.partition_point(|(point, _)| *point < place);
             let around = pool.ring[at..].iter().chain(&pool.ring[..at]);
             around.filter_map(|(_, index)| pool.instances().get(*index as usize)).find(|instance| allowed(instance))
         }

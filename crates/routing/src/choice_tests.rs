@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use gapless_model::{Balance, Millis, Tick};
+use gapless_model::{Balance, HashKey, Millis, Tick};
 
 use super::*;
 use crate::build::tests::{pool, service, table};
@@ -21,19 +21,23 @@ impl PoolView for View {
     }
 }
 
-const ALL: [Balance; 4] = [Balance::PeakEwma, Balance::RoundRobin, Balance::LeastRequests, Balance::ConsistentHash];
+const BY_ADDRESS: Balance = Balance::ConsistentHash(HashKey::Address);
 
-fn of(balance: Balance, count: u64, slow_start: u64) -> Table {
+const ALL: [Balance; 4] = [Balance::PeakEwma, Balance::RoundRobin, Balance::LeastRequests, BY_ADDRESS];
+
+fn of(balance: &Balance, count: u64, slow_start: u64) -> Table {
     let mut pool = pool("shop", 1, 10_000, 1, count);
-    pool.policy.balance = balance;
+    pool.policy.balance = balance.clone();
     pool.policy.slow_start = Millis(slow_start);
     table(vec![service("shop", vec![pool])])
 }
 
-fn draw(n: u64) -> Draw {
+fn draw(n: u64) -> Draw<'static> {
     let chance = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let chance = (chance ^ (chance >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    Draw { chance: chance ^ (chance >> 32), turn: n, key: chance, now: Tick(1_000_000) }
+    let address = std::net::Ipv4Addr::from(u32::try_from(chance >> 32).unwrap()).into();
+    let asker = Asker { address, line: &|_| None };
+    Draw { chance: chance ^ (chance >> 32), turn: n, asker, now: Tick(1_000_000) }
 }
 
 fn tally(table: &Table, view: &View, tried: &[Slot], rounds: u64) -> BTreeMap<usize, u64> {
@@ -47,10 +51,10 @@ fn tally(table: &Table, view: &View, tried: &[Slot], rounds: u64) -> BTreeMap<us
 
 #[test]
 fn equal_instances_share_evenly_whatever_the_balance() {
-    for balance in ALL {
+    for balance in &ALL {
         let counts = tally(&of(balance, 4, 0), &View(vec![(0, 100, Standing::Good); 4]), &[], 8_000);
         assert_eq!(counts.len(), 4, "{balance:?}");
-        let fair = if balance == Balance::ConsistentHash { 1_200..=2_800 } else { 1_850..=2_150 };
+        let fair = if *balance == BY_ADDRESS { 1_200..=2_800 } else { 1_850..=2_150 };
         assert!(counts.values().all(|count| fair.contains(count)), "{balance:?} {counts:?}");
     }
 }
@@ -58,15 +62,15 @@ fn equal_instances_share_evenly_whatever_the_balance() {
 #[test]
 fn a_slow_or_busy_instance_takes_less() {
     let busy = View(vec![(9, 100, Standing::Good), (0, 100, Standing::Good), (0, 100, Standing::Good)]);
-    assert!(!tally(&of(Balance::PeakEwma, 3, 0), &busy, &[], 1_000).contains_key(&0));
-    assert!(!tally(&of(Balance::LeastRequests, 3, 0), &busy, &[], 1_000).contains_key(&0));
+    assert!(!tally(&of(&Balance::PeakEwma, 3, 0), &busy, &[], 1_000).contains_key(&0));
+    assert!(!tally(&of(&Balance::LeastRequests, 3, 0), &busy, &[], 1_000).contains_key(&0));
     let slow = View(vec![(0, 9_000, Standing::Good), (0, 100, Standing::Good), (0, 100, Standing::Good)]);
-    assert!(!tally(&of(Balance::PeakEwma, 3, 0), &slow, &[], 1_000).contains_key(&0));
+    assert!(!tally(&of(&Balance::PeakEwma, 3, 0), &slow, &[], 1_000).contains_key(&0));
 }
 
 #[test]
 fn bad_instances_are_left_out_until_all_are_bad() {
-    for balance in ALL {
+    for balance in &ALL {
         let table = of(balance, 3, 0);
         let standing = |s: [Standing; 3]| View(s.map(|s| (0, 1, s)).into());
         use Standing::{Bad, Ejected, Good};
@@ -81,7 +85,7 @@ fn bad_instances_are_left_out_until_all_are_bad() {
 
 #[test]
 fn what_was_tried_is_never_chosen_again_and_the_circle_widens_first() {
-    for balance in ALL {
+    for balance in &ALL {
         let table = of(balance, 3, 0);
         let pool = &table.services()[0].pools()[0];
         let view = View(vec![(0, 1, Standing::Good), (0, 1, Standing::Good), (0, 1, Standing::Bad)]);
@@ -99,7 +103,7 @@ fn what_was_tried_is_never_chosen_again_and_the_circle_widens_first() {
 
 #[test]
 fn a_consistent_hash_moves_only_the_clients_of_the_instance_that_left() {
-    let (four, three) = (of(Balance::ConsistentHash, 4, 0), of(Balance::ConsistentHash, 3, 0));
+    let (four, three) = (of(&BY_ADDRESS, 4, 0), of(&BY_ADDRESS, 3, 0));
     let view = View(vec![(0, 1, Standing::Good); 4]);
     let at = |table: &Table, n| choose(&table.services()[0].pools()[0], &view, &[], draw(n)).unwrap().address;
     let gone = four.services()[0].pools()[0].instances()[3].address;
@@ -117,7 +121,7 @@ fn a_consistent_hash_moves_only_the_clients_of_the_instance_that_left() {
 
 #[test]
 fn a_new_instance_starts_slowly() {
-    for balance in [Balance::PeakEwma, Balance::RoundRobin, Balance::LeastRequests] {
+    for balance in &ALL[..3] {
         let table = of(balance, 2, 10_000);
         let pool = &table.services()[0].pools()[0];
         let mut young = pool.instances().to_vec();
@@ -152,4 +156,48 @@ fn two_draws_differ_and_cover_every_pair() {
     let pairs: BTreeSet<_> = (0..1_000).map(|n| two(draw(n).chance, 4)).collect();
     assert!(pairs.iter().all(|(a, b)| a != b && *a < 4 && *b < 4));
     assert_eq!(pairs.len(), 12);
+}
+
+#[test]
+fn a_consistent_hash_gives_a_client_the_same_instance_at_any_time_and_clients_all_of_them() {
+    let table = of(&Balance::ConsistentHash("header:x-user".parse().unwrap()), 4, 0);
+    let view = View(vec![(0, 1, Standing::Good); 4]);
+    let mut used = BTreeSet::new();
+    for user in 0..100 {
+        let name = format!("user {user}");
+        let line = |asked: &str| asked.eq_ignore_ascii_case("X-User").then_some(name.as_bytes());
+        let chosen: BTreeSet<usize> = (0..50)
+            .map(|n| {
+                let asker = Asker { line: &line, ..draw(n).asker };
+                let draw = Draw { asker, now: Tick(n * 1_000), ..draw(n) };
+                choose(&table.services()[0].pools()[0], &view, &[], draw).unwrap().slot.index()
+            })
+            .collect();
+        assert_eq!(chosen.len(), 1, "{name}");
+        used.extend(chosen);
+    }
+    assert_eq!(used.len(), 4);
+}
+
+#[test]
+fn the_ring_is_the_same_in_every_proxy_of_every_build() {
+    let table = of(&BY_ADDRESS, 3, 0);
+    let pool = &table.services()[0].pools()[0];
+    let view = View(vec![(0, 1, Standing::Good); 3]);
+    let chosen = |last: u8| {
+        let asker = Asker { address: [192, 0, 2, last].into(), line: &|_| None };
+        choose(pool, &view, &[], Draw { asker, ..draw(0) }).unwrap().address.to_string()
+    };
+    let shown: Vec<String> = (1..=8).map(|last| format!("192.0.2.{last} {}", chosen(last))).collect();
+    expect_test::expect![[r#"
+        192.0.2.1 127.0.0.1:10003
+        192.0.2.2 127.0.0.1:10002
+        192.0.2.3 127.0.0.1:10002
+        192.0.2.4 127.0.0.1:10002
+        192.0.2.5 127.0.0.1:10001
+        192.0.2.6 127.0.0.1:10001
+        192.0.2.7 127.0.0.1:10003
+        192.0.2.8 127.0.0.1:10003
+    "#]]
+    .assert_eq(&(shown.join("\n") + "\n"));
 }

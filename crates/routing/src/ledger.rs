@@ -126,6 +126,8 @@ reasons!(
         ConnectTimeout = "connect_timeout", 504, Service;
         /// The instance closed or reset the connection before its answer, and the request may not be sent again.
         InstanceClosed = "instance_closed", 502, Service;
+        /// Its instance drained, the deadline for requests in flight passed, and the request may not be sent again.
+        DrainDeadline = "drain_deadline", 503, Us;
         /// What the instance answered is not HTTP.
         InstanceMalformed = "instance_malformed", 502, Service;
         /// The instance did not answer in time.
@@ -369,6 +371,7 @@ mod tests {
             Service by_us.connect_failed
             Service by_us.connect_timeout
             Service by_us.instance_closed
+            Us by_us.drain_deadline
             Service by_us.instance_malformed
             Service by_us.response_timeout
             Service cut.instance_closed

@@ -18,6 +18,7 @@
 
 mod build;
 mod choice;
+mod client_key;
 mod diff;
 mod drain;
 mod ewma;
@@ -33,6 +34,7 @@ mod table;
 
 pub use build::TableInvalid;
 pub use choice::{Draw, PoolView, Standing, choose, ramp_permille};
+pub use client_key::Asker;
 pub use diff::{Change, changes};
 pub use drain::{DrainBook, ProxyId};
 pub use ewma::PeakEwma;

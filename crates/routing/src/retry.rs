@@ -17,6 +17,9 @@ pub enum Progress {
     Unprocessed,
     /// Some of it was sent, and no byte of a final answer came back.
     Sent,
+    /// The same, on a connection that carried requests before and ended at once: most likely the instance was closing it at that
+    /// moment, as it may at any time, and read nothing. Once per request; the next attempt has a connection of its own.
+    SentOnKept,
     /// The answer had begun to reach the client.
     AnswerBegun,
 }
@@ -32,8 +35,10 @@ pub struct RetryAsk<'a> {
     pub progress: Progress,
     /// Whether all of its body that was taken from the client is still kept.
     pub body: BodyKept,
-    /// Attempts after the first so far.
-    pub retries: u8,
+    /// Failed attempts of which an instance may have seen something, over the whole life of the request.
+    pub sends: u8,
+    /// Failed attempts that reached no instance, since the request was last held.
+    pub unsent: u8,
 }
 
 /// Whether a request carries an `Idempotency-Key`.
@@ -95,10 +100,13 @@ const UNSENT_RETRIES_MAX: u8 = 16;
 
 /// Whether a request may go to another instance.
 ///
-/// What a release allows bounds the attempts that an instance saw. Those that never reached one cost nobody anything, and are bounded by
-/// the instances there are, up to sixteen; a release that allows no retry at all has none.
+/// What a release allows bounds the attempts that an instance may have seen, for ever: no wait in between makes them fewer. Those that
+/// never reached one cost nobody anything, and are bounded by the instances there are, up to sixteen; a release that allows no retry at
+/// all has none.
 ///
-/// The budget is asked last, and only for requests that cost an instance something: one that was never sent amplifies nothing.
+/// The budget is asked last, and only for requests that cost an instance something: one that was never sent amplifies nothing. Nor is it
+/// asked where a kept connection ended under a request: that is no sign of an outage, it happens at most once per request, and an
+/// instance that closes each connection behind its answer would use up what is meant for real failures.
 ///
 /// # Errors
 /// [`RetryRefused`] is the first rule that forbids it.
@@ -111,16 +119,13 @@ pub fn may_retry(
     if ask.progress == Progress::AnswerBegun {
         return Err(RetryRefused::AnswerBegun);
     }
-    let retries_max = match (policy.retries_max, ask.progress) {
-        (0, _) => 0,
-        (allowed, Progress::NeverSent) => allowed.max(UNSENT_RETRIES_MAX),
-        (allowed, Progress::Unprocessed | Progress::Sent | Progress::AnswerBegun) => allowed,
-    };
-    if ask.retries >= retries_max {
+    let allowed = policy.retries_max;
+    if allowed == 0 || ask.sends > allowed || ask.unsent > allowed.max(UNSENT_RETRIES_MAX) {
         return Err(RetryRefused::Often);
     }
     let keyed = policy.replay_with_idempotency_key && ask.idempotency_key == KeySent::Yes;
-    if ask.progress == Progress::Sent && !idempotent(ask.method) && !keyed {
+    let sent = matches!(ask.progress, Progress::Sent | Progress::SentOnKept);
+    if sent && !idempotent(ask.method) && !keyed {
         return Err(RetryRefused::NotIdempotent);
     }
     if ask.body == BodyKept::Dropped {
@@ -128,6 +133,7 @@ pub fn may_retry(
     }
     match ask.progress {
         Progress::NeverSent => Ok(RetryPermit { replay: false }),
+        Progress::SentOnKept => Ok(RetryPermit { replay: true }),
         Progress::Unprocessed | Progress::Sent | Progress::AnswerBegun => {
             if budget.spend(now) {
                 Ok(RetryPermit { replay: true })
@@ -202,8 +208,8 @@ mod tests {
     use super::*;
     use crate::build::tests::policy;
 
-    fn verdict(method: &str, key: KeySent, progress: Progress, body: BodyKept, retries: u8) -> String {
-        let ask = RetryAsk { method: method.as_bytes(), idempotency_key: key, progress, body, retries };
+    fn verdict(method: &str, key: KeySent, progress: Progress, body: BodyKept, (sends, unsent): (u8, u8)) -> String {
+        let ask = RetryAsk { method: method.as_bytes(), idempotency_key: key, progress, body, sends, unsent };
         match may_retry(&ask, &policy(), &mut RetryBudget::new(Tick(0)), Tick(0)) {
             Ok(permit) if permit.is_replay() => "replay".into(),
             Ok(_) => "retry".into(),
@@ -215,26 +221,31 @@ mod tests {
     fn what_was_never_sent_goes_elsewhere_and_what_was_sent_only_when_twice_is_once() {
         use BodyKept::{Dropped, Whole};
         use KeySent::{No, Yes};
-        use Progress::{AnswerBegun, NeverSent, Sent, Unprocessed};
-        for (expected, method, key, progress, body, retries) in [
-            ("retry", "POST", No, NeverSent, Whole, 0),
-            ("retry", "POST", No, NeverSent, Whole, 1),
-            ("retry", "POST", No, NeverSent, Whole, 15),
-            ("it was tried as often as allowed", "POST", No, NeverSent, Whole, 16),
-            ("replay", "GET", No, Sent, Whole, 1),
-            ("it was tried as often as allowed", "GET", No, Sent, Whole, 2),
-            ("its body was too long to keep", "POST", No, NeverSent, Dropped, 0),
-            ("replay", "POST", No, Unprocessed, Whole, 0),
-            ("it was sent and is not idempotent", "POST", No, Sent, Whole, 0),
-            ("replay", "POST", Yes, Sent, Whole, 0),
-            ("replay", "GET", No, Sent, Whole, 0),
-            ("replay", "PUT", No, Sent, Whole, 0),
-            ("it was sent and is not idempotent", "PATCH", No, Sent, Whole, 0),
-            ("it was sent and is not idempotent", "get", No, Sent, Whole, 0),
-            ("its body was too long to keep", "PUT", No, Sent, Dropped, 0),
-            ("its answer had begun", "GET", No, AnswerBegun, Whole, 0),
+        use Progress::{AnswerBegun, NeverSent, Sent, SentOnKept, Unprocessed};
+        for (expected, method, key, progress, body, failed) in [
+            ("retry", "POST", No, NeverSent, Whole, (0, 1)),
+            ("retry", "POST", No, NeverSent, Whole, (0, 2)),
+            ("retry", "POST", No, NeverSent, Whole, (0, 16)),
+            ("it was tried as often as allowed", "POST", No, NeverSent, Whole, (0, 17)),
+            ("retry", "GET", No, NeverSent, Whole, (2, 1)),
+            ("it was tried as often as allowed", "GET", No, NeverSent, Whole, (3, 1)),
+            ("replay", "GET", No, Sent, Whole, (2, 0)),
+            ("it was tried as often as allowed", "GET", No, Sent, Whole, (3, 0)),
+            ("its body was too long to keep", "POST", No, NeverSent, Dropped, (0, 1)),
+            ("replay", "POST", No, Unprocessed, Whole, (1, 0)),
+            ("it was sent and is not idempotent", "POST", No, Sent, Whole, (1, 0)),
+            ("it was sent and is not idempotent", "POST", No, SentOnKept, Whole, (1, 0)),
+            ("replay", "POST", Yes, Sent, Whole, (1, 0)),
+            ("replay", "GET", No, Sent, Whole, (1, 0)),
+            ("replay", "GET", No, SentOnKept, Whole, (1, 0)),
+            ("it was tried as often as allowed", "GET", No, SentOnKept, Whole, (3, 0)),
+            ("replay", "PUT", No, Sent, Whole, (1, 0)),
+            ("it was sent and is not idempotent", "PATCH", No, Sent, Whole, (1, 0)),
+            ("it was sent and is not idempotent", "get", No, Sent, Whole, (1, 0)),
+            ("its body was too long to keep", "PUT", No, Sent, Dropped, (1, 0)),
+            ("its answer had begun", "GET", No, AnswerBegun, Whole, (1, 0)),
         ] {
-            assert_eq!(verdict(method, key, progress, body, retries), expected, "{method} {progress:?}");
+            assert_eq!(verdict(method, key, progress, body, failed), expected, "{method} {progress:?}");
         }
     }
 
@@ -242,7 +253,8 @@ mod tests {
     fn a_release_that_allows_no_retry_has_none() {
         let policy = gapless_model::TrafficPolicy { retries_max: 0, ..policy() };
         let (key, body) = (KeySent::No, BodyKept::Whole);
-        let ask = RetryAsk { method: b"GET", idempotency_key: key, progress: Progress::NeverSent, body, retries: 0 };
+        let (method, progress) = (b"GET", Progress::NeverSent);
+        let ask = RetryAsk { method, idempotency_key: key, progress, body, sends: 0, unsent: 1 };
         assert_eq!(may_retry(&ask, &policy, &mut RetryBudget::new(Tick(0)), Tick(0)), Err(RetryRefused::Often));
     }
 
@@ -257,8 +269,12 @@ mod tests {
                 idempotency_key: KeySent::No,
                 progress: Progress::Sent,
                 body: BodyKept::Whole,
-                retries: 0,
+                sends: 1,
+                unsent: 0,
             };
+            // What ended under a kept connection takes nothing of it.
+            let kept = RetryAsk { progress: Progress::SentOnKept, ..ask };
+            assert!(may_retry(&kept, &policy(), &mut budget, Tick(request)).is_ok());
             retried += u64::from(may_retry(&ask, &policy(), &mut budget, Tick(request)).is_ok());
         }
         assert!((2_050..=2_120).contains(&retried), "{retried}");

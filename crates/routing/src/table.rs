@@ -9,6 +9,7 @@ use gapless_model::{
 };
 
 use crate::choice::ramp_permille;
+use crate::client_key::RingPlace;
 use crate::matching::Matcher;
 use crate::pin::Pins;
 use crate::registry::{Series, Slot};
@@ -56,7 +57,7 @@ pub struct Pool {
     pub(crate) series: Box<[Series]>,
     pub(crate) weighted_since: Tick,
     /// Hash points of the instances, sorted; empty unless the policy balances by consistent hash.
-    pub(crate) ring: Box<[(u64, u32)]>,
+    pub(crate) ring: Box<[(RingPlace, u32)]>,
 }
 
 /// One instance.

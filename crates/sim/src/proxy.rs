@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gapless_model::{InstanceId, TableVersion, Tick};
-use gapless_routing::{Draw, Intake, PoolView, Registry, Slot, Standing, Table, TableSpec, choose};
+use gapless_routing::{Asker, Draw, Intake, PoolView, Registry, Slot, Standing, Table, TableSpec, choose};
 
 #[derive(Debug)]
 pub(crate) struct Proxy {
@@ -99,7 +99,8 @@ impl Proxy {
         let slot = |id: &InstanceId| self.table.instances().find(|instance| instance.id == *id).map(|i| i.slot);
         let tried: Vec<Slot> = tried.iter().filter_map(slot).collect();
         self.turn += 1;
-        let draw = Draw { chance, turn: self.turn, key: chance, now };
+        let asker = Asker { address: std::net::Ipv4Addr::LOCALHOST.into(), line: &|_| None };
+        let draw = Draw { chance, turn: self.turn, asker, now };
         let view = View { proxy: self };
         let usable = |pool: &gapless_routing::Pool| pool.instances().iter().any(|i| !tried.contains(&i.slot));
         let Some(pool) = found.service.split_among(chance, now, usable) else { return Way::Exhausted };

@@ -7,6 +7,7 @@
 mod bad_input;
 mod clients;
 mod crash;
+mod foreign;
 mod machine;
 mod ports;
 mod refusals;

@@ -11,6 +11,9 @@ use super::socket;
 use super::upstream::{Duty, Upstream};
 use super::worker::{Scratch, Worker};
 
+/// A kept connection that ends so soon after it was given a request was being closed already; later, the instance had begun on it.
+const CLOSING_WITHIN_MS: u64 = 100;
+
 /// What a turn of an exchange comes to.
 #[derive(Debug)]
 pub(super) enum Carried {
@@ -86,18 +89,13 @@ impl Worker {
                 if client.stream.written() + upstream.stream.written() != before {
                     client.progress_ms = self.clock.now_ms();
                 }
-                let reusable = upstream.is_reusable(&exchange);
                 self.upstreams.put_back(key, upstream);
                 match carried {
                     Carried::Waiting => Step::Wait(Phase::Exchange(exchange)),
                     Carried::Over => {
                         exchange.attempt = Attempt::Over;
                         self.left_instance(slot);
-                        if reusable {
-                            self.check_in(key, slot)
-                        } else {
-                            self.close_upstream(key)
-                        }
+                        self.check_in(key, client, &exchange);
                         self.finish(client, exchange)
                     }
                     Carried::Switched(first) => self.begin_tunnel(client, exchange, key, slot, &first),
@@ -134,6 +132,7 @@ impl Worker {
             upstream.duty = Duty::Busy { client: key };
             self.holds.release_all();
         }
+        exchange.overtaken = upstream.stream.is_readable() && !(exchange.sending.complete && exchange.is_all_sent());
         let sent = match self.send_request(client, exchange, upstream, scratch) {
             Ok(flow) => flow,
             Err(carried) => return carried,
@@ -152,22 +151,6 @@ impl Worker {
             }
             _ if client.stream.is_hung_up() => Carried::ClientLeft,
             _ => Carried::Waiting,
-        }
-    }
-
-    /// Puts a connection into the pool of its instance, or closes it if the instance is in no table any more.
-    #[inline]
-    fn check_in(&mut self, key: super::slab::Key, slot: usize) {
-        let now_ms = self.clock.now_ms();
-        let Some(upstream) = self.upstreams.get_mut(key) else { return };
-        let most = self.settings.idle_per_instance_max;
-        match self.instances.get_mut(slot) {
-            Some(state) if state.in_table && state.serial == upstream.serial && state.idle.len() < most => {
-                upstream.duty = Duty::Idle { since_ms: now_ms };
-                upstream.answered += 1;
-                state.idle.push(key);
-            }
-            _ => self.close_upstream(key),
         }
     }
 
@@ -214,6 +197,19 @@ impl Worker {
                 >= Some(sent)
     }
 
+    /// How far a request had come when its attempt failed.
+    fn progress_of(&mut self, exchange: &Exchange, reused: bool, failure: Failure) -> Progress {
+        let ended = matches!(failure, Failure::Ended | Failure::Broken);
+        let took_ms = self.clock.now_us().saturating_sub(exchange.attempt_us) / 1_000;
+        match failure {
+            Failure::Refused => Progress::NeverSent,
+            _ if ended && exchange.is_unsent() => Progress::NeverSent,
+            Failure::Ended if self.is_unseen(exchange) => Progress::NeverSent,
+            _ if ended && reused && took_ms <= CLOSING_WITHIN_MS => Progress::SentOnKept,
+            _ => Progress::Sent,
+        }
+    }
+
     /// The instance failed: another attempt, an answer of ours, or a cut, by how far things had come.
     fn instance_failed(
         &mut self,
@@ -223,57 +219,45 @@ impl Worker {
         reused: bool,
         failure: Failure,
     ) -> Step {
-        let unsent = exchange.is_unsent();
-        let unprocessed = unsent || (failure == Failure::Ended && self.is_unseen(&exchange));
+        let progress = self.progress_of(&exchange, reused, failure);
         self.break_off(&mut exchange);
         if exchange.has_begun_answer() {
             let reason = match failure {
                 Failure::Malformed(_) => CutReason::InstanceMalformed,
-                Failure::Refused | Failure::Ended | Failure::Broken => CutReason::InstanceClosed,
+                Failure::Refused | Failure::Ended | Failure::Broken => self.cut_by(slot, &exchange),
             };
             self.note_failure(slot, &exchange);
             // What was passed on so far is still delivered; the cut is what the client must see, not a clean end.
             let _ = client.output.flush(&mut client.stream, &mut self.buffers);
             return self.abandon(client, exchange, Terminal::Cut(reason));
         }
+        let at = self.instances.slot_of(slot);
         if reused && matches!(failure, Failure::Ended | Failure::Broken) {
-            // An idle connection the instance was about to close says nothing about the instance.
+            // A kept connection that the instance was about to close says nothing about the instance.
             exchange.fresh_only = true;
-            if unprocessed {
+            if progress == Progress::NeverSent {
                 exchange.sending.sent = 0;
                 exchange.attempt = Attempt::None;
-                exchange.attempts = exchange.attempts.saturating_sub(1);
                 self.mailbox.counts().series(exchange.series).retries.add(1);
                 return Step::Again(Phase::Exchange(exchange));
             }
+            exchange.tries.note_sent(None);
         } else {
             self.note_failure(slot, &exchange);
-            if let Some(tried) = self.instances.slot_of(slot) {
-                exchange.tried.push(tried);
+            match (failure, progress) {
+                (Failure::Refused, _) => exchange.tries.note_refused(at),
+                (_, Progress::NeverSent) => exchange.tries.note_unsent(at),
+                _ => exchange.tries.note_sent(at),
             }
         }
-        let (progress, cause) = match failure {
-            Failure::Refused => (Progress::NeverSent, OurAnswer::ConnectFailed),
-            Failure::Ended | Failure::Broken if unprocessed => (Progress::NeverSent, OurAnswer::InstanceClosed),
-            Failure::Ended | Failure::Broken => (Progress::Sent, OurAnswer::InstanceClosed),
+        let cause = match failure {
+            Failure::Refused => OurAnswer::ConnectFailed,
+            Failure::Ended | Failure::Broken => self.dropped_by(slot, &exchange),
             Failure::Malformed(reject) => {
                 tracing::debug!(%reject, "instance answered what is no HTTP");
                 return self.answer(client, exchange, OurAnswer::InstanceMalformed);
             }
         };
         self.retry_or_answer(client, exchange, progress, cause)
-    }
-}
-
-impl Upstream {
-    /// Whether another request may follow on this connection: the one before was wholly sent and wholly answered, and both said
-    /// that they keep it.
-    #[inline]
-    fn is_reusable(&self, exchange: &Exchange) -> bool {
-        self.keeps
-            && !self.stream.is_ended()
-            && exchange.sending.complete
-            && exchange.is_all_sent()
-            && matches!(exchange.receiving, Receiving::Done)
     }
 }

@@ -1,8 +1,8 @@
 //! One client connection and the phases it goes through.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use gapless_http1::Inbound;
+use gapless_http1::{Inbound, RequestHead, tokens};
 
 use super::buffers::Buffers;
 use super::exchange::Exchange;
@@ -71,6 +71,19 @@ pub(crate) enum HalfClosed {
         /// In milliseconds of the thread's clock.
         at_ms: u64,
     },
+}
+
+impl Client {
+    /// Who asks: the peer, or whom a trusted peer names last in `X-Forwarded-For`, which is the address that it saw itself.
+    pub(crate) fn address_of(&self, head: &RequestHead<'_, '_>) -> IpAddr {
+        let named = || {
+            let lines = head.lines.iter().filter(|(name, _)| name.eq_ignore_ascii_case("x-forwarded-for"));
+            let last = tokens(lines.last()?.1).last()?;
+            std::str::from_utf8(last).ok()?.parse().ok()
+        };
+        let named = if self.lines.inbound == Inbound::Trusted { named() } else { None };
+        named.unwrap_or(self.peer.ip())
+    }
 }
 
 /// What is told to instances about a client connection.

@@ -5,27 +5,21 @@ use std::net::SocketAddr;
 use gapless_http1::{Slots, parse_rendered};
 use gapless_model::{HoldLimits, ServiceName};
 use gapless_routing::{
-    BodyKept, Draw, Fallback, Intake, KeySent, OurAnswer, Pool, Progress, RetryAsk, Slot, choose, may_retry,
+    Asker, BodyKept, Draw, Fallback, Intake, KeySent, OurAnswer, Pool, Progress, RetryAsk, Slot, choose, may_retry,
 };
-use rustix::io::Errno;
 
+use super::checkout::NoConnection;
 use super::client::{Client, Phase};
 use super::drive::Step;
 use super::exchange::{Attempt, Exchange, Replay};
 use super::instances::View;
 use super::slab::Key;
-use super::socket::{self, Connected};
-use super::stream::Stream;
-use super::upstream::{Duty, Upstream};
-use super::worker::{EVERYTHING, Token, Worker};
-
-/// How old an idle connection may be that carries a request which must not be sent twice: the longer one is idle, the likelier
-/// the instance is closing it at this moment.
-const UNREPEATABLE_IDLE_MAX_MS: u64 = 1_000;
+use super::worker::Worker;
 
 /// What of a request decides where it goes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Question<'a> {
+    pub(super) asker: Asker<'a>,
     pub(super) host: &'a [u8],
     pub(super) target: &'a [u8],
 }
@@ -50,14 +44,6 @@ enum Decision {
     Ours(OurAnswer),
 }
 
-/// Why a connection could not be begun.
-enum NoConnection {
-    /// The instance refuses.
-    Refused,
-    /// We have no socket, port or memory for it.
-    Exhausted,
-}
-
 impl Worker {
     /// Finds an instance for the request and gives it a connection, trying others while connections are refused at once.
     pub(super) fn dispatch(
@@ -74,7 +60,7 @@ impl Worker {
                         Err(NoConnection::Exhausted) => return self.answer(client, exchange, OurAnswer::Overloaded),
                         Err(NoConnection::Refused) => {
                             self.note_failure(slot.index(), &exchange);
-                            exchange.tried.push(slot);
+                            exchange.tries.note_refused(Some(slot));
                             exchange.failure = Some(OurAnswer::ConnectFailed);
                             if let Some(refused) = self.refuse_retry(&mut exchange, Progress::NeverSent) {
                                 tracing::debug!(%refused, "connection refused, request not tried again");
@@ -105,7 +91,12 @@ impl Worker {
             tracing::error!("BUG: a rendered head does not parse");
             return self.answer(client, exchange, OurAnswer::Internal);
         };
-        let question = Question { host: head.host.as_bytes(), target: head.target.as_bytes() };
+        let line = |name: &str| head.lines.find(name);
+        let question = Question {
+            asker: Asker { address: exchange.asked.address, line: &line },
+            host: head.host.as_bytes(),
+            target: head.target.as_bytes(),
+        };
         self.dispatch(client, exchange, &question)
     }
 
@@ -139,7 +130,8 @@ impl Worker {
             idempotency_key: if exchange.asked.has_key { KeySent::Yes } else { KeySent::No },
             progress,
             body: if exchange.sending.replay == Replay::Kept { BodyKept::Whole } else { BodyKept::Dropped },
-            retries: exchange.attempts.saturating_sub(1),
+            sends: exchange.tries.sends(),
+            unsent: exchange.tries.unsent(),
         };
         match may_retry(&ask, policy, &mut self.retry_budget, self.clock.tick()) {
             Ok(permit) => {
@@ -157,12 +149,8 @@ impl Worker {
     /// Asks the routing table.
     #[inline]
     fn decide(&mut self, exchange: &mut Exchange, question: &Question<'_>) -> Decision {
-        let draw = Draw {
-            chance: self.ids.chance(),
-            turn: self.turn_next(),
-            key: exchange.accepted_us,
-            now: self.clock.tick(),
-        };
+        let draw =
+            Draw { chance: self.ids.chance(), turn: self.turn_next(), asker: question.asker, now: self.clock.tick() };
         let Some(found) = self.table.find(question.host, question.target) else {
             exchange.series = Self::unmatched();
             return Decision::Ours(OurAnswer::NoRoute);
@@ -189,7 +177,6 @@ impl Worker {
             }
         }
         let view = View { instances: &self.instances, now_us: self.clock.now_us(), now: draw.now };
-        let usable = |pool: &Pool| choose(pool, &view, &exchange.tried, draw).is_some();
         let pool = match preview {
             Some(pool) => Some(pool),
             None => service.split(draw.chance, draw.now),
@@ -200,18 +187,27 @@ impl Worker {
                 None => Decision::Ours(OurAnswer::NoInstance),
             };
         };
-        let mut instance = choose(pool, &view, &exchange.tried, draw);
-        if instance.is_none()
-            && preview.is_none()
-            && let Some(other) = service.split_among(draw.chance, draw.now, usable)
-        {
-            pool = other;
-            instance = choose(pool, &view, &exchange.tried, draw);
+        let mut instance = None;
+        // Others first; then those that took the connection though they failed the request, for an instance that takes connections
+        // serves, and nobody else is to be held for the sake of this request.
+        for left_out in [exchange.tries.tried(), exchange.tries.refusing()] {
+            instance = choose(pool, &view, left_out, draw);
+            let usable = |pool: &Pool| choose(pool, &view, left_out, draw).is_some();
+            if instance.is_none()
+                && preview.is_none()
+                && let Some(other) = service.split_among(draw.chance, draw.now, usable)
+            {
+                pool = other;
+                instance = choose(pool, &view, left_out, draw);
+            }
+            if instance.is_some() {
+                break;
+            }
         }
         exchange.series = pool.series(found.route).index();
         match instance {
             Some(instance) => {
-                if exchange.policy.is_none() || exchange.attempts > 0 {
+                if exchange.policy.is_none() || exchange.tries.begun() > 0 {
                     exchange.policy = Some(pool.policy().clone());
                 }
                 Decision::Instance { slot: instance.slot, serial: instance.serial, address: instance.address }
@@ -233,15 +229,15 @@ impl Worker {
         address: SocketAddr,
     ) -> Result<(), NoConnection> {
         let slot = slot.index();
-        exchange.attempts = exchange.attempts.saturating_add(1);
+        exchange.tries.begin();
         exchange.attempt_us = self.clock.now_us();
         exchange.last_slot = u32::try_from(slot).ok();
-        if exchange.attempts == 1 {
+        if exchange.tries.begun() == 1 {
             self.retry_budget.deposit();
         }
-        let reused = if exchange.fresh_only { None } else { self.check_out(client, slot, exchange.asked.idempotent) };
-        let (upstream, reused) = match reused {
-            Some(key) => (key, true),
+        let kept = if exchange.fresh_only { None } else { self.check_out(client, slot, exchange) };
+        let (upstream, reused) = match kept {
+            Some(kept) => (kept.key(), true),
             None => (self.connect(client, slot, serial, address)?, false),
         };
         self.mailbox.counts().in_flight(slot).add(1);
@@ -250,70 +246,5 @@ impl Worker {
         }
         exchange.attempt = Attempt::On { upstream, slot, reused };
         Ok(())
-    }
-
-    /// Takes an idle connection out of the pool, the one used last.
-    #[inline]
-    fn check_out(&mut self, client: Key, slot: usize, idempotent: bool) -> Option<Key> {
-        let now_ms = self.clock.now_ms();
-        loop {
-            let key = self.instances.get_mut(slot)?.idle.pop()?;
-            let Some(upstream) = self.upstreams.get_mut(key) else { continue };
-            let Duty::Idle { since_ms } = upstream.duty else { continue };
-            let idle_ms = now_ms.saturating_sub(since_ms);
-            let unsure = !idempotent && idle_ms > UNREPEATABLE_IDLE_MAX_MS;
-            if unsure || idle_ms >= upstream.idle_max_ms {
-                // Those below it are older still: they will be swept.
-                self.close_upstream(key);
-                return None;
-            }
-            if !idempotent && !socket::is_quiet(upstream.stream.socket()) {
-                self.close_upstream(key);
-                continue;
-            }
-            upstream.duty = Duty::Busy { client };
-            upstream.keeps = false;
-            return Some(key);
-        }
-    }
-
-    fn connect(&mut self, client: Key, slot: usize, serial: u64, address: SocketAddr) -> Result<Key, NoConnection> {
-        let (stream, duty) = match socket::begin_connect(address) {
-            Ok(Connected::Now(socket)) => {
-                self.holds.release_all();
-                (Stream::connected(socket), Duty::Busy { client })
-            }
-            Ok(Connected::Pending(socket)) => (Stream::connecting(socket), Duty::Connecting { client }),
-            Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL) => {
-                return Err(NoConnection::Exhausted);
-            }
-            Err(_) => return Err(NoConnection::Refused),
-        };
-        let idle_max_ms = self.settings.idle_max_ms;
-        let key = self.upstreams.insert_with(|_| Upstream {
-            stream,
-            slot,
-            serial,
-            duty,
-            input: Vec::new(),
-            answered: 0,
-            keeps: false,
-            idle_max_ms,
-        });
-        self.mailbox.counts().upstream_connections.add(1);
-        let registered = match self.upstreams.get_mut(key) {
-            Some(upstream) => rustix::event::epoll::add(
-                &self.epoll,
-                upstream.stream.socket(),
-                Token::Upstream(key).to_data(),
-                EVERYTHING,
-            ),
-            None => Ok(()),
-        };
-        if registered.is_err() {
-            self.close_upstream(key);
-            return Err(NoConnection::Exhausted);
-        }
-        Ok(key)
     }
 }

@@ -3,13 +3,17 @@
 //! The two directions go on independently: [`Sending`] carries the request to an instance, [`Receiving`] carries the
 //! answer back. The exchange is over when both are done and the client has taken everything.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use gapless_http1::{BodyDecoder, Delivery, Framing, Persistence, RequestContext, Version};
 use gapless_model::TrafficPolicy;
 
-use gapless_routing::{OurAnswer, Slot};
+use gapless_routing::OurAnswer;
 
+use super::idle::{Finished, RequestBody, RequestEnd, Speaker};
 use super::progress::Taken;
 use super::slab::Key;
+use super::tries::Tries;
 
 /// A request on its way to an instance.
 #[derive(Debug)]
@@ -81,6 +85,8 @@ pub(crate) enum Attempt {
 /// What is known of the request itself.
 #[derive(Debug)]
 pub(crate) struct Asked {
+    /// Who asks, as far as is known.
+    pub(crate) address: IpAddr,
     pub(crate) version: Version,
     pub(crate) persistence: Persistence,
     pub(crate) context: RequestContext,
@@ -89,12 +95,29 @@ pub(crate) struct Asked {
     /// The client gave an `Idempotency-Key`.
     pub(crate) has_key: bool,
     pub(crate) expects_continue: bool,
-    /// It offers to change the protocol.
-    pub(crate) upgrades: bool,
-    /// To WebSocket.
-    pub(crate) websocket: bool,
     /// The preview it names. Not forwarded, so it is kept here for a later dispatch.
     pub(crate) preview: Option<Box<[u8]>>,
+    /// The protocol that the instance was offered to change to.
+    pub(crate) upgrade: Option<Protocol>,
+}
+
+/// A protocol that a connection may change to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Protocol(Box<[u8]>);
+
+impl Protocol {
+    pub(crate) fn new(name: &[u8]) -> Self {
+        Self(name.into())
+    }
+
+    /// Whether this is its name, which has no case.
+    pub(crate) fn is(&self, name: &[u8]) -> bool {
+        self.0.eq_ignore_ascii_case(name)
+    }
+
+    pub(crate) fn is_websocket(&self) -> bool {
+        self.is(b"websocket")
+    }
 }
 
 /// A request and its answer.
@@ -103,11 +126,13 @@ pub(crate) struct Exchange {
     pub(crate) asked: Asked,
     pub(crate) sending: Sending,
     pub(crate) receiving: Receiving,
+    /// Whether the request was wholly written when its answer ended; told by [`Exchange::end_answer`].
+    pub(super) request_end: RequestEnd,
+    /// Bytes from the instance waited before the last bytes of the request were written in this turn: its answer may have ended
+    /// before them.
+    pub(crate) overtaken: bool,
     pub(crate) attempt: Attempt,
-    /// Attempts that were begun.
-    pub(crate) attempts: u8,
-    /// The instances that were tried, by slot.
-    pub(crate) tried: Vec<Slot>,
+    pub(crate) tries: Tries,
     /// What the service asks of us; of the release that was chosen last.
     pub(crate) policy: Option<TrafficPolicy>,
     /// What is counted on, and the series of the route without a release.
@@ -164,14 +189,14 @@ impl Exchange {
     pub(crate) fn blank() -> Self {
         Self {
             asked: Asked {
+                address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
                 version: Version::Http11,
                 persistence: Persistence::Close,
                 context: RequestContext::Other,
                 idempotent: false,
                 has_key: false,
                 expects_continue: false,
-                upgrades: false,
-                websocket: false,
+                upgrade: None,
                 preview: None,
             },
             sending: Sending {
@@ -185,9 +210,10 @@ impl Exchange {
                 head_bytes: 0,
             },
             receiving: Receiving::Head,
+            request_end: RequestEnd::AfterAnswers,
+            overtaken: false,
             attempt: Attempt::None,
-            attempts: 0,
-            tried: Vec::new(),
+            tries: Tries::default(),
             policy: None,
             series: 0,
             settled: false,
@@ -218,9 +244,10 @@ impl Exchange {
             asked: own_asked,
             sending,
             receiving,
+            request_end,
+            overtaken,
             attempt,
-            attempts,
-            tried,
+            tries,
             policy,
             series,
             settled,
@@ -252,9 +279,10 @@ impl Exchange {
         sending.complete = framing == Framing::None;
         sending.body_bytes = 0;
         *receiving = Receiving::Head;
+        *request_end = RequestEnd::AfterAnswers;
+        *overtaken = false;
         *attempt = Attempt::None;
-        *attempts = 0;
-        tried.clear();
+        tries.clear();
         *policy = None;
         *series = 0;
         *settled = false;
@@ -295,6 +323,26 @@ impl Exchange {
     /// Whether the present instance was sent nothing of the request. (A buffer that was emptied was sent.)
     pub(crate) fn is_unsent(&self) -> bool {
         self.sending.sent == 0 && self.sending.replay == Replay::Kept
+    }
+
+    /// The answer was received whole.
+    pub(super) fn end_answer(&mut self) {
+        self.receiving = Receiving::Done;
+        let whole = self.sending.complete && self.is_all_sent() && !self.overtaken;
+        self.request_end = if whole { RequestEnd::BeforeAnswers } else { RequestEnd::AfterAnswers };
+    }
+
+    /// What it was to the connection that carried it, which the instance keeps or not.
+    pub(super) fn finished(&self, persistence: Persistence, speaker: Speaker) -> Finished {
+        let sent_body = self.sending.chunked || self.sending.body_bytes > 0;
+        Finished {
+            persistence,
+            request_end: self.request_end,
+            request_body: if sent_body { RequestBody::Sent } else { RequestBody::None },
+            context: self.asked.context,
+            status: self.status,
+            speaker,
+        }
     }
 
     /// Whether everything that there is of the request was sent.

@@ -125,8 +125,7 @@ impl Worker {
         }
         exchange.attempt = Attempt::Held;
         // Whoever was tried may take connections when the wait is over, and the wait is the bound on trying.
-        exchange.tried.clear();
-        exchange.attempts = 0;
+        exchange.tries.forget_unsent();
         self.holds.insert(service, exchange.hold_number, client.key, exchange.failure.is_some());
         self.mailbox.counts().holding.add(1);
         Step::Wait(Phase::Exchange(exchange))

@@ -3,7 +3,17 @@
 use gapless_model::{Health, InstanceId, Tick};
 use gapless_routing::{Outlier, PeakEwma, PoolView, Slot, Standing, Table};
 
+use super::idle::IdleConnections;
 use super::slab::Key;
+
+/// What one thread has seen of how an instance marks off its answers from each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FramingSeen {
+    /// Every answer ended where it said.
+    Exact,
+    /// Bytes came behind an answer. The release will do so again, so each of its connections carries one request.
+    Surplus,
+}
 
 /// What one thread knows of one instance.
 #[derive(Debug)]
@@ -14,8 +24,11 @@ pub(super) struct InstanceState {
     pub(super) serial: u64,
     /// Whether the table in use has it.
     pub(super) in_table: bool,
-    /// Idle connections, the one used last at the end. Some may be closed already.
-    pub(super) idle: Vec<Key>,
+    /// When the table in use came that does not have it, in milliseconds of the thread's clock.
+    pub(super) left_ms: Option<u64>,
+    pub(super) idle: IdleConnections,
+    /// Whether its connections may carry a second request.
+    pub(super) framing: FramingSeen,
     /// Requests of this thread that are with it.
     pub(super) in_flight: u32,
     pub(super) latency: PeakEwma,
@@ -63,17 +76,19 @@ impl Instances {
                 self.states.resize_with(slot + 1, || None);
             }
             match &mut self.states[slot] {
-                Some(state) if state.serial == instance.serial => state.in_table = true,
+                Some(state) if state.serial == instance.serial => (state.in_table, state.left_ms) = (true, None),
                 place => {
                     if let Some(old) = place.take() {
-                        orphaned.extend(old.idle);
+                        orphaned.extend({ old.idle }.drain());
                     }
                     *place = Some(InstanceState {
                         id: instance.id.clone(),
                         slot: instance.slot,
                         serial: instance.serial,
                         in_table: true,
-                        idle: Vec::new(),
+                        left_ms: None,
+                        idle: IdleConnections::default(),
+                        framing: FramingSeen::Exact,
                         in_flight: 0,
                         latency: PeakEwma::new(now_us),
                         outlier: Outlier::default(),
@@ -84,7 +99,8 @@ impl Instances {
             }
         }
         for state in self.states.iter_mut().flatten().filter(|state| !state.in_table) {
-            orphaned.append(&mut state.idle);
+            orphaned.extend(state.idle.drain());
+            state.left_ms.get_or_insert(now_us / 1_000);
         }
         orphaned
     }

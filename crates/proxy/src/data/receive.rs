@@ -9,7 +9,7 @@ use super::carry::{Carried, Failure, Flow};
 use super::client::{Client, Flushed};
 use super::exchange::{Exchange, Receiving};
 use super::socket::ReadOutcome;
-use super::upstream::Upstream;
+use super::upstream::{After, Upstream};
 use super::worker::{Drain, READS_PER_TURN, Scratch, Worker};
 
 /// Pieces at least this long are written without being copied behind the head first.
@@ -95,7 +95,7 @@ impl Worker {
             Framing::Chunked => client.output.send(&mut client.stream, &mut self.buffers, LAST_CHUNK),
             _ => Flushed::All,
         };
-        exchange.receiving = Receiving::Done;
+        exchange.end_answer();
         if flushed == Flushed::Broken { Err(Carried::ClientLeft) } else { Ok(Flow::Done) }
     }
 
@@ -123,8 +123,10 @@ impl Worker {
                     if head.is_interim() {
                         pass_interim(exchange, &head, out);
                     } else if head.status == 101 {
+                        let offered = exchange.asked.upgrade.as_ref();
+                        let agreed = offered.zip(head.upgrade).is_some_and(|(offer, taken)| offer.is(taken));
                         // Bytes of a body behind the 101 would be read as the other protocol's.
-                        if !exchange.asked.upgrades || !exchange.sending.complete {
+                        if !agreed || !exchange.sending.complete {
                             return Err(Reject::StartLine);
                         }
                         write_switching(out, &head);
@@ -155,7 +157,7 @@ impl Worker {
                             if delivery.framing == Framing::Chunked {
                                 write_trailers(out, lines);
                             }
-                            exchange.receiving = Receiving::Done;
+                            exchange.end_answer();
                         }
                         Piece::Starved => {
                             return Ok(if rest.is_empty() { Digested::All } else { Digested::Left(rest.len()) });
@@ -164,14 +166,14 @@ impl Worker {
                             if delivery.framing == Framing::Chunked {
                                 out.extend_from_slice(LAST_CHUNK);
                             }
-                            exchange.receiving = Receiving::Done;
+                            exchange.end_answer();
                         }
                     }
                 }
                 Receiving::Done => {
                     if !rest.is_empty() {
                         // Bytes behind the answer belong to no request of ours.
-                        upstream.keeps = false;
+                        upstream.after = After::Surplus;
                     }
                     return Ok(Digested::All);
                 }
@@ -188,10 +190,11 @@ impl Worker {
         out: &mut Vec<u8>,
     ) {
         let asked = &exchange.asked;
-        // A client that was never told to go on sends no body any more: it is as finished as it will be.
-        let unfinished_refusal = exchange.awaits_continue()
-            || !exchange.sending.complete && (head.status >= 400 || head.persistence == Persistence::Close);
-        let persistence = if asked.persistence == Persistence::Close || self.drain != Drain::No || unfinished_refusal {
+        // A client that still waits to be told to go on may send its body or not: nobody would know where its next request begins
+        // (RFC 9110 §10.1.1 wants it told).
+        let unfinished = !exchange.sending.complete
+            && (asked.expects_continue || head.status >= 400 || head.persistence == Persistence::Close);
+        let persistence = if asked.persistence == Persistence::Close || self.drain != Drain::No || unfinished {
             Persistence::Close
         } else {
             Persistence::KeepAlive
@@ -200,12 +203,15 @@ impl Worker {
         write_response(out, head, delivery, asked.version);
         exchange.close = delivery.persistence == Persistence::Close;
         exchange.status = head.status;
-        exchange.receiving = if head.framing == Framing::None {
-            Receiving::Done
+        if head.framing == Framing::None {
+            exchange.end_answer();
         } else {
-            Receiving::Body { decoder: BodyDecoder::new(head.framing), delivery }
+            exchange.receiving = Receiving::Body { decoder: BodyDecoder::new(head.framing), delivery };
+        }
+        upstream.after = match head.persistence {
+            Persistence::KeepAlive => After::Keeps,
+            Persistence::Close => After::Closes,
         };
-        upstream.keeps = head.persistence == Persistence::KeepAlive;
         if let Some(seconds) = head.keep_alive_seconds {
             let kept_ms = (u64::from(seconds) * 1_000).saturating_sub(KEEP_ALIVE_MARGIN_MS);
             upstream.idle_max_ms = kept_ms.min(self.settings.idle_max_ms);

@@ -1,7 +1,7 @@
 //! The ledger: every request gets exactly one end.
 
-use gapless_model::InstanceId;
-use gapless_routing::{Series, StatusClass, Terminal, bucket};
+use gapless_model::{InstanceId, Millis};
+use gapless_routing::{CutReason, OurAnswer, Series, StatusClass, Terminal, bucket};
 
 use super::client::Client;
 use super::exchange::{Attempt, Exchange};
@@ -30,7 +30,7 @@ impl Worker {
                 instance: self.last_instance(exchange),
                 status: (exchange.status != 0).then_some(exchange.status),
                 terminal,
-                attempts: exchange.attempts,
+                attempts: exchange.tries.begun(),
                 held_us: exchange.held_ms * 1_000,
                 duration_us,
                 body_in: exchange.sending.body_bytes,
@@ -54,6 +54,28 @@ impl Worker {
             Some(reason) => Terminal::AnsweredByUs(reason),
             None => Terminal::Answered(StatusClass::of(exchange.status)),
         }
+    }
+
+    /// Why an answer that had begun was cut when its instance dropped it.
+    pub(super) fn cut_by(&self, slot: usize, exchange: &Exchange) -> CutReason {
+        let patience = exchange.policy.as_ref().map_or(Millis::ZERO, |policy| policy.drain_timeout);
+        if self.drain_is_over(slot, patience) { CutReason::DrainDeadline } else { CutReason::InstanceClosed }
+    }
+
+    /// What a request is answered that its instance dropped without an answer.
+    pub(super) fn dropped_by(&self, slot: usize, exchange: &Exchange) -> OurAnswer {
+        match self.cut_by(slot, exchange) {
+            CutReason::DrainDeadline => OurAnswer::DrainDeadline,
+            _ => OurAnswer::InstanceClosed,
+        }
+    }
+
+    /// Whether an instance left the table so long ago that whoever waits for its requests waits no more: it is stopped with what it
+    /// still has, and that is our doing. (Nobody begins to wait before this table is in use, so the time is up here no later than
+    /// there.)
+    pub(super) fn drain_is_over(&self, slot: usize, patience: Millis) -> bool {
+        let left_ms = self.instances.get(slot).and_then(|state| state.left_ms);
+        left_ms.is_some_and(|left_ms| self.clock.now_ms() >= left_ms.saturating_add(patience.0))
     }
 
     fn last_instance(&self, exchange: &Exchange) -> Option<InstanceId> {

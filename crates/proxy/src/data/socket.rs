@@ -86,11 +86,29 @@ pub(crate) fn write(socket: &OwnedFd, bytes: &[u8]) -> WriteOutcome {
     }
 }
 
-/// Whether nothing is there to read and the peer has not closed: for a pooled connection about to carry a request that must
-/// not be sent twice.
-pub(crate) fn is_quiet(socket: &OwnedFd) -> bool {
+/// What stands on a socket that nobody reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// Nothing: it is open, and every byte that came was read.
+    Quiet,
+    /// Bytes.
+    Bytes,
+    /// Its end, or it is broken.
+    Over,
+}
+
+/// Looks what stands on a socket, and leaves it there.
+#[inline]
+pub(crate) fn listen(socket: &OwnedFd) -> Silence {
     let mut byte = [0u8; 1];
-    matches!(recv(socket, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT), Err(Errno::AGAIN))
+    loop {
+        return match recv(socket, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Err(Errno::AGAIN) => Silence::Quiet,
+            Err(Errno::INTR) => continue,
+            Ok((0, _)) | Err(_) => Silence::Over,
+            Ok(_) => Silence::Bytes,
+        };
+    }
 }
 
 /// Accepts one connection, non-blocking; its other options are those of the listening socket ([`prepare_listener`]).

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use rustix::event::epoll::EventFlags;
 
 use super::kernel;
-use super::socket::{self, ReadOutcome, WriteOutcome};
+use super::socket::{self, ReadOutcome, Silence, WriteOutcome};
 
 /// A non-blocking socket.
 #[derive(Debug)]
@@ -70,6 +70,15 @@ impl Stream {
     #[inline]
     pub(crate) fn is_hung_up(&self) -> bool {
         self.hung_up
+    }
+
+    /// Looks at the socket itself, whatever was told.
+    #[inline]
+    pub(crate) fn listen(&mut self) -> Silence {
+        let silence = socket::listen(&self.socket);
+        // What comes later is told by an event of its own: the socket was found empty.
+        self.readable = silence != Silence::Quiet;
+        silence
     }
 
     /// Bytes that were written. The system may still have some of them.

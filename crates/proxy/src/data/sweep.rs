@@ -1,6 +1,6 @@
 //! What is late. Looked at a few times a second for all connections together, so that no request arms a timer.
 
-use gapless_routing::{CutReason, OurAnswer, Progress, Terminal};
+use gapless_routing::{CutReason, OurAnswer, Progress, StatusClass, Terminal};
 
 use super::client::{Client, Flushed, Phase};
 use super::deadlines::{Deadlines, Due};
@@ -48,6 +48,9 @@ impl Worker {
         let phase = std::mem::replace(&mut client.phase, Phase::Waiting);
         let step = match (due, phase) {
             (Due::HeadTimeout, Phase::Waiting) => self.head_timeout(&mut client),
+            (Due::Tunnel, Phase::Tunnel(tunnel)) if tunnel.is_left(self.clock.now_ms()) => {
+                self.end_tunnel(&mut client, tunnel, Terminal::Answered(StatusClass::Switched))
+            }
             (Due::Tunnel, Phase::Tunnel(mut tunnel)) => {
                 if matches!(tunnel.ending, Ending::None | Ending::At(_)) && tunnel.ask_end(self.clock.now_ms()) {
                     Step::Again(Phase::Tunnel(tunnel))
@@ -89,7 +92,7 @@ impl Worker {
             Due::ConnectTimeout => {
                 if let Attempt::On { slot, .. } = exchange.attempt {
                     self.note_failure(slot, &exchange);
-                    exchange.tried.extend(self.instances.slot_of(slot));
+                    exchange.tries.note_refused(self.instances.slot_of(slot));
                 }
                 self.break_off(&mut exchange);
                 self.retry_or_answer(client, exchange, Progress::NeverSent, OurAnswer::ConnectTimeout)
@@ -134,7 +137,7 @@ impl Worker {
         let upstreams = &mut self.upstreams;
         for (_, state) in self.instances.iter_mut() {
             if closed || state.idle.len() > 64 {
-                state.idle.retain(|&key| upstreams.get_mut(key).is_some());
+                state.idle.retain(|key| upstreams.get_mut(key).is_some());
             }
         }
     }

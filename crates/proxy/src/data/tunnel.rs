@@ -1,13 +1,18 @@
 //! Upgraded connections: bytes are carried as they are, both ways, until either side ends.
 //!
+//! When the instance ends, what came from it is delivered and the tunnel is over: RFC 9110 §9.3.6 asks that of whoever carries one, and
+//! a client that says nothing would otherwise keep it for ever. A client may end its own direction first and is then waited for, for a
+//! time: what it asked may still be answered.
+//!
 //! A tunnel outlives the table that made it. When its instance leaves the table it gets a deadline, and a WebSocket is then
 //! ended as a server that restarts ends it: Close 1012 between two frames, so that the client comes back by itself.
 
+use gapless_model::Millis;
 use gapless_routing::{CutReason, StatusClass, Terminal};
 
 use super::client::{Client, Flushed, Output, Phase};
 use super::drive::Step;
-use super::exchange::{Attempt, Exchange};
+use super::exchange::{Attempt, Exchange, Protocol};
 use super::slab::Key;
 use super::socket::{self, ReadOutcome};
 use super::upstream::Upstream;
@@ -19,6 +24,9 @@ const READS_MAX: usize = 16;
 
 /// How long a client may take to answer a Close, in milliseconds.
 const CLOSE_GRACE_MS: u64 = 2_000;
+
+/// How long an instance may go on when its client has said that nothing more comes from it, in milliseconds.
+const HALF_CLOSED_MS: u64 = 30_000;
 
 /// How far the end of a tunnel has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +52,8 @@ pub(crate) struct Tunnel {
     to_instance: Output,
     /// Where the frames towards the client and towards the instance begin, if these are WebSocket frames.
     frames: Option<(Frames, Frames)>,
-    client_ended: bool,
+    /// When the client said that nothing more comes from it.
+    client_ended_ms: Option<u64>,
     instance_ended: bool,
     pub(crate) ending: Ending,
 }
@@ -54,6 +63,8 @@ enum Relayed {
     Waiting,
     More,
     Over(Terminal),
+    /// The instance has ended and the client has everything that came from it.
+    Left(Terminal),
 }
 
 impl Worker {
@@ -69,7 +80,8 @@ impl Worker {
         first: &[u8],
     ) -> Step {
         exchange.attempt = Attempt::Over;
-        let mut frames = exchange.asked.websocket.then(|| (Frames::new(), Frames::new()));
+        let websocket = exchange.asked.upgrade.as_ref().is_some_and(Protocol::is_websocket);
+        let mut frames = websocket.then(|| (Frames::new(), Frames::new()));
         if let Some((to_client, _)) = &mut frames {
             to_client.advance(first);
         }
@@ -97,7 +109,7 @@ impl Worker {
             slot,
             to_instance,
             frames,
-            client_ended: false,
+            client_ended_ms: None,
             instance_ended: false,
             ending,
         };
@@ -118,6 +130,11 @@ impl Worker {
                 Step::Wait(Phase::Tunnel(tunnel))
             }
             Relayed::Over(terminal) => self.end_tunnel(client, tunnel, terminal),
+            Relayed::Left(terminal) => {
+                self.end_tunnel(client, tunnel, terminal);
+                // What the client sends now goes nowhere, but is read: a reset would take from it what was just delivered.
+                self.linger()
+            }
         }
     }
 
@@ -144,7 +161,6 @@ impl Worker {
         upstream: &mut Upstream,
         scratch: &mut Scratch,
     ) -> Relayed {
-        let switched = Terminal::Answered(StatusClass::Switched);
         let up = match self.relay_up(client, tunnel, upstream, scratch) {
             Ok(more) => more,
             Err(terminal) => return Relayed::Over(terminal),
@@ -154,12 +170,34 @@ impl Worker {
             Err(terminal) => return Relayed::Over(terminal),
         };
         let told = matches!(tunnel.ending, Ending::Told(_));
-        match (tunnel.client_ended, tunnel.instance_ended) {
-            (true, _) if told => Relayed::Over(Terminal::Cut(CutReason::TunnelDrainDeadline)),
-            (true, true) if client.output.is_empty() && tunnel.to_instance.is_empty() => Relayed::Over(switched),
+        match (tunnel.client_ended_ms, tunnel.instance_ended) {
+            (Some(_), _) if told => Relayed::Over(Terminal::Cut(CutReason::TunnelDrainDeadline)),
+            (_, true) if client.output.is_empty() => Relayed::Left(self.left_by_instance(tunnel)),
             _ if up || down => Relayed::More,
             _ => Relayed::Waiting,
         }
+    }
+
+    /// How a tunnel ends whose instance has ended: well, if either side may end it without a word or somebody said it.
+    fn left_by_instance(&self, tunnel: &Tunnel) -> Terminal {
+        let abrupt = match &tunnel.frames {
+            Some((to_client, to_instance)) => {
+                tunnel.client_ended_ms.is_none() && !to_client.has_closed() && !to_instance.has_closed()
+            }
+            None => false,
+        };
+        match tunnel.ending {
+            Ending::Told(_) => Terminal::Cut(CutReason::TunnelDrainDeadline),
+            _ if abrupt => Terminal::Cut(self.cut_tunnel_by(tunnel)),
+            _ => Terminal::Answered(StatusClass::Switched),
+        }
+    }
+
+    /// Whose doing it is that an instance dropped a tunnel.
+    fn cut_tunnel_by(&self, tunnel: &Tunnel) -> CutReason {
+        let policy = tunnel.exchange.policy.as_ref();
+        let patience = policy.map_or(Millis::ZERO, |policy| policy.drain_timeout.max(policy.tunnel_drain_timeout));
+        if self.drain_is_over(tunnel.slot, patience) { CutReason::DrainDeadline } else { CutReason::InstanceClosed }
     }
 
     /// From the client to the instance; whether there may be more at once.
@@ -176,9 +214,10 @@ impl Worker {
                 Flushed::All => {}
                 Flushed::Some => return Ok(false),
                 Flushed::Broken if told => {}
-                Flushed::Broken => return Err(Terminal::Cut(CutReason::InstanceClosed)),
+                // It may have said something before it went, which is read first.
+                Flushed::Broken => return Ok(false),
             }
-            if tunnel.client_ended {
+            if tunnel.client_ended_ms.is_some() {
                 return Ok(false);
             }
             match client.stream.read(&mut scratch.read) {
@@ -195,7 +234,7 @@ impl Worker {
                 }
                 ReadOutcome::Blocked => return Ok(false),
                 ReadOutcome::Ended => {
-                    tunnel.client_ended = true;
+                    tunnel.client_ended_ms = Some(self.clock.now_ms());
                     socket::end_sending(upstream.stream.socket());
                 }
                 ReadOutcome::Broken(_) => return Err(Terminal::ClientLeft),
@@ -242,9 +281,9 @@ impl Worker {
                 ReadOutcome::Blocked => return Ok(false),
                 ReadOutcome::Ended => {
                     tunnel.instance_ended = true;
-                    socket::end_sending(client.stream.socket());
+                    return Ok(false);
                 }
-                ReadOutcome::Broken(_) => return Err(Terminal::Cut(CutReason::InstanceClosed)),
+                ReadOutcome::Broken(_) => return Err(Terminal::Cut(self.cut_tunnel_by(tunnel))),
             }
         }
         Ok(true)
@@ -274,11 +313,17 @@ impl Tunnel {
         self.frames.is_some()
     }
 
+    /// Whether its client has ended its direction so long ago that nobody waits for the other.
+    pub(super) fn is_left(&self, now_ms: u64) -> bool {
+        self.client_ended_ms.is_some_and(|since_ms| now_ms.saturating_sub(since_ms) >= HALF_CLOSED_MS)
+    }
+
     /// When something about its end is due.
     pub(super) fn is_due(&self, now_ms: u64) -> bool {
-        match self.ending {
+        let due = match self.ending {
             Ending::None => false,
             Ending::At(ms) | Ending::Asked(ms) | Ending::Told(ms) => now_ms >= ms,
-        }
+        };
+        due || self.is_left(now_ms)
     }
 }

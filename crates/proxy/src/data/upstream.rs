@@ -23,6 +23,17 @@ pub(crate) enum Duty {
     },
 }
 
+/// What an instance does with a connection after an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    /// It closes it, or has not said.
+    Closes,
+    /// It keeps it.
+    Keeps,
+    /// It sent bytes behind the answer: what it says is no longer in step with what it is asked.
+    Surplus,
+}
+
 /// A connection to an instance.
 #[derive(Debug)]
 pub(crate) struct Upstream {
@@ -34,10 +45,8 @@ pub(crate) struct Upstream {
     pub(crate) duty: Duty,
     /// The beginning of a response's head that is not whole yet.
     pub(crate) input: Vec<u8>,
-    /// Requests that were answered on it.
-    pub(crate) answered: u64,
-    /// Whether both sides keep the connection after the answer at hand.
-    pub(crate) keeps: bool,
+    /// What the instance does with the connection after the answer at hand.
+    pub(crate) after: After,
     /// How long the instance keeps it when idle, as far as is known.
     pub(crate) idle_max_ms: u64,
 }

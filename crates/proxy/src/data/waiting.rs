@@ -1,12 +1,12 @@
 //! Between requests: reading a head, and making an exchange of it.
 
 use gapless_http1::{Field, Forwarding, Framing, RequestContext, RequestHead, Slots, parse_request, write_request};
-use gapless_routing::OurAnswer;
+use gapless_routing::{Asker, OurAnswer};
 
 use super::client::{Client, Flushed, Phase};
 use super::dispatch::Question;
 use super::drive::Step;
-use super::exchange::{Asked, Draft, Exchange};
+use super::exchange::{Asked, Draft, Exchange, Protocol};
 use super::socket::ReadOutcome;
 use super::worker::{Scratch, Worker};
 
@@ -77,7 +77,12 @@ impl Worker {
         {
             return Some(self.answer(client, exchange, OurAnswer::BodyTooLarge));
         }
-        let question = Question { host: head.host.as_bytes(), target: head.target.as_bytes() };
+        let line = |name: &str| head.lines.find(name);
+        let question = Question {
+            asker: Asker { address: exchange.asked.address, line: &line },
+            host: head.host.as_bytes(),
+            target: head.target.as_bytes(),
+        };
         Some(self.dispatch(client, exchange, &question))
     }
 
@@ -94,15 +99,15 @@ impl Worker {
         };
         write_request(&mut buffer, head, &forwarding);
         let asked = Asked {
+            address: client.address_of(head),
             version: head.version,
             persistence: head.persistence,
             context: if head.method.is_head() { RequestContext::Head } else { RequestContext::Other },
             idempotent: head.method.is_idempotent(),
             has_key: !head.method.is_idempotent() && head.lines.find("idempotency-key").is_some(),
             expects_continue: head.expects_continue,
-            upgrades: head.upgrade.is_some(),
+            upgrade: head.upgrade.map(Protocol::new),
             preview: head.lines.values(Field::Preview).next().map(Into::into),
-            websocket: head.upgrade.is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket")),
         };
         let mut exchange = self.new_exchange(asked, head.framing, buffer);
         if self.records.is_some() {

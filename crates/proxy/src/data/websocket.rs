@@ -7,6 +7,9 @@ pub(crate) const CLOSE_SERVICE_RESTART: &[u8] = &[0x88, 0x02, 0x03, 0xf4];
 /// The same as a client sends it, masked with zeros.
 pub(crate) const CLOSE_SERVICE_RESTART_MASKED: &[u8] = &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xf4];
 
+/// The opcode of a Close.
+const OPCODE_CLOSE: u8 = 0x8;
+
 /// Follows the frames of one direction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frames {
@@ -15,16 +18,23 @@ pub(crate) struct Frames {
     have: usize,
     /// Bytes of the payload that are still to come.
     payload: u64,
+    /// Whether a Close was among them.
+    closed: bool,
 }
 
 impl Frames {
     pub(crate) fn new() -> Self {
-        Self { header: [0; 14], have: 0, payload: 0 }
+        Self { header: [0; 14], have: 0, payload: 0, closed: false }
     }
 
     /// Whether the next byte begins a frame.
     pub(crate) fn is_at_boundary(&self) -> bool {
         self.have == 0 && self.payload == 0
+    }
+
+    /// Whether a Close frame has begun: whoever sends it ends the connection in order (RFC 6455 §7.1.4).
+    pub(crate) fn has_closed(&self) -> bool {
+        self.closed
     }
 
     /// Follows `bytes` to their end.
@@ -55,6 +65,7 @@ impl Frames {
         self.have += 1;
         if self.have >= 2 && self.have == self.header_length() {
             self.payload = self.payload_length();
+            self.closed |= self.header[0] & 0x0f == OPCODE_CLOSE;
             self.have = 0;
         }
         1
@@ -82,7 +93,19 @@ impl Frames {
 
 #[cfg(test)]
 mod tests {
-    use super::Frames;
+    use super::{CLOSE_SERVICE_RESTART, CLOSE_SERVICE_RESTART_MASKED, Frames};
+
+    #[test]
+    fn a_close_is_seen_and_nothing_else_is_taken_for_one() {
+        for close in [CLOSE_SERVICE_RESTART, CLOSE_SERVICE_RESTART_MASKED] {
+            let mut frames = Frames::new();
+            frames.advance(&frame(200, false));
+            frames.advance(&[0x82, 2, 0x88, 0x88]);
+            assert!(!frames.has_closed());
+            frames.advance(close);
+            assert!(frames.has_closed());
+        }
+    }
 
     fn frame(length: usize, masked: bool) -> Vec<u8> {
         let mask = if masked { 0x80 } else { 0 };

@@ -278,7 +278,7 @@ impl Worker {
             upstream.stream.note(flags);
             if matches!(upstream.duty, Duty::Idle { .. }) && upstream.stream.is_readable() {
                 // Its end, or bytes that belong to no request. Either way it cannot be used.
-                self.close_upstream(key);
+                self.close_idle(key);
             }
         }
     }

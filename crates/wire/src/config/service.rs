@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use gapless_model::{
-    Balance, Check, CheckKind, HoldLimits, Host, Limits, LogLimits, Millis, Order, PathPrefix, Probe, ProbeKind,
-    ReleaseSpec, Restart, Route, RunSpec, SecondOrder, ServiceName, Strategy, TrafficPolicy,
+    Balance, Check, CheckKind, HashKey, HoldLimits, Host, Limits, LogLimits, Millis, Order, PathPrefix, Probe,
+    ProbeKind, ReleaseSpec, Restart, Route, RunSpec, SecondOrder, ServiceName, Strategy, TrafficPolicy,
 };
 
 use super::error::{ConfigErrors, Fault, placed};
@@ -49,7 +49,7 @@ fn meaning(written: &Written, faults: &mut Vec<Fault>) -> Option<ReleaseSpec> {
             Some("supersede") => SecondOrder::Supersede,
             _ => SecondOrder::Queue,
         },
-        traffic: traffic_of(written.one("traffic")),
+        traffic: traffic_of(written.one("traffic"), faults),
         restart: restart_of(written.one("restart"), faults),
         releases_kept: u16_of(top, "releases_kept"),
     })
@@ -218,12 +218,24 @@ fn check_of(group: &Group, faults: &mut Vec<Fault>) -> Option<Check> {
     Some(Check { name, kind, timeout: millis(group, "timeout") })
 }
 
-fn traffic_of(group: &Group) -> TrafficPolicy {
+fn hash_key_of(group: &Group, faults: &mut Vec<Fault>) -> HashKey {
+    let Some(text) = group.text("hash_key") else { return HashKey::default() };
+    text.parse().unwrap_or_else(|invalid| {
+        let fault = Fault::new(format!("`traffic.hash_key` is {invalid}: {text:?}")).at(group.at("hash_key"));
+        faults.push(fault.hint("write \"address\", \"header:X-User-Id\" or \"cookie:session\""));
+        HashKey::default()
+    })
+}
+
+fn traffic_of(group: &Group, faults: &mut Vec<Fault>) -> TrafficPolicy {
+    if group.word("balance") != Some("consistent-hash") {
+        only_with(group, &["hash_key"], "traffic", "balance = \"consistent-hash\"", faults);
+    }
     TrafficPolicy {
         balance: match group.word("balance") {
             Some("round-robin") => Balance::RoundRobin,
             Some("least-requests") => Balance::LeastRequests,
-            Some("consistent-hash") => Balance::ConsistentHash,
+            Some("consistent-hash") => Balance::ConsistentHash(hash_key_of(group, faults)),
             _ => Balance::PeakEwma,
         },
         connect_timeout: millis(group, "connect_timeout"),

@@ -355,8 +355,17 @@ pub static SERVICE: &[Section] = &[
                 kind: Kind::OneOf(&["peak-ewma", "round-robin", "least-requests", "consistent-hash"]),
                 default: Fallback::Value("\"peak-ewma\""),
                 doc: "How an instance is chosen: `peak-ewma` takes the better of two at random by latency and requests in flight, \
-                      `consistent-hash` goes by the client's address.",
+                      `consistent-hash` sends requests with the same `hash_key` to the same instance.",
                 example: "\"least-requests\"",
+            },
+            Key {
+                name: "hash_key",
+                kind: Kind::Text { bytes_max: 256 },
+                default: Fallback::Value("\"address\""),
+                doc: "What `consistent-hash` goes by: `address` (the client's, as a trusted peer tells it), `header:NAME` or `cookie:NAME`; \
+                      where a request has neither, its address. A change of the set of instances moves only the share of those that \
+                      came or went.",
+                example: "\"cookie:session\"",
             },
             Key {
                 name: "connect_timeout",
@@ -393,7 +402,7 @@ pub static SERVICE: &[Section] = &[
                 name: "retries",
                 kind: Kind::Count { min: 0, max: 10 },
                 default: Fallback::Value("2"),
-                doc: "How often a request may be tried again at most, where that is safe.",
+                doc: "How often a request may be sent again at most, where that is safe, over its whole life.",
                 example: "1",
             },
             Key {

@@ -67,6 +67,7 @@ name = "smoke"
 command = ["./smoke"]
 [traffic]
 balance = "consistent-hash"
+hash_key = "cookie:session"
 replay_body = "1MiB"
 [restart]
 backoff_min = "1s"
@@ -83,6 +84,23 @@ files = 2
     assert_eq!(spec.checks.len(), 2);
     assert_eq!(spec.run.logs.files_max, 2);
     assert_eq!(spec.traffic.replay_bytes_max, 1 << 20);
+    assert_eq!(spec.traffic.balance, gapless_model::Balance::ConsistentHash("cookie:session".parse().unwrap()));
+}
+
+#[test]
+fn a_hash_key_that_names_nothing_or_stands_where_nothing_is_hashed_is_refused() {
+    refused(
+        &format!("{LEAST}[traffic]\nbalance = \"consistent-hash\"\nhash_key = \"time\"\n"),
+        expect![[r#"
+        error: gapless.toml:6:1: `traffic.hash_key` is not `address`, `header:NAME` or `cookie:NAME`: "time"
+        hint: write "address", "header:X-User-Id" or "cookie:session""#]],
+    );
+    refused(
+        &format!("{LEAST}[traffic]\nhash_key = \"address\"\n"),
+        expect![[r#"
+        error: gapless.toml:5:1: `traffic.hash_key` means something only with balance = "consistent-hash"
+        hint: remove it, or use balance = "consistent-hash""#]],
+    );
 }
 
 #[test]

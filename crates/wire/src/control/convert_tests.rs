@@ -1,4 +1,4 @@
-use gapless_model::{Balance, HoldLimits, Millis, Probe, ProbeKind, StatusRange, TrafficPolicy};
+use gapless_model::{Balance, HashKey, HoldLimits, Millis, Probe, ProbeKind, StatusRange, TrafficPolicy};
 use gapless_routing::{Registry, SeriesCounts, SeriesKey, Terminal};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
 use serde_json::Value;
@@ -11,7 +11,9 @@ fn policies() -> impl Strategy<Value = TrafficPolicy> {
         Just(Balance::PeakEwma),
         Just(Balance::RoundRobin),
         Just(Balance::LeastRequests),
-        Just(Balance::ConsistentHash)
+        Just(Balance::ConsistentHash(HashKey::Address)),
+        Just(Balance::ConsistentHash("header:x-user".parse().unwrap())),
+        Just(Balance::ConsistentHash("cookie:sid".parse().unwrap()))
     ];
     (balance, any::<[u64; 6]>(), any::<(u8, bool, u32, u32, u64, u16, u8, u32)>()).prop_map(|(balance, times, rest)| {
         TrafficPolicy {

@@ -1,7 +1,7 @@
 //! What a release asks of the proxy, as a document. Absent keys take the defaults of [`PolicyDoc::default`], so that a table may be
 //! written by hand.
 
-use gapless_model::{Balance, HoldLimits, Millis, Probe, ProbeKind, StatusRange, TrafficPolicy};
+use gapless_model::{Balance, HashKey, HoldLimits, Millis, Probe, ProbeKind, StatusRange, TrafficPolicy};
 use serde::{Deserialize, Serialize};
 
 use super::convert::DocInvalid;
@@ -18,7 +18,7 @@ pub enum BalanceDoc {
     RoundRobin,
     /// The fewest requests in flight.
     LeastRequests,
-    /// By the client's address.
+    /// By what `hash_key` says.
     ConsistentHash,
 }
 
@@ -28,6 +28,8 @@ pub enum BalanceDoc {
 #[expect(missing_docs, reason = "each key is the field of TrafficPolicy of the same name")]
 pub struct PolicyDoc {
     pub balance: BalanceDoc,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash_key: Option<String>,
     pub connect_timeout_ms: u64,
     pub response_timeout_ms: u64,
     pub idle_timeout_ms: u64,
@@ -47,6 +49,7 @@ impl Default for PolicyDoc {
     fn default() -> Self {
         PolicyDoc {
             balance: BalanceDoc::PeakEwma,
+            hash_key: None,
             connect_timeout_ms: 2_000,
             response_timeout_ms: 60_000,
             idle_timeout_ms: 60_000,
@@ -67,11 +70,15 @@ impl Default for PolicyDoc {
 impl From<&TrafficPolicy> for PolicyDoc {
     fn from(policy: &TrafficPolicy) -> Self {
         PolicyDoc {
-            balance: match policy.balance {
+            balance: match &policy.balance {
                 Balance::PeakEwma => BalanceDoc::PeakEwma,
                 Balance::RoundRobin => BalanceDoc::RoundRobin,
                 Balance::LeastRequests => BalanceDoc::LeastRequests,
-                Balance::ConsistentHash => BalanceDoc::ConsistentHash,
+                Balance::ConsistentHash(_) => BalanceDoc::ConsistentHash,
+            },
+            hash_key: match &policy.balance {
+                Balance::ConsistentHash(key) if *key != HashKey::Address => Some(key.to_string()),
+                _ => None,
             },
             connect_timeout_ms: policy.connect_timeout.0,
             response_timeout_ms: policy.response_timeout.0,
@@ -97,7 +104,11 @@ impl From<&PolicyDoc> for TrafficPolicy {
                 BalanceDoc::PeakEwma => Balance::PeakEwma,
                 BalanceDoc::RoundRobin => Balance::RoundRobin,
                 BalanceDoc::LeastRequests => Balance::LeastRequests,
-                BalanceDoc::ConsistentHash => Balance::ConsistentHash,
+                // A key that a later release knows and this one does not is none: the address is what every request has.
+                BalanceDoc::ConsistentHash => {
+                    let key = doc.hash_key.as_deref().and_then(|key| key.parse().ok());
+                    Balance::ConsistentHash(key.unwrap_or_default())
+                }
             },
             connect_timeout: Millis(doc.connect_timeout_ms),
             response_timeout: Millis(doc.response_timeout_ms),
