@@ -17,6 +17,8 @@ pub const NGINX: Tool = Tool { program: "nginx", package: "nginx-light" };
 pub const HAPROXY: Tool = Tool { program: "haproxy", package: "haproxy" };
 pub const WRK: Tool = Tool { program: "wrk", package: "wrk" };
 pub const PYTHON: Tool = Tool { program: "python3", package: "python3" };
+/// The fault suite fails a disk of its own, where it is root and may mount one.
+pub const MKFS: Tool = Tool { program: "mkfs.ext4", package: "e2fsprogs" };
 pub const NODE: Tool = Tool { program: "node", package: "nodejs" };
 
 /// Python packages with the versions the measurements were made with.

@@ -43,6 +43,9 @@ impl Closing {
         if outcome.counts.passed + outcome.counts.failed > 0 {
             println!("{}", line(&row.name, round, self.repeat, &outcome));
         }
+        if round == 0 {
+            outcome.output.lines().filter(|line| line.contains("skipped: ")).for_each(|line| println!("    {line}"));
+        }
         if !failed {
             return;
         }

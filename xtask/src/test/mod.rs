@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::tools::{self, HAPROXY, NGINX, NODE, SERVERS, WRK};
+use crate::tools::{self, HAPROXY, MKFS, NGINX, NODE, SERVERS, WRK};
 use busy::Busy;
 pub use busy::spin;
 use closing::Closing;
@@ -115,6 +115,9 @@ fn environment(options: &Options, suites: &[Suite]) -> anyhow::Result<Vec<(&'sta
     let mut environment = Vec::new();
     if suites.iter().any(|suite| suite.name.starts_with("cli/")) {
         tools::ensure(&[NGINX, HAPROXY, NODE, WRK])?;
+        if rustix::process::geteuid().is_root() {
+            tools::ensure(&[MKFS])?;
+        }
         environment.push((ALL_ENV, "1".into()));
         environment.push((PYTHON_ENV, tools::python_packages(SERVERS)?.into_os_string()));
     }

@@ -48,6 +48,8 @@ impl Suite {
                 let mut command = Command::new(path);
                 // As cargo starts test programs: some read files beside their manifest.
                 command.current_dir(folder).env("CARGO_MANIFEST_DIR", folder).args(&self.filters);
+                // What a passed test was not able to do is told too.
+                command.arg("--show-output");
                 if WAITING.contains(&self.name.as_str()) {
                     command.arg(format!("--test-threads={}", THREADS_PER_CORE * cores()));
                 }

@@ -13,7 +13,7 @@ pub struct Case {
     pub promise: Promise,
     /// What happens, in its order.
     pub steps: Vec<Step>,
-    /// Why it does not hold yet. A case that holds although it is marked so fails, so that no mark outlives its reason.
+    /// Why it does not hold yet. In the whole suite a case that holds although it is marked so fails, so that no mark outlives its reason.
     pub awaited: Option<String>,
 }
 

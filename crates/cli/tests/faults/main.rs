@@ -77,6 +77,8 @@ fn run(case: &Case) -> Result<(), Failed> {
     match (&case.awaited, attempt) {
         (None, Ok(())) => Ok(()),
         (None, Err(panic)) => Err(Failed::from(words(&*panic))),
+        // With all tests it is no failure: who mended it is not to be stopped by a line that says less than is true.
+        (Some(_), Ok(())) if std::env::var_os(WHOLE_ENV).is_none() => Ok(()),
         (Some(_), Ok(())) => Err(Failed::from("this case holds now: take `awaited` out of its line")),
         (Some(why), Err(_)) => {
             eprintln!("{}: does not hold yet, as its line says: {why}", case.name);
