@@ -21,6 +21,8 @@ pub enum Exit {
     FailedByUs,
     /// `gapless logs diff` found something new at ERROR or above.
     NewErrors,
+    /// A later order took the place of this one before it began.
+    Superseded,
     /// Waiting was interrupted; what was started goes on.
     Interrupted,
 }
@@ -74,7 +76,7 @@ pub const TABLE: &[Row] = &[
         exit: Exit::Refused,
         code: 5,
         name: "refused",
-        meaning: "The order was refused and nothing changed: the configuration has errors, the artefact is unsafe, a rollout is running.",
+        meaning: "The order was refused and nothing changed: the configuration has errors, the artefact is unsafe, a rollout is running, or the order had become impossible when it no longer had to wait.",
     },
     Row {
         exit: Exit::FailedByUs,
@@ -87,6 +89,12 @@ pub const TABLE: &[Row] = &[
         code: 7,
         name: "new errors",
         meaning: "`gapless logs diff` found a signature at ERROR or above that only the new side has and that is not known.",
+    },
+    Row {
+        exit: Exit::Superseded,
+        code: 8,
+        name: "superseded",
+        meaning: "The order waited for a running rollout, and a later order took its place: it never began, and nothing of it is in load.",
     },
     Row {
         exit: Exit::Interrupted,
@@ -125,6 +133,7 @@ mod tests {
             Exit::Refused,
             Exit::FailedByUs,
             Exit::NewErrors,
+            Exit::Superseded,
             Exit::Interrupted,
         ];
         assert_eq!(all.len(), TABLE.len());

@@ -105,7 +105,7 @@ async fn show_receipt(
     order: &OrderAccepted,
     summary: &RolloutSummary,
 ) -> Result<(), Failure> {
-    if summary.state == RolloutState::Superseded {
+    if !summary.ran() {
         return Ok(());
     }
     let path = format!("/v1/services/{}/rollouts/{}/receipt", order.service, order.rollout);
@@ -124,10 +124,11 @@ pub fn exit_of(summary: &RolloutSummary, wanted: Wanted) -> Exit {
     match (summary.state, wanted) {
         (RolloutState::Done, _) | (RolloutState::RolledBack, Wanted::Back) if lost => Exit::FailedByUs,
         (RolloutState::Done, _) | (RolloutState::RolledBack, Wanted::Back) => Exit::Done,
-        (RolloutState::Queued | RolloutState::Running, _) => Exit::Done,
+        (RolloutState::Queued | RolloutState::Running | RolloutState::Other, _) => Exit::Done,
+        (RolloutState::RolledBack, Wanted::Forward) if !summary.began => Exit::Refused,
         (RolloutState::RolledBack, Wanted::Forward) => Exit::RolledBack,
         (RolloutState::NeedsOperator, _) => Exit::NeedsOperator,
-        (RolloutState::Superseded, _) => Exit::Refused,
+        (RolloutState::Superseded, _) => Exit::Superseded,
     }
 }
 

@@ -54,6 +54,6 @@ fn paint_of(state: RolloutState) -> Paint {
     match state {
         RolloutState::Done => Paint::Good,
         RolloutState::RolledBack | RolloutState::NeedsOperator => Paint::Bad,
-        RolloutState::Queued | RolloutState::Running | RolloutState::Superseded => Paint::Busy,
+        RolloutState::Queued | RolloutState::Running | RolloutState::Superseded | RolloutState::Other => Paint::Busy,
     }
 }

@@ -1,11 +1,14 @@
 //! What happened to a service, rollout by rollout, as people ask for it: summaries and events.
 //!
 //! Pure, and not a source of anything: built from the steps of the machine as they are taken, and built again at a replay.
+//!
+//! **Invariant C1**: what is told of an order is what steps say under its number. Nothing is paired by time, nor by which rollout runs or
+//! is the newest: an order is begun by [`Step::placed`] and lines go where their [`Entry::rollout`](gapless_rollout::Entry) says.
 
 use std::collections::BTreeMap;
 
 use gapless_model::{RolloutId, Tick};
-use gapless_rollout::{Action, BatchReport, Input, Outcome, PhaseName, SituationReport, Step};
+use gapless_rollout::{Action, BatchReport, Outcome, OwnOrder, PhaseName, Place, Placed, SituationReport, Step};
 use gapless_wire::api::{self, Event, RolloutState, RolloutSummary};
 
 /// Events of one rollout kept: far above what any rollout needs; the last place is for the end.
@@ -18,6 +21,8 @@ const ROLLOUTS_MAX: usize = 100;
 #[derive(Debug, Default)]
 pub struct Chronicle {
     rollouts: BTreeMap<RolloutId, Told>,
+    /// How many have ended: orders do not end in the order in which they were given.
+    ends: u64,
 }
 
 /// One rollout.
@@ -28,17 +33,24 @@ pub struct Told {
     events: Vec<Event>,
     /// The phase that was entered last: what follows belongs to it.
     phase: Option<(PhaseName, BatchReport)>,
-    ended: Option<Outcome>,
+    /// The how-manieth end it was; none while it has not ended, 0 for those of before this chronicle.
+    ended: Option<u64>,
     receipt_written: bool,
 }
 
 impl Chronicle {
-    /// A step was taken at `now` because of `input`; `wall` is the wall clock then, as people read it.
-    pub fn told(&mut self, input: &Input, step: &Step, now: Tick, wall: &str) {
-        self.ordered(input, now, wall);
+    /// A step was taken at `now`; `wall` is the wall clock then, as people read it.
+    pub fn told(&mut self, step: &Step, now: Tick, wall: &str) {
+        if let Some(Placed::Own(order)) = &step.placed {
+            self.rollouts.insert(order.rollout, Told::ordered(order, now, wall));
+        }
         for entry in &step.timeline {
             let Some(told) = entry.rollout.and_then(|rollout| self.rollouts.get_mut(&rollout)) else { continue };
             told.acted(&entry.action, now);
+            if let Action::Ended { .. } = entry.action {
+                self.ends += 1;
+                told.ended = Some(self.ends);
+            }
             let running = match &step.report.situation {
                 SituationReport::Rollout(running) if Some(running.rollout) == entry.rollout => Some(running),
                 SituationReport::Rollout(_)
@@ -101,22 +113,24 @@ impl Chronicle {
                 ended: Some(summary.clone()),
             }],
             phase: None,
-            ended: Some(Outcome::Done),
+            ended: Some(0),
             receipt_written: true,
             summary,
         });
     }
 
-    /// The newest rollout.
+    /// The order that was given last.
     #[must_use]
     pub fn newest(&self) -> Option<RolloutId> {
         self.rollouts.last_key_value().map(|(rollout, _)| *rollout)
     }
 
-    /// The newest rollout that ended.
+    /// The rollout that ended last, of those that ran: a later order may have ended before it, in the queue.
     #[must_use]
-    pub fn newest_ended(&self) -> Option<RolloutId> {
-        self.rollouts.iter().rev().find(|(_, told)| told.ended.is_some()).map(|(rollout, _)| *rollout)
+    pub fn last_ended(&self) -> Option<RolloutId> {
+        let ended = self.rollouts.iter().filter(|(_, told)| told.summary.ran());
+        let ended = ended.filter_map(|(rollout, told)| Some((told.ended?, *rollout)));
+        ended.max().map(|(_, rollout)| rollout)
     }
 
     /// A rollout as it stands at `now`.
@@ -140,44 +154,36 @@ impl Chronicle {
             if told.ended.is_some() && !told.receipt_written { told.events.len() - 1 } else { told.events.len() };
         Some((told.events.get(from..upto).unwrap_or_default().to_vec(), !told.receipt_written))
     }
+}
 
-    fn ordered(&mut self, input: &Input, now: Tick, wall: &str) {
-        let (rollout, origin, to) = match input {
-            Input::DeployOrdered(order) => (order.rollout, &order.origin, order.release.label.to_string()),
-            Input::RollbackOrdered(order) => (order.rollout, &order.origin, String::new()),
-            _ => return,
-        };
-        self.rollouts.entry(rollout).or_insert_with(|| Told {
+impl Told {
+    fn ordered(order: &OwnOrder, now: Tick, wall: &str) -> Told {
+        Told {
             summary: RolloutSummary {
-                rollout: rollout.0,
+                rollout: order.rollout.0,
                 from: None,
-                to,
+                to: order.to.to_string(),
                 strategy: String::new(),
-                state: RolloutState::Queued,
+                state: match order.place {
+                    Place::Queued => RolloutState::Queued,
+                    Place::Running => RolloutState::Running,
+                },
                 cause: None,
-                by: origin.by.clone(),
-                reason: origin.reason.clone(),
+                by: order.origin.by.clone(),
+                reason: order.origin.reason.clone(),
                 ordered_at: wall.to_owned(),
                 took_ms: 0,
                 failed_by_us: None,
+                began: false,
             },
             began: now,
             events: Vec::new(),
             phase: None,
             ended: None,
             receipt_written: false,
-        });
-    }
-
-    /// Drops what an order left behind that turned out to be about a rollout that runs already.
-    pub fn forget_if_empty(&mut self, rollout: RolloutId) {
-        if self.rollouts.get(&rollout).is_some_and(|told| told.events.is_empty()) {
-            self.rollouts.remove(&rollout);
         }
     }
-}
 
-impl Told {
     fn acted(&mut self, action: &Action, now: Tick) {
         match action {
             Action::Began { from, to, strategy } => {
@@ -186,9 +192,9 @@ impl Told {
                 self.summary.to = to.to_string();
                 self.summary.strategy = (*strategy).to_owned();
                 self.summary.state = RolloutState::Running;
+                self.summary.began = true;
             }
             Action::Entered { phase, batch } => self.phase = Some((*phase, *batch)),
-            Action::Queued { to } => self.summary.to = to.to_string(),
             Action::TurnedBack { cause } => self.summary.cause = Some(cause.to_string()),
             Action::Ended { outcome, after } => {
                 self.phase = None;
@@ -200,8 +206,11 @@ impl Told {
                     Outcome::Superseded { by } => {
                         (RolloutState::Superseded, Some(format!("superseded by rollout {by}")))
                     }
+                    // A state of its own would be unreadable to the program before this one: `began` tells the two apart.
+                    Outcome::Refused { reason } => {
+                        (RolloutState::RolledBack, Some(format!("it could not begin: {reason}")))
+                    }
                 };
-                self.ended = Some(outcome.clone());
             }
             _ => {}
         }

@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use gapless_journal::{Batch, Sequence, Store, StoreError};
 use gapless_model::{Epoch, Release, ReleaseId, RolloutId, ServiceName, Tick};
-use gapless_rollout::{Action, Change, Effect, Entry, Input, Intent, LoadState, Refusal, Report, Service, Step, step};
+use gapless_rollout::{
+    Action, Change, Effect, Entry, Input, Intent, LoadState, Placed, Refusal, Report, Service, Step, step,
+};
 use gapless_wire::record::{ReleaseRecord, STEP_KIND, StepRecord};
 
 use crate::chronicle::Chronicle;
@@ -65,6 +67,22 @@ pub struct Order {
     pub intent: Intent,
 }
 
+/// An order that was taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Accepted {
+    /// Its number, or the rollout that it changed.
+    pub placed: Placed,
+    /// What to perform.
+    pub orders: Vec<Order>,
+}
+
+/// What an input that was taken gives.
+#[derive(Debug, Default)]
+struct Took {
+    placed: Option<Placed>,
+    orders: Vec<Order>,
+}
+
 /// Why an input was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeError {
@@ -86,6 +104,7 @@ pub struct Core<S> {
     epoch: Epoch,
     crash_point: CrashPoint,
     services: BTreeMap<ServiceName, Tended>,
+    undelivered: Vec<Order>,
     /// The tables.
     pub publication: Publication,
     /// The counts of the proxies.
@@ -110,7 +129,7 @@ impl<S: Store> Core<S> {
         let mut publication = Publication::new(epoch);
         services.values().for_each(|tended| tended.republish(&mut publication));
         let crash_point = CrashPoint::from_environment();
-        Core { store, clock, epoch, crash_point, services, publication, ledger }
+        Core { store, clock, epoch, crash_point, services, undelivered: Vec::new(), publication, ledger }
     }
 
     /// The term.
@@ -147,9 +166,15 @@ impl<S: Store> Core<S> {
     ///
     /// # Errors
     /// [`TakeError`].
-    pub fn order(&mut self, service: &ServiceName, input: Input, with: Batch) -> Result<Vec<Order>, TakeError> {
+    ///
+    /// # Panics
+    /// `BUG:` when the input is no order.
+    pub fn order(&mut self, service: &ServiceName, input: Input, with: Batch) -> Result<Accepted, TakeError> {
         self.flush(service)?;
-        self.take(service, &input, with)
+        let took = self.take(service, &input, with)?;
+        let mut orders = self.undelivered();
+        orders.extend(took.orders);
+        Ok(Accepted { placed: took.placed.expect("BUG: an order that was taken has no place"), orders })
     }
 
     /// Takes a fact. When the journal is full it waits and is taken later, by [`Core::flush_all`].
@@ -163,8 +188,8 @@ impl<S: Store> Core<S> {
         }
         tended.unwritten.push_back(input);
         match self.flush(service) {
-            Err(TakeError::Full(_)) => Ok(Vec::new()),
-            other => other,
+            Ok(()) | Err(TakeError::Full(_)) => Ok(self.undelivered()),
+            Err(error) => Err(error),
         }
     }
 
@@ -179,11 +204,10 @@ impl<S: Store> Core<S> {
             .filter(|(_, tended)| !tended.unwritten.is_empty())
             .map(|(name, _)| name.clone())
             .collect();
-        let mut orders = Vec::new();
         for service in waiting {
-            orders.extend(self.flush(&service)?);
+            self.flush(&service)?;
         }
-        Ok(orders)
+        Ok(self.undelivered())
     }
 
     /// Whether facts wait for room in the journal.
@@ -257,7 +281,9 @@ impl<S: Store> Core<S> {
             serde_json::to_vec(receipt).expect("BUG: a receipt is always JSON"),
         );
         with.delete(BASELINES, fact_key(service, rollout.0));
-        let orders = self.take(service, &Input::ReceiptClosed { rollout }, with)?;
+        let took = self.take(service, &Input::ReceiptClosed { rollout }, with)?;
+        let mut orders = self.undelivered();
+        orders.extend(took.orders);
         self.ledger.settled(service, rollout);
         if let Some(tended) = self.services.get_mut(service) {
             tended.chronicle.receipt_written(rollout, receipt.failed_by_us);
@@ -281,11 +307,15 @@ impl<S: Store> Core<S> {
         self.store.commit(batch).map(|_| ())
     }
 
-    fn flush(&mut self, service: &ServiceName) -> Result<Vec<Order>, TakeError> {
-        let mut orders = Vec::new();
+    /// What is durable, has to be performed and was not handed out yet, because what came after it in the same call failed.
+    pub fn undelivered(&mut self) -> Vec<Order> {
+        std::mem::take(&mut self.undelivered)
+    }
+
+    fn flush(&mut self, service: &ServiceName) -> Result<(), TakeError> {
         while let Some(input) = self.services.get(service).and_then(|tended| tended.unwritten.front().cloned()) {
             match self.take(service, &input, Batch::new()) {
-                Ok(taken) => orders.extend(taken),
+                Ok(took) => self.undelivered.extend(took.orders),
                 // Facts are never refused; an order that waited may be, by what happened meanwhile.
                 Err(TakeError::Refused(reason)) => {
                     tracing::warn!(service = %service, %reason, "an input that waited was refused");
@@ -296,12 +326,12 @@ impl<S: Store> Core<S> {
                 tended.unwritten.pop_front();
             }
         }
-        Ok(orders)
+        Ok(())
     }
 
-    fn take(&mut self, service: &ServiceName, input: &Input, mut with: Batch) -> Result<Vec<Order>, TakeError> {
+    fn take(&mut self, service: &ServiceName, input: &Input, mut with: Batch) -> Result<Took, TakeError> {
         let (now, wall_ms) = (self.clock.now(), wall::now_ms());
-        let Some(tended) = self.services.get_mut(service) else { return Ok(Vec::new()) };
+        let Some(tended) = self.services.get_mut(service) else { return Ok(Took::default()) };
         let taken = match step(tended.state.clone(), input.clone(), now) {
             Ok(taken) => taken,
             Err(refused) => return Err(TakeError::Refused(refused.reason)),
@@ -322,12 +352,13 @@ impl<S: Store> Core<S> {
             })?;
             self.crash_point.commit_ended();
         }
-        let orders = Self::settle(tended, &mut self.publication, input, taken, now, wall_ms);
+        let placed = taken.placed.clone();
+        let orders = Self::settle(tended, &mut self.publication, taken, now, wall_ms);
         if let Some(upto) = written.last() {
             tended.records += 1;
             self.compact(service, *upto, now)?;
         }
-        Ok(orders)
+        Ok(Took { placed, orders })
     }
 
     /// Writes a service at rest down whole, where that is due. For want of room it is done another time.
@@ -350,18 +381,11 @@ impl<S: Store> Core<S> {
     }
 
     /// The step is durable: what it says becomes what is.
-    fn settle(
-        tended: &mut Tended,
-        publication: &mut Publication,
-        input: &Input,
-        taken: Step,
-        now: Tick,
-        wall_ms: u64,
-    ) -> Vec<Order> {
+    fn settle(tended: &mut Tended, publication: &mut Publication, taken: Step, now: Tick, wall_ms: u64) -> Vec<Order> {
         for entry in &taken.timeline {
             tracing::info!(service = %taken.state.name(), rollout = entry.rollout.map(|rollout| rollout.0), action = %entry.action, "step");
         }
-        let effects = tended.settle(input, taken, now, wall_ms);
+        let effects = tended.settle(taken, now, wall_ms);
         let service = tended.state.name().clone();
         for intent in &effects {
             if let Effect::PublishRoutes(part) = &intent.effect {
@@ -400,8 +424,8 @@ impl Tended {
     }
 
     /// Takes over what a step gave; used by live steps and by the replay alike. Answers its effects.
-    pub fn settle(&mut self, input: &Input, taken: Step, now: Tick, wall_ms: u64) -> Vec<Intent> {
-        self.chronicle.told(input, &taken, now, &wall::rfc3339(wall_ms));
+    pub fn settle(&mut self, taken: Step, now: Tick, wall_ms: u64) -> Vec<Intent> {
+        self.chronicle.told(&taken, now, &wall::rfc3339(wall_ms));
         for intent in &taken.effects {
             if let Effect::KeepReleases { releases } = &intent.effect {
                 self.kept = Some(releases.clone());

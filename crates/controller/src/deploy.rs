@@ -8,13 +8,11 @@ use gapless_drivers::artefact::{ArtefactError, EntryRefused, Taken};
 use gapless_journal::Batch;
 use gapless_model::{Digest, Release, ReleaseId, ReleaseLabel, ReleaseSpec, ServiceName};
 use gapless_rollout::{DeployOrder, Input};
-use gapless_wire::api::{
-    self, DeployRequest, ErrorBody, ErrorCode, OrderAccepted, PlanAnswer, PlanRequest, RolloutState,
-};
+use gapless_wire::api::{self, DeployRequest, ErrorBody, ErrorCode, OrderAccepted, PlanAnswer, PlanRequest};
 use gapless_wire::config::{parse_service_config, routes_taken};
 use gapless_wire::record::ReleaseRecord;
 
-use crate::core::{Core, Known, RELEASES, TakeError, fact_key};
+use crate::core::{Accepted, Core, Known, RELEASES, TakeError, fact_key};
 use crate::shared::Shared;
 use crate::wall;
 
@@ -153,8 +151,8 @@ fn register<S: gapless_journal::Store>(
     with.put(RELEASES, fact_key(name, id.0), serde_json::to_vec(&record).expect("BUG: a record is always JSON"));
     let origin = crate::api::origin(&request.by, &request.reason);
     let order = DeployOrder { rollout, release: Arc::clone(&release), strategy: None, origin };
-    let orders = match core.order(name, Input::DeployOrdered(order), with) {
-        Ok(orders) => orders,
+    let Accepted { placed, orders } = match core.order(name, Input::DeployOrdered(order), with) {
+        Ok(accepted) => accepted,
         Err(error) => {
             core.drop_if_untouched(name);
             return Err(error);
@@ -162,16 +160,7 @@ fn register<S: gapless_journal::Store>(
     };
     let tended = core.tend(name);
     tended.releases.insert(id, Known { release, record });
-    let queued = tended.report.queued == Some(rollout);
-    let summary = core.service(name).and_then(|tended| tended.chronicle.summary(rollout, core.now()));
-    let accepted = OrderAccepted {
-        service: name.to_string(),
-        rollout: rollout.0,
-        label: Some(label.to_string()),
-        queued: queued || summary.is_some_and(|summary| summary.state == RolloutState::Queued),
-        warnings: Vec::new(),
-    };
-    Ok((orders, Ok(accepted)))
+    Ok((orders, Ok(crate::api::accepted(name, &placed, Some(label)))))
 }
 
 fn next_release(releases: &BTreeMap<ReleaseId, Known>) -> ReleaseId {

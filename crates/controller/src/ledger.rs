@@ -86,6 +86,9 @@ impl Ledger {
         rollout: RolloutSummary,
         label: impl Fn(ReleaseId) -> Option<ReleaseLabel>,
     ) -> Receipt {
+        if !rollout.ran() {
+            return Receipt::of_nothing(rollout, service);
+        }
         let key = (service.clone(), RolloutId(rollout.rollout));
         let baseline = self.baselines.get(&key);
         // A life of the baseline that is neither here nor known to be gone ended while no controller watched.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use gapless_drivers::check::{self, CheckTarget};
 use gapless_drivers::process::{Fence, StartOrder};
 use gapless_model::{Check, EffectNumber, InstanceId, Millis, Release, ReleaseId, RolloutId, ServiceName};
-use gapless_rollout::{Effect, Input, LoadState, NoticeLevel};
+use gapless_rollout::{Effect, Input, NoticeLevel};
 use gapless_wire::api::in_one_line;
 use tokio::sync::mpsc;
 
@@ -166,10 +166,8 @@ async fn close_receipt(shared: Arc<Shared>, service: ServiceName, rollout: Rollo
                 tended.releases.iter().map(|(id, known)| (*id, known.release.label.clone())).collect();
             let mut receipt = core.ledger.receipt(&service, summary, |id| labels.get(&id).cloned());
             // A rollout ends with instances that drain only where their requests have had their time: what is left are tunnels.
-            let instances = tended.report.releases.iter().flat_map(|release| &release.instances);
-            let draining = instances.filter(|instance| instance.load == LoadState::Draining);
-            receipt.tunnels_draining =
-                draining.filter_map(|instance| in_flight.get(&instance.instance.to_string())).sum();
+            let left = tended.state.left_behind(rollout);
+            receipt.tunnels_draining = left.filter_map(|instance| in_flight.get(&instance.to_string())).sum();
             core.close_receipt(&service, rollout, &receipt)
         });
         match closed {

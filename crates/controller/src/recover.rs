@@ -138,7 +138,7 @@ fn replay<S: Store>(
         if !taken.effects.iter().map(IntentRecord::of).eq(written.intents) {
             tracing::warn!(service = %name, sequence = %record.sequence, "this program decides differently than the one that wrote the record");
         }
-        tended.settle(&input, taken, now, written.wall_ms);
+        tended.settle(taken, now, written.wall_ms);
         if let Input::ReceiptClosed { rollout } = input {
             tended.chronicle.receipt_written(rollout, 0);
         }

@@ -122,7 +122,13 @@ impl Shared {
         if !self.is_acting() {
             return Err(TakeError::Journal(StoreError::Poisoned { first: "the controller is ending".to_owned() }));
         }
-        let told = tell(&mut self.core());
+        let (told, left) = {
+            let mut core = self.core();
+            let told = tell(&mut core);
+            (told, core.undelivered())
+        };
+        // What became durable is performed, whatever failed after it.
+        left.into_iter().for_each(|order| drop(self.orders.send(order)));
         if let Err(TakeError::Journal(error)) = &told {
             self.journal_failed(error);
         }

@@ -39,7 +39,7 @@ fn deploy(core: &mut Core<MemoryStore>, number: u64) -> Result<Vec<Order>, TakeE
     with.put(RELEASES, fact_key(&shop(), number), serde_json::to_vec(&record).unwrap());
     core.tend(&shop()).releases.insert(release.id, Known { release: Arc::clone(&release), record });
     let order = DeployOrder { rollout: RolloutId(number), release, strategy: None, origin: Origin::default() };
-    core.order(&shop(), Input::DeployOrdered(order), with)
+    core.order(&shop(), Input::DeployOrdered(order), with).map(|accepted| accepted.orders)
 }
 
 fn starts(orders: &[Order]) -> Vec<InstanceId> {

@@ -1,84 +1,114 @@
 //! Deadlines: when the machine wants to be woken, and what happens then.
+//!
+//! What happens is not written down a second time for people to read: the machine takes the step that the timer would cause, from the
+//! state as it is, and the report says what came of it (`tests/properties.rs`, and `sim` after every timer). So a deadline cannot be
+//! explained as anything else than what it does, and an instant at which nothing would happen is none.
+
+use std::collections::BTreeSet;
 
 use gapless_model::Tick;
 
-use crate::instance::{Drain, Life, Listing};
-use crate::rollout::advance::then;
-use crate::rollout::{BackStage, Forward, Phase, Rollout, Way};
+use crate::effect::Outcome;
+use crate::instance::Life;
+use crate::planted::PlantedBug;
+use crate::rollout::{Phase, Way};
 use crate::service::{Service, Situation};
+use crate::turn::Turn;
 use crate::want::sort;
-use crate::{NextDeadline, Then};
+use crate::{Action, Entry, NextDeadline, PhaseName, Then};
 
 impl Service {
-    /// The deadline that comes next after `now`.
+    /// The deadline that comes next after `now`, with what it does if nothing happens before.
     pub(crate) fn next_deadline(&self, now: Tick) -> Option<NextDeadline> {
-        let mut deadlines = Vec::new();
-        if let Situation::Rollout(rollout) = &self.situation {
-            rollout_deadlines(rollout, &mut deadlines);
-        }
-        self.fleet_deadlines(now, &mut deadlines);
-        deadlines.into_iter().filter(|deadline| deadline.at > now).min_by_key(|deadline| deadline.at)
+        let instants = self.instants().split_off(&Tick(now.0.saturating_add(1)));
+        instants.into_iter().find_map(|at| Some(NextDeadline { at, then: self.then(at)? }))
     }
 
-    fn fleet_deadlines(&self, now: Tick, deadlines: &mut Vec<NextDeadline>) {
+    /// What the step at `at` would do; nothing where it would change nothing.
+    fn then(&self, at: Tick) -> Option<Then> {
+        let mut turn = Turn::new(self.clone(), at);
+        turn.run();
+        if turn.effects.is_empty() && turn.timeline.is_empty() {
+            return None;
+        }
+        Some(if self.has(PlantedBug::FixedConsequence) { Then::RollBack } else { Then::of(&turn.timeline) })
+    }
+
+    /// Every instant that some condition of the machine compares the time with.
+    fn instants(&self) -> BTreeSet<Tick> {
+        let mut instants = BTreeSet::new();
+        if let Situation::Rollout(rollout) = &self.situation {
+            match &rollout.way {
+                Way::Forward(forward) => {
+                    instants.extend([forward.phase.deadline(), rollout.deadline]);
+                    if let Phase::Observe { until, .. } | Phase::Bake { until, .. } = forward.phase {
+                        instants.insert(until);
+                    }
+                }
+                Way::Back(back) => {
+                    instants.insert(back.stage.deadline());
+                }
+            }
+        }
         let wants = self.wants();
         for instance in self.instances.values() {
             match instance.life {
                 Life::Starting { deadline, .. } | Life::Warming { deadline, .. } => {
-                    deadlines.push(NextDeadline { at: deadline, then: Then::Replace });
+                    instants.insert(deadline);
                 }
                 Life::Ready { .. } | Life::Unhealthy { .. } | Life::Stopping { .. } => {}
             }
-            if let Listing::Left { drain: Drain::Running { since }, .. } = instance.listing
+            if let Some(since) = instance.draining_since()
                 && !instance.is_stopping()
             {
-                let release = instance.release();
-                let goes = sort(&self.instances, release, wants.get(&release)).go.contains(&instance.id.ordinal);
-                let times = self.traffic_of(release);
-                if goes {
-                    deadlines.push(NextDeadline { at: since.after(times.drain), then: Then::GoOn });
-                    deadlines.push(NextDeadline { at: since.after(times.tunnels), then: Then::StopAnyway });
-                }
+                let times = self.traffic_of(instance.release());
+                instants.extend([since.after(times.drain), since.after(times.tunnels)]);
             }
         }
         for (release, want) in &wants {
-            if let Some(until) = self.backoff_until(*release, now)
+            if let Some(waits) = self.backoff.get(release)
                 && sort(&self.instances, *release, Some(want)).missing > 0
             {
-                deadlines.push(NextDeadline { at: until, then: Then::Restart });
+                instants.extend(waits.iter().map(|wait| wait.until));
             }
         }
+        instants
     }
 }
 
-fn rollout_deadlines(rollout: &Rollout, deadlines: &mut Vec<NextDeadline>) {
-    match &rollout.way {
-        Way::Forward(forward) => {
-            let name = forward.phase.name();
-            let stand = rollout.course.stand(name, forward.batch);
-            deadlines.push(NextDeadline { at: forward.phase.deadline(), then: then(&rollout.course, name, stand) });
-            deadlines.push(NextDeadline { at: rollout.deadline, then: Then::RollBack });
-            deadlines.extend(watched(forward));
-        }
-        Way::Back(back) => {
-            let then = match back.stage {
-                BackStage::Restore { .. } | BackStage::Switch { .. } => Then::CallOperator,
-                BackStage::Leave { .. } => Then::EndRollout,
-            };
-            deadlines.push(NextDeadline { at: back.stage.deadline(), then });
-        }
+impl Then {
+    /// What a step did, as people ask about it: the gravest of it.
+    fn of(timeline: &[Entry]) -> Then {
+        timeline.iter().filter_map(|entry| Then::of_action(&entry.action)).min().unwrap_or(Then::GoOn)
     }
-}
 
-/// The end of an observation.
-fn watched(forward: &Forward) -> Option<NextDeadline> {
-    match &forward.phase {
-        Phase::Observe { until, .. } | Phase::Bake { until, .. } => Some(NextDeadline { at: *until, then: Then::GoOn }),
-        Phase::Start { .. }
-        | Phase::Warmup { .. }
-        | Phase::Test { .. }
-        | Phase::Expose { .. }
-        | Phase::Drain { .. }
-        | Phase::Stop { .. } => None,
+    fn of_action(action: &Action) -> Option<Then> {
+        match action {
+            Action::Ended { outcome, .. } => Some(match outcome {
+                Outcome::NeedsOperator { .. } => Then::CallOperator,
+                Outcome::Done => Then::EndRollout,
+                Outcome::RolledBack { .. } | Outcome::Superseded { .. } | Outcome::Refused { .. } => Then::EndBack,
+            }),
+            Action::TurnedBack { .. } | Action::Entered { phase: PhaseName::Rollback, .. } => Some(Then::RollBack),
+            Action::DrainCut(_) => Some(Then::StopAnyway),
+            Action::Lost { .. } | Action::Unhealthy { .. } => Some(Then::Replace),
+            Action::Entered { .. } => Some(Then::GoOn),
+            Action::Starting(_) => Some(Then::Restart),
+            Action::Began { .. }
+            | Action::Queued { .. }
+            | Action::Ready(_)
+            | Action::Published { .. }
+            | Action::Applied { .. }
+            | Action::RequestsEnded(_)
+            | Action::Drained(_)
+            | Action::Stopping(_)
+            | Action::Stopped(_)
+            | Action::CheckBegan { .. }
+            | Action::CheckPassed { .. }
+            | Action::Mended { .. }
+            | Action::Promoted { .. }
+            | Action::ControllerRestarted { .. }
+            | Action::Notified { .. } => None,
+        }
     }
 }

@@ -93,10 +93,15 @@ pub enum Outcome {
         /// Why.
         reason: Cause,
     },
-    /// It waited in the queue and a later order took its place.
+    /// It waited, and a later order took its place before it began.
     Superseded {
         /// By this rollout.
         by: RolloutId,
+    },
+    /// It waited, and had become impossible when its turn came.
+    Refused {
+        /// Why, for people.
+        reason: String,
     },
 }
 
@@ -107,6 +112,7 @@ impl fmt::Display for Outcome {
             Outcome::RolledBack { reason } => write!(f, "rolled back: {reason}"),
             Outcome::NeedsOperator { reason } => write!(f, "needs an operator: {reason}"),
             Outcome::Superseded { by } => write!(f, "superseded by rollout {by}"),
+            Outcome::Refused { reason } => write!(f, "it could not begin: {reason}"),
         }
     }
 }
@@ -161,11 +167,6 @@ pub enum Cause {
         /// How long it had.
         after: Millis,
     },
-    /// The order waited and had become impossible when its turn came.
-    Impossible {
-        /// Why, for people.
-        refusal: String,
-    },
     /// The whole rollout took longer than it may.
     RolloutTimeout {
         /// How long it had.
@@ -186,7 +187,6 @@ impl fmt::Display for Cause {
                 write!(f, "{instance} became unhealthy in load: {reason}")
             }
             Cause::Deadline { phase, after } => write!(f, "{phase} did not end within {after}"),
-            Cause::Impossible { refusal } => write!(f, "it could not begin: {refusal}"),
             Cause::RolloutTimeout { after } => write!(f, "the rollout did not end within {after}"),
         }
     }

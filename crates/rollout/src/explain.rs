@@ -22,7 +22,7 @@ impl Service {
             waits: self.waits(now),
             next: self.next_deadline(now),
             rollback: self.time_to_roll_back(),
-            queued: self.running().and_then(|rollout| rollout.queued.as_ref()).map(|order| order.rollout),
+            queued: self.running().and_then(|rollout| rollout.queued.as_ref()).map(|queued| queued.order.rollout),
         }
     }
 
@@ -121,7 +121,7 @@ impl Service {
                 }
                 Life::Ready { .. } | Life::Unhealthy { .. } => None,
             };
-            waits.extend(awaited.map(|awaited| Wait { awaited, since: instance.since() }));
+            waits.extend(awaited.map(|awaited| Wait { since: self.waiting_since(&awaited, instance), awaited }));
         }
         for (release, want) in &wants {
             if let Some(until) = self.backoff_until(*release, now)
@@ -131,7 +131,7 @@ impl Service {
                 waits.push(Wait { awaited, since: now });
             }
         }
-        waits.extend(self.running().and_then(|rollout| self.phase_wait(rollout)));
+        waits.extend(self.running().and_then(|rollout| self.phase_wait(rollout, now)));
         let mut seen = Vec::new();
         waits.retain(|wait| {
             let is_new = !seen.contains(&wait.awaited);
@@ -141,10 +141,33 @@ impl Service {
         waits
     }
 
-    fn phase_wait(&self, rollout: &Rollout) -> Option<Wait> {
+    /// Since when something about an instance is waited for: a drain lasts from the moment when no proxy routes to the instance, however
+    /// long the instance had served before.
+    fn waiting_since(&self, awaited: &Awaited, instance: &Instance) -> Tick {
+        let published = self.table.published.as_ref().map(|published| published.since);
+        match awaited {
+            Awaited::Applied(_) => published,
+            Awaited::Drained(_) | Awaited::LastingEnded(_) => instance.draining_since().or(published),
+            Awaited::Floor { .. } => self.running().map(|rollout| match &rollout.way {
+                Way::Forward(forward) => forward.since,
+                Way::Back(back) => back.since,
+            }),
+            Awaited::Started(_)
+            | Awaited::Ready(_)
+            | Awaited::Stopped(_)
+            | Awaited::Check(_)
+            | Awaited::Observed { .. }
+            | Awaited::Backoff { .. } => None,
+        }
+        .unwrap_or(instance.since())
+    }
+
+    fn phase_wait(&self, rollout: &Rollout, now: Tick) -> Option<Wait> {
         let Way::Forward(Forward { since, phase, .. }) = &rollout.way else { return None };
         let awaited = match phase {
-            Phase::Observe { until, .. } | Phase::Bake { until, .. } => Awaited::Observed { until: *until },
+            Phase::Observe { until, .. } | Phase::Bake { until, .. } if now < *until => {
+                Awaited::Observed { until: *until }
+            }
             Phase::Test { stage: TestStage::Checking { index, .. }, .. } => {
                 Awaited::Check(self.releases.get(&rollout.to)?.spec.checks.get(*index)?.name.clone())
             }
@@ -152,6 +175,8 @@ impl Service {
             | Phase::Warmup { .. }
             | Phase::Test { .. }
             | Phase::Expose { .. }
+            | Phase::Observe { .. }
+            | Phase::Bake { .. }
             | Phase::Drain { .. }
             | Phase::Stop { .. } => return None,
         };
@@ -194,7 +219,9 @@ fn instance_report(instance: &Instance) -> InstanceReport {
         Listing::Preview => LoadState::Preview,
         Listing::Live => LoadState::Live,
         Listing::Left { drain: Drain::Done, .. } => LoadState::Drained,
-        Listing::Left { drain: Drain::AwaitingTable | Drain::Running { .. }, .. } => LoadState::Draining,
+        Listing::Left { drain: Drain::AwaitingTable | Drain::Running { .. } | Drain::Lasting { .. }, .. } => {
+            LoadState::Draining
+        }
     };
     InstanceReport { instance: instance.id.clone(), state, since: instance.since(), address: instance.address(), load }
 }

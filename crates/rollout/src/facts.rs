@@ -195,6 +195,20 @@ impl Turn {
         }
     }
 
+    pub(crate) fn requests_ended(&mut self, id: &InstanceId, routes: EffectNumber) {
+        if self.service.has(PlantedBug::WaitsForTunnels) {
+            return;
+        }
+        let Some(instance) = self.known(id) else { return };
+        if let Listing::Left { by, drain } = &mut instance.listing
+            && *by <= routes
+            && let Drain::Running { since } = *drain
+        {
+            *drain = Drain::Lasting { since };
+            self.note(Action::RequestsEnded(id.clone()));
+        }
+    }
+
     pub(crate) fn drained(&mut self, id: &InstanceId, routes: EffectNumber) {
         let unfenced = self.service.has(PlantedBug::UnfencedDrain);
         let Some(instance) = self.known(id) else { return };

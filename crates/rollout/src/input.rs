@@ -111,7 +111,15 @@ pub enum Input {
         /// The effect's number.
         routes: EffectNumber,
     },
-    /// Every proxy uses a table without the instance and has no request in flight to it.
+    /// Every proxy uses a table without the instance, and what is in flight to it are tunnels and streams alone: what has no end in
+    /// sight and a deadline of its own.
+    RequestsEnded {
+        /// Which.
+        instance: InstanceId,
+        /// As in [`Drained`](Input::Drained).
+        routes: EffectNumber,
+    },
+    /// Every proxy uses a table without the instance and has nothing in flight to it.
     Drained {
         /// Which.
         instance: InstanceId,

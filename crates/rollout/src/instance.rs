@@ -96,6 +96,11 @@ pub enum Drain {
         /// Since when no proxy routes to it.
         since: Tick,
     },
+    /// No proxy routes to it and its requests have ended; tunnels and streams are open.
+    Lasting {
+        /// Since when no proxy routes to it.
+        since: Tick,
+    },
     /// Nothing is in flight.
     Done,
 }
@@ -157,6 +162,17 @@ impl Instance {
         }
     }
 
+    /// Since when no proxy routes to it, while something is in flight to it.
+    pub(crate) fn draining_since(&self) -> Option<Tick> {
+        match self.listing {
+            Listing::Left { drain: Drain::Running { since } | Drain::Lasting { since }, .. } => Some(since),
+            Listing::Left { drain: Drain::AwaitingTable | Drain::Done, .. }
+            | Listing::Never
+            | Listing::Preview
+            | Listing::Live => None,
+        }
+    }
+
     /// How much it is worth to a release that wants fewer instances than it has: the lowest stays. An unhealthy or
     /// stopping one is worth nothing.
     pub(crate) fn rank(&self) -> Option<(u8, u64)> {
@@ -180,8 +196,11 @@ impl Instance {
             Listing::Preview | Listing::Live => Err(Awaited::Drained(self.id.clone())),
             Listing::Left { by, drain } => match drain {
                 Drain::AwaitingTable => Err(Awaited::Applied(by)),
-                Drain::Running { since } if now >= since.after(drain_limit) => Ok(StopPermit(Ground::DrainDeadline)),
+                Drain::Running { since } | Drain::Lasting { since } if now >= since.after(drain_limit) => {
+                    Ok(StopPermit(Ground::DrainDeadline))
+                }
                 Drain::Running { .. } => Err(Awaited::Drained(self.id.clone())),
+                Drain::Lasting { .. } => Err(Awaited::LastingEnded(self.id.clone())),
                 Drain::Done => Ok(StopPermit(Ground::Idle)),
             },
         }

@@ -13,6 +13,8 @@
 //! **I1, I2**: an instance leaves load only as far as the floor allows (`table::listed`), and is stopped only when every proxy uses a table
 //! without it and its requests have ended or had their time (`Instance::stop_permit`, `sim/tests/planted.rs`).
 //! **I4**: one rollout at most, by the type of the situation; an order that comes meanwhile waits, is refused or supersedes.
+//! Every order that is taken gets a number or a rollout it is about ([`Step::placed`]), and exactly one end
+//! (`Turn::end`, `tests/properties.rs`).
 //! **I6**: effects are numbered; those without an outcome are repeated under their numbers when a controller takes over
 //! (`Turn::repeat_orders`, `sim/tests/crash.rs`).
 //! **I8**: a pool becomes empty only when every instance is known to have ended; then requests are held.
@@ -35,6 +37,7 @@ mod input;
 mod instance;
 mod orders;
 mod phase_name;
+mod placed;
 mod plan;
 mod planted;
 mod refused;
@@ -55,6 +58,7 @@ pub use facts::START_FAILURES_MAX;
 pub use input::{DeployOrder, EndedBy, Input, Origin, RollbackOrder};
 pub use instance::{Drain, Instance, Life, Listing};
 pub use phase_name::PhaseName;
+pub use placed::{OwnOrder, Place, Placed};
 pub use plan::{Plan, PlannedPhase, plan};
 pub use planted::PlantedBug;
 pub use refused::{Refusal, Refused};

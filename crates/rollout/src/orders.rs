@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use gapless_model::{Millis, ReleaseId, RolloutId, SecondOrder, Strategy};
 
-use crate::effect::{Effect, Outcome};
+use crate::effect::Outcome;
 use crate::rollout::course::Stand;
-use crate::rollout::{Back, BackStage, Course, Forward, Phase, Rollout, Tests, Way};
-use crate::service::{OpenReceipt, Situation};
+use crate::rollout::{Back, BackStage, Course, Forward, Phase, Queued, Rollout, Tests, Way};
+use crate::service::Situation;
 use crate::turn::Turn;
-use crate::{Action, Cause, DeployOrder, Origin, Refusal, RollbackOrder};
+use crate::{Action, Cause, DeployOrder, Origin, OwnOrder, Place, Placed, Refusal, RollbackOrder};
 
 impl Turn {
     pub(crate) fn deploy(&mut self, order: DeployOrder) -> Result<(), Refusal> {
@@ -25,24 +25,30 @@ impl Turn {
         let Situation::Rollout(running) = &self.service.situation else {
             let strategy = order.strategy.as_ref().unwrap_or(&order.release.spec.strategy);
             let course = Course::for_service(&self.service, &order.release, strategy)?;
+            self.place(&order, Place::Running);
             self.begin(order, course, Tests::Run);
             return Ok(());
         };
-        match spec.second_order {
-            SecondOrder::Reject => Err(Refusal::RolloutRunning { running: running.id }),
-            SecondOrder::Queue => {
-                self.queue(order);
-                Ok(())
-            }
-            SecondOrder::Supersede => {
-                let cause = Cause::Superseded { by: order.rollout };
-                self.queue(order);
-                if self.can_turn_back() {
-                    self.turn_back(cause);
-                }
-                Ok(())
-            }
+        let supersedes = match spec.second_order {
+            SecondOrder::Reject => return Err(Refusal::RolloutRunning { running: running.id }),
+            SecondOrder::Queue => None,
+            SecondOrder::Supersede => Some(Cause::Superseded { by: order.rollout }),
+        };
+        self.place(&order, Place::Queued);
+        self.queue(order);
+        if let Some(cause) = supersedes
+            && self.can_turn_back()
+        {
+            self.turn_back(cause);
         }
+        Ok(())
+    }
+
+    /// The order is taken, under its own number.
+    fn place(&mut self, order: &DeployOrder, place: Place) {
+        let DeployOrder { rollout, release, origin, .. } = order;
+        let (to, origin) = (release.label.clone(), origin.clone());
+        self.placed = Some(Placed::Own(OwnOrder { rollout: *rollout, to, origin, place }));
     }
 
     pub(crate) fn roll_back(&mut self, order: RollbackOrder) -> Result<(), Refusal> {
@@ -61,10 +67,7 @@ impl Turn {
                 self.take_number(rollout)?;
                 match (to, other) {
                     (Some(to), _) if to != current => self.return_to(current, to, rollout, origin),
-                    (Some(_) | None, Some(other)) => {
-                        self.retry_way_back(current, other, rollout, origin);
-                        Ok(())
-                    }
+                    (Some(_) | None, Some(other)) => self.retry_way_back(current, other, rollout, origin),
                     (Some(_) | None, None) => Err(Refusal::NoEarlierRelease),
                 }
             }
@@ -80,6 +83,7 @@ impl Turn {
                 if stand == Stand::Earned && rollout.from().is_none() {
                     return Err(Refusal::NoEarlierRelease);
                 }
+                self.placed = Some(Placed::OfRunning(rollout.id));
                 self.turn_back(Cause::Operator { by: origin.by, reason: origin.reason });
                 Ok(())
             }
@@ -94,6 +98,7 @@ impl Turn {
             Way::Forward(forward) => match &mut forward.phase {
                 Phase::Observe { until, .. } | Phase::Bake { until, .. } => {
                     *until = now;
+                    self.placed = Some(Placed::OfRunning(rollout.id));
                     self.note(Action::Promoted { by: origin.by });
                     Ok(())
                 }
@@ -126,12 +131,13 @@ impl Turn {
 
     /// At most one order waits; the one that waited before is over.
     fn queue(&mut self, order: DeployOrder) {
-        let by = order.rollout;
+        let (by, since) = (order.rollout, self.now);
         self.service.releases.insert(order.release.id, Arc::clone(&order.release));
-        self.note(Action::Queued { to: order.release.label.clone() });
+        self.note_of(by, Action::Queued { to: order.release.label.clone() });
         let Situation::Rollout(rollout) = &mut self.service.situation else { return };
-        if let Some(earlier) = rollout.queued.replace(order) {
-            self.close_receipt(earlier.rollout, Outcome::Superseded { by });
+        if let Some(earlier) = rollout.queued.replace(Queued { order, since }) {
+            let waited = since.since(earlier.since);
+            self.end(earlier.order.rollout, Outcome::Superseded { by }, waited, None);
         }
     }
 
@@ -172,16 +178,25 @@ impl Turn {
         let release = self.service.releases.get(&to).cloned().ok_or(Refusal::ReleaseNotKept(to))?;
         let strategy = Strategy::BlueGreen { bake: Millis::ZERO };
         let course = Course::for_service(&self.service, &release, &strategy)?;
-        self.begin(DeployOrder { rollout, release, strategy: Some(strategy), origin }, course, Tests::Skip);
+        let order = DeployOrder { rollout, release, strategy: Some(strategy), origin };
+        self.place(&order, Place::Running);
+        self.begin(order, course, Tests::Skip);
         Ok(())
     }
 
     /// Tries once more to put back `current` where `other` is in the way.
-    fn retry_way_back(&mut self, current: ReleaseId, other: ReleaseId, rollout: RolloutId, origin: Origin) {
-        let releases = &self.service.releases;
-        let (Some(from), Some(to)) = (releases.get(&current), releases.get(&other)) else { return };
+    fn retry_way_back(
+        &mut self,
+        current: ReleaseId,
+        other: ReleaseId,
+        rollout: RolloutId,
+        origin: Origin,
+    ) -> Result<(), Refusal> {
+        let find = |id: ReleaseId| self.service.releases.get(&id).ok_or(Refusal::ReleaseNotKept(id));
+        let (from, to) = (find(current)?, find(other)?);
         let strategy = Strategy::BlueGreen { bake: Millis::ZERO };
-        let Ok(course) = Course::compile(Some(from), to, &strategy) else { return };
+        let course = Course::compile(Some(from), to, &strategy)?;
+        let own = OwnOrder { rollout, to: from.label.clone(), origin: origin.clone(), place: Place::Running };
         let cause = Cause::Operator { by: origin.by.clone(), reason: origin.reason.clone() };
         let action = Action::Began { from: Some(to.label.clone()), to: from.label.clone(), strategy: "rollback" };
         let deadline = self.now.after(to.spec.rollout_timeout);
@@ -197,13 +212,9 @@ impl Turn {
             way: Way::Back(Back { cause: cause.clone(), since: self.now, stage }),
             queued: None,
         }));
+        self.placed = Some(Placed::Own(own));
         self.note(action);
         self.enter_back(cause);
-    }
-
-    /// Orders the receipt of a rollout that is over.
-    pub(crate) fn close_receipt(&mut self, rollout: RolloutId, outcome: Outcome) {
-        let effect = self.order(Effect::CloseReceipt { rollout, outcome: outcome.clone() });
-        self.service.open_receipts.insert(rollout, OpenReceipt { effect, outcome });
+        Ok(())
     }
 }

@@ -18,11 +18,19 @@ pub enum PlantedBug {
     UnfencedDrain,
     /// What was observed before a controller died counts.
     LatchedObservation,
+    /// An order that waited and is displaced gets no end.
+    SilentDisplacement,
+    /// Lines about an order that waits go to the rollout that runs.
+    WordsToTheRunning,
+    /// The report says of each deadline that the rollout turns back then.
+    FixedConsequence,
+    /// A batch waits for tunnels as it does for requests.
+    WaitsForTunnels,
 }
 
 impl PlantedBug {
     /// All of them.
-    pub const ALL: [PlantedBug; 7] = [
+    pub const ALL: [PlantedBug; 11] = [
         PlantedBug::StopBeforeDrained,
         PlantedBug::BelowFloor,
         PlantedBug::SkipAcknowledgement,
@@ -30,5 +38,9 @@ impl PlantedBug {
         PlantedBug::UnprovenRollback,
         PlantedBug::UnfencedDrain,
         PlantedBug::LatchedObservation,
+        PlantedBug::SilentDisplacement,
+        PlantedBug::WordsToTheRunning,
+        PlantedBug::FixedConsequence,
+        PlantedBug::WaitsForTunnels,
     ];
 }

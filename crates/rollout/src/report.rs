@@ -186,6 +186,8 @@ pub enum Awaited {
     Applied(EffectNumber),
     /// The end of the requests in flight to an instance.
     Drained(InstanceId),
+    /// The end of the tunnels and streams through an instance: its requests have ended, and no rollout waits for it alone.
+    LastingEnded(InstanceId),
     /// The end of an instance.
     Stopped(InstanceId),
     /// The answer of a check.
@@ -220,21 +222,23 @@ pub struct NextDeadline {
     pub then: Then,
 }
 
-/// What happens at a deadline.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What happens at a deadline; the gravest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Then {
-    /// The rollout goes to its next phase.
-    GoOn,
-    /// The rollout turns back.
-    RollBack,
     /// The rollout ends as it is, everything that serves is kept and an operator is called.
     CallOperator,
-    /// The rollout ends; instances that still hold tunnels drain on behind it.
+    /// The rollout turns back.
+    RollBack,
+    /// The rollout ends with the release before it in load; instances that still hold tunnels drain on behind it.
+    EndBack,
+    /// The rollout is done; instances that still hold tunnels drain on behind it.
     EndRollout,
-    /// The instance is stopped although requests are in flight to it; that is on the record.
+    /// The instance is stopped although something is in flight to it; that is on the record.
     StopAnyway,
     /// The instance is given up and another takes its place.
     Replace,
+    /// The rollout goes to its next phase.
+    GoOn,
     /// Instances that exited are started again.
     Restart,
 }
@@ -245,7 +249,8 @@ impl fmt::Display for Then {
             Then::GoOn => "the rollout goes on",
             Then::RollBack => "the rollout rolls back",
             Then::CallOperator => "the rollout stops as it is and calls an operator",
-            Then::EndRollout => "the rollout ends and the last tunnels drain behind it",
+            Then::EndBack => "the rollout ends rolled back, and what is left drains behind it",
+            Then::EndRollout => "the rollout is done, and what is left drains behind it",
             Then::StopAnyway => "the instance is stopped with what is in flight",
             Then::Replace => "the instance is replaced",
             Then::Restart => "instances are started again",

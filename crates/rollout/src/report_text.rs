@@ -103,6 +103,7 @@ impl fmt::Display for AwaitedAt<'_> {
             Awaited::Ready(instance) => write!(f, "{instance} to be ready"),
             Awaited::Applied(routes) => write!(f, "every proxy to use table {routes}"),
             Awaited::Drained(instance) => write!(f, "the requests in flight to {instance}"),
+            Awaited::LastingEnded(instance) => write!(f, "the tunnels and streams through {instance}"),
             Awaited::Stopped(instance) => write!(f, "{instance} to be gone"),
             Awaited::Check(check) => write!(f, "check {check:?}"),
             Awaited::Observed { until } => {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use gapless_model::{EffectNumber, Release, ReleaseId, RolloutId, ServiceName, Tick};
+use gapless_model::{EffectNumber, InstanceId, Release, ReleaseId, RolloutId, ServiceName, Tick};
 
 use crate::healing::Backoff;
 use crate::instance::Instance;
@@ -49,6 +49,8 @@ pub(crate) struct Numbers {
 pub(crate) struct OpenReceipt {
     pub effect: EffectNumber,
     pub outcome: Outcome,
+    /// Instances that the rollout took out of load and that had not drained when it ended.
+    pub left_behind: BTreeSet<InstanceId>,
 }
 
 /// The last order about which releases are kept.
@@ -160,6 +162,11 @@ impl Service {
     #[must_use]
     pub fn applied(&self) -> EffectNumber {
         self.table.applied
+    }
+
+    /// The instances that a rollout took out of load and left to drain when it ended; until its receipt is written.
+    pub fn left_behind(&self, rollout: RolloutId) -> impl Iterator<Item = &InstanceId> {
+        self.open_receipts.get(&rollout).into_iter().flat_map(|receipt| &receipt.left_behind)
     }
 
     /// Its instances, in the order of their ordinals.

@@ -46,7 +46,8 @@ impl Turn {
     fn lose_unready(&mut self, instance: &Instance, reason: String) {
         self.note(Action::Lost { instance: instance.id.clone(), reason });
         self.service.count_failure(instance, Millis::ZERO, self.now);
-        match instance.stop_permit(self.now, Millis::ZERO) {
+        let limit = self.service.traffic_of(instance.release()).tunnels;
+        match instance.stop_permit(self.now, limit) {
             Ok(permit) => self.stop(instance.id.ordinal, permit),
             // It is reached by preview, or has requests of a preview in flight: it leaves as an unhealthy one does.
             Err(_) => self.mark_unhealthy(instance.id.ordinal),
@@ -233,7 +234,7 @@ impl Service {
 
     /// What an instance, a table, an order or the way back needs (I9).
     fn needed_releases(&self) -> BTreeSet<ReleaseId> {
-        let queued = self.running().and_then(|rollout| rollout.queued.as_ref()).map(|order| order.release.id);
+        let queued = self.running().and_then(|rollout| rollout.queued.as_ref()).map(|queued| queued.order.release.id);
         let of_instances = self.instances.values().map(Instance::release);
         self.roles()
             .into_iter()

@@ -3,7 +3,7 @@
 use gapless_model::Tick;
 
 use crate::turn::Turn;
-use crate::{Entry, Input, Intent, Refusal, Refused, Report, Service};
+use crate::{Entry, Input, Intent, Placed, Refusal, Refused, Report, Service};
 
 /// What a step gives.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +19,8 @@ pub struct Step {
     pub report: Report,
     /// When to come back with [`Input::TimerFired`] at the latest; always later than `now`.
     pub next_deadline: Option<Tick>,
+    /// What became of the order; nothing where the input is a fact.
+    pub placed: Option<Placed>,
     /// Whether the input changed anything; one that did not is not journalled.
     pub change: Change,
 }
@@ -51,19 +53,27 @@ pub fn step(state: Service, input: Input, now: Tick) -> Result<Step, Refused> {
     if let Err(reason) = turn.take(input) {
         return Err(Refused { state: Box::new(before), reason });
     }
-    let mut moves = 0;
-    while turn.advance() || turn.mend() || turn.expire() || turn.settle() {
-        moves += 1;
-        assert!(moves < MOVES_MAX, "BUG: one input moves the machine without end");
-    }
-    let Turn { service, effects, timeline, .. } = turn;
+    turn.run();
+    let Turn { service, effects, timeline, placed, .. } = turn;
     let report = service.report(now);
     let change = if effects.is_empty() && service == before { Change::Unchanged } else { Change::Changed };
     let next_deadline = report.next.as_ref().map(|next| next.at);
-    Ok(Step { state: service, effects, timeline, report, next_deadline, change })
+    Ok(Step { state: service, effects, timeline, report, next_deadline, placed, change })
 }
 
 impl Turn {
+    /// Everything that follows from what is true now.
+    ///
+    /// # Panics
+    /// `BUG:` when it never comes to rest.
+    pub(crate) fn run(&mut self) {
+        let mut moves = 0;
+        while self.advance() || self.mend() || self.expire() || self.settle() {
+            moves += 1;
+            assert!(moves < MOVES_MAX, "BUG: one input moves the machine without end");
+        }
+    }
+
     fn take(&mut self, input: Input) -> Result<(), Refusal> {
         match input {
             Input::DeployOrdered(order) => return self.deploy(order),
@@ -77,6 +87,7 @@ impl Turn {
             Input::InstanceExited { instance, status, ended_by } => self.exited(&instance, status, ended_by),
             Input::InstanceStopped { instance } => self.stopped(&instance),
             Input::RoutesApplied { routes } => self.applied(routes),
+            Input::RequestsEnded { instance, routes } => self.requests_ended(&instance, routes),
             Input::Drained { instance, routes } => self.drained(&instance, routes),
             Input::CheckPassed { check } => self.check_passed(check),
             Input::CheckFailed { check, reason } => self.check_failed(check, reason),

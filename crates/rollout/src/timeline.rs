@@ -85,7 +85,9 @@ pub enum Action {
         /// The effect's number.
         routes: EffectNumber,
     },
-    /// An instance that left load has no request in flight any more.
+    /// The requests to an instance that left load have ended; tunnels and streams through it are open.
+    RequestsEnded(InstanceId),
+    /// An instance that left load has nothing in flight any more.
     Drained(InstanceId),
     /// An instance did not drain in time and is stopped with what is in flight.
     DrainCut(InstanceId),
@@ -161,6 +163,7 @@ impl fmt::Display for Action {
                 preview.iter().try_for_each(|share| write!(f, ", preview {} × {}", share.label, share.instances))
             }
             Action::Applied { routes } => write!(f, "table {routes} is in use at every proxy"),
+            Action::RequestsEnded(instance) => write!(f, "{instance} has tunnels and streams alone"),
             Action::Drained(instance) => write!(f, "{instance} is drained"),
             Action::DrainCut(instance) => write!(f, "{instance} did not drain in time"),
             Action::Stopping(instance) => write!(f, "stop {instance}"),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use gapless_journal::{Batch, MemoryStore, Sequence, Store};
 use gapless_model::{Epoch, InstanceId, Release, ReleaseId, Tick};
-use gapless_rollout::{Change, Input, Listing, PlantedBug, Refusal, Service, Step, step};
+use gapless_rollout::{Change, Input, Listing, NextDeadline, PlantedBug, Refusal, Service, Step, step};
 use gapless_wire::record::{IntentRecord, STEP_KIND, StepRecord};
 
+use crate::book::Book;
 use crate::publication::Publication;
 use crate::releases::service;
 
@@ -20,8 +21,10 @@ pub(crate) struct Controller {
     pub service: Service,
     pub publication: Publication,
     store: MemoryStore,
-    /// The instant for which a timer is set.
-    pub timer: Option<Tick>,
+    /// What is told of its orders.
+    pub book: Book,
+    /// The deadline for which a timer is set, and what it is said to do.
+    pub timer: Option<NextDeadline>,
 }
 
 /// What came of an input.
@@ -56,6 +59,7 @@ impl Controller {
         if let Some(bug) = planted {
             state = state.with_planted(bug);
         }
+        let mut book = Book::default();
         for record in store.read(STREAM, Sequence::START).map_err(|error| differs(error.to_string()))? {
             let kept =
                 StepRecord::from_bytes(&record.kind, &record.bytes).map_err(|error| differs(error.to_string()))?;
@@ -66,6 +70,7 @@ impl Controller {
             if again != kept.intents {
                 return Err(differs(format!("record {}: {:?} instead of {:?}", record.sequence, again, kept.intents)));
             }
+            book.told(&step);
             state = step.state;
         }
         let mut publication = Publication::new(epoch, proxies);
@@ -74,7 +79,7 @@ impl Controller {
                 publication.leaving_before(instance.id.clone());
             }
         }
-        Ok(Controller { epoch, service: state, publication, store, timer: None })
+        Ok(Controller { epoch, service: state, publication, store, book, timer: None })
     }
 
     /// Whether it follows an earlier controller that had begun something.
@@ -99,6 +104,7 @@ impl Controller {
             return Heard::Died;
         }
         self.service = step.state.clone();
+        self.book.told(&step);
         Heard::Acted(Box::new(step))
     }
 

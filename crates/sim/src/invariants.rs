@@ -192,6 +192,15 @@ impl World {
             SituationReport::Empty | SituationReport::NeedsOperator { .. } => {}
             SituationReport::Settled { .. } => self.check_desired(service),
         }
+        let book = &controller.book;
+        let told: Vec<String> = book
+            .orders()
+            .filter(|order| book.ends(*order) != 1)
+            .map(|order| format!("order {order} is told {} ends", book.ends(order)))
+            .collect();
+        let wrong = book.wrong.clone();
+        told.into_iter().for_each(|what| self.violation("L2", what));
+        wrong.into_iter().for_each(|what| self.violation("words", what));
         for rollout in self.accepted.clone() {
             let ends = self.ends.iter().filter(|end| end.rollout == rollout).count();
             if ends != 1 {

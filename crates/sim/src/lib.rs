@@ -11,9 +11,11 @@
 //! **Invariant S2**: the suite can fail: each planted bug of `gapless_rollout::PlantedBug` is caught by it (test `planted`).
 
 mod agenda;
+mod book;
 mod chance;
 mod controller;
 mod crash;
+mod explained;
 mod fleet;
 mod invariants;
 mod outcome;

@@ -46,7 +46,7 @@ pub struct Outcome {
 pub struct RolloutEnd {
     /// Which.
     pub rollout: RolloutId,
-    /// `done`, `rolled-back`, `needs-operator` or `superseded`.
+    /// `done`, `rolled-back`, `needs-operator`, `superseded` or `refused`.
     pub outcome: &'static str,
 }
 

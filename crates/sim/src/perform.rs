@@ -37,12 +37,13 @@ impl World {
 
     pub(crate) fn set_timer(&mut self) {
         let Some(controller) = self.controller.as_mut() else { return };
-        let next = controller.service.report(self.agenda.now).next.map(|next| next.at);
-        if controller.timer != next {
-            controller.timer = next;
-            if let Some(at) = next {
-                self.agenda.at(at, Event::Timer { term: controller.epoch.0, at });
-            }
+        let next = controller.service.report(self.agenda.now).next;
+        let at = next.as_ref().map(|next| next.at);
+        let earlier = std::mem::replace(&mut controller.timer, next).map(|earlier| earlier.at);
+        if earlier != at
+            && let Some(at) = at
+        {
+            self.agenda.at(at, Event::Timer { term: controller.epoch.0, at });
         }
     }
 
@@ -151,5 +152,6 @@ fn outcome_name(outcome: &RolloutOutcome) -> &'static str {
         RolloutOutcome::RolledBack { .. } => "rolled-back",
         RolloutOutcome::NeedsOperator { .. } => "needs-operator",
         RolloutOutcome::Superseded { .. } => "superseded",
+        RolloutOutcome::Refused { .. } => "refused",
     }
 }

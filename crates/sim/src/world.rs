@@ -190,9 +190,13 @@ impl World {
     }
 
     fn timer(&mut self, term: u64, at: Tick) {
-        if self.term() == Some(term) && self.controller.as_ref().is_some_and(|c| c.timer == Some(at)) {
-            if let Some(controller) = self.controller.as_mut() {
-                controller.timer = None;
+        if self.term() != Some(term) {
+            return;
+        }
+        let Some(controller) = self.controller.as_mut() else { return };
+        if let Some(next) = controller.timer.take_if(|next| next.at == at) {
+            if let Some(wrong) = crate::explained::check(&controller.service, &next, at) {
+                self.violation("explain", wrong);
             }
             self.tell(Input::TimerFired);
         }

@@ -49,6 +49,21 @@ fn counting_what_an_earlier_controller_saw_is_caught() {
     is_caught(PlantedBug::LatchedObservation, &["I10"]);
 }
 
+#[test]
+fn an_order_that_is_displaced_without_an_end_is_caught() {
+    is_caught(PlantedBug::SilentDisplacement, &["L2"]);
+}
+
+#[test]
+fn words_about_an_order_told_to_the_rollout_that_runs_are_caught() {
+    is_caught(PlantedBug::WordsToTheRunning, &["words", "L2"]);
+}
+
+#[test]
+fn a_deadline_that_does_something_else_than_was_explained_is_caught() {
+    is_caught(PlantedBug::FixedConsequence, &["explain"]);
+}
+
 /// The controller dies over each record of one rollout: the number of starts tells.
 #[test]
 fn starting_twice_is_caught() {

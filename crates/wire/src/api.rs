@@ -11,9 +11,9 @@
 //! | `POST /v1/services/{service}/abort` | [`OperatorRequest`] | 202 [`OrderAccepted`] |
 //! | `POST /v1/services/{service}/promote` | [`OperatorRequest`] | 202 [`OrderAccepted`] |
 //! | `GET /v1/services/{service}/rollouts?limit=N` | | [`History`], the newest first |
-//! | `GET /v1/services/{service}/rollouts/{number}` | | [`RolloutSummary`]; `last` is the newest one |
+//! | `GET /v1/services/{service}/rollouts/{number}` | | [`RolloutSummary`]; `last` is the one ordered last |
 //! | `GET /v1/services/{service}/rollouts/{number}/events?from=SEQ` | | JSON lines of [`Event`] from that sequence number on, until the rollout has ended and its receipt is written; the last line has `ended` |
-//! | `GET /v1/services/{service}/rollouts/{number}/receipt` | | [`Receipt`]; `last` is the newest one that ended |
+//! | `GET /v1/services/{service}/rollouts/{number}/receipt` | | [`Receipt`]; `last` is the one that ended last, of those that ran |
 //! | `GET /v1/services/{service}/logs?release=LABEL&tail=N&follow=true` | | JSON lines of [`LogLine`] |
 //! | `POST /v1/plan` | [`PlanRequest`] | [`PlanAnswer`] |
 //!

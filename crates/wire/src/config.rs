@@ -26,7 +26,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use key::{Fallback, Key, Kind, Section};
 pub use reference::{help, markdown};
 pub use server::{ListenerConfig, SERVER, ServerConfig, parse_server_config};
-pub use service::{RouteTaken, parse_service_config, routes_taken};
+pub use service::{RouteTaken, parse_service_config, routes_taken, traffic_defaults};
 pub use service_keys::SERVICE;
 pub use value::{Network, NetworkInvalid, PortRange};
 

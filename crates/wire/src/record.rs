@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 pub use effect::{EffectRecord, IntentRecord, MemberRecord, OutcomeRecord, PoolRecord};
-pub use input::{InputRecord, OriginRecord, StrategyRecord};
+pub use input::{InputRecord, OriginRecord, RequestsEndedRecord, StrategyRecord};
 pub use release::{ReleaseRecord, ReleaseUnreadable};
 pub use rest::{BackoffRecord, InstanceRecord, LifeRecord, ListingRecord, PublishedRecord, REST_KIND, RestRecord};
 

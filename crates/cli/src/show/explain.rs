@@ -44,7 +44,7 @@ pub fn text(service: &ServiceStatus, style: Style) -> String {
         service.last_rollout.as_ref().filter(|_| !matches!(service.situation, Situation::Rollout { .. }))
     {
         let cause = last.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
-        let state = style.paint(super::paint_of(last.state), last.state.as_str());
+        let state = style.paint(super::paint_of(last.state), last.state_text());
         line(&mut text, "last rollout", &format!("{} to {} {state}{cause}", last.rollout, last.to));
     }
     text

@@ -13,6 +13,9 @@ use super::table::{Cell, Table};
 #[must_use]
 pub fn text(receipt: &Receipt, style: Style) -> String {
     let rollout = &receipt.rollout;
+    if !rollout.ran() {
+        return never_ran(receipt, style);
+    }
     let way = match &rollout.from {
         Some(from) => format!("{from} to {}", rollout.to),
         None => rollout.to.clone(),
@@ -77,6 +80,14 @@ pub fn text(receipt: &Receipt, style: Style) -> String {
         text.push_str("  a proxy ended meanwhile: the counts of its last second are not known\n");
     }
     text
+}
+
+/// There is nothing to count to an order that did nothing.
+fn never_ran(receipt: &Receipt, style: Style) -> String {
+    let rollout = &receipt.rollout;
+    let why = rollout.cause.as_deref().unwrap_or_default();
+    let (service, state) = (style.paint(Paint::Strong, &receipt.service), rollout.state_text());
+    format!("rollout {} of {service} to {} never ran: {state}\n  because: {why}\n", rollout.rollout, rollout.to)
 }
 
 fn microseconds(us: u64) -> String {

@@ -27,6 +27,7 @@ fn summary(rollout: u64, to: &str, state: RolloutState) -> RolloutSummary {
         ordered_at: "2026-11-21T08:00:00Z".to_owned(),
         took_ms: 73_456,
         failed_by_us: state.is_end().then_some(0),
+        began: true,
     }
 }
 

@@ -66,9 +66,10 @@ mod tests {
             2    usage           The command line is wrong: an unknown verb or flag, a missing value.
             3    rolled back     The rollout ended rolled back: the release before it is in load. `status` gives it while that is how the last rollout of a service ended.
             4    needs operator  The rollout ended where a person has to decide; capacity was kept. `gapless explain` says why.
-            5    refused         The order was refused and nothing changed: the configuration has errors, the artefact is unsafe, a rollout is running.
+            5    refused         The order was refused and nothing changed: the configuration has errors, the artefact is unsafe, a rollout is running, or the order had become impossible when it no longer had to wait.
             6    failed by us    The rollout is done, but its receipt counts requests that failed by Gapless itself.
             7    new errors      `gapless logs diff` found a signature at ERROR or above that only the new side has and that is not known.
+            8    superseded      The order waited for a running rollout, and a later order took its place: it never began, and nothing of it is in load.
             130  interrupted     Waiting was interrupted (Ctrl-C). The rollout goes on: `gapless status -w` watches it.
         "#]].assert_eq(&text(Some("exit-codes"), None).unwrap());
     }

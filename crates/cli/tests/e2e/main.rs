@@ -9,6 +9,7 @@ mod clients;
 mod crash;
 mod foreign;
 mod machine;
+mod orders;
 mod ports;
 mod refusals;
 mod servers;

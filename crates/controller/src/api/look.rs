@@ -104,12 +104,14 @@ pub async fn receipt(
     let name = service_name(&service)?;
     let mut core = shared.core();
     let tended = core.service(&name).ok_or_else(|| no_service(&name))?;
-    let number = rollout_number(tended, &rollout, Chronicle::NewestEnded)?;
+    let number = rollout_number(tended, &rollout, Chronicle::LastEnded)?;
     let known = tended.chronicle.summary(number, core.now()).is_some();
     let bytes = core
         .receipt(&name, number)
         .map_err(|error| Failed(ErrorBody::new(ErrorCode::Internal, "the receipt cannot be read").because(&error)))?;
-    match bytes.map(|bytes| serde_json::from_slice(&bytes)) {
+    match bytes.map(|bytes| serde_json::from_slice::<Receipt>(&bytes)) {
+        // An earlier program counted something to orders that never began.
+        Some(Ok(receipt)) if !receipt.rollout.ran() => Ok(Json(Receipt::of_nothing(receipt.rollout, &name))),
         Some(Ok(receipt)) => Ok(Json(receipt)),
         Some(Err(error)) => {
             Err(ErrorBody::new(ErrorCode::Internal, "the receipt cannot be read").because(&error).into())
@@ -126,17 +128,17 @@ pub async fn receipt(
 /// What `last` means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Chronicle {
-    /// The newest rollout.
+    /// The order that was given last.
     Newest,
-    /// The newest one that has ended.
-    NewestEnded,
+    /// The rollout that ended last, of those that ran.
+    LastEnded,
 }
 
 /// A rollout's number from a path: digits or `last`.
 pub fn rollout_number(tended: &Tended, text: &str, last: Chronicle) -> Result<RolloutId, Failed> {
     let number = match (text, last) {
         ("last", Chronicle::Newest) => tended.chronicle.newest(),
-        ("last", Chronicle::NewestEnded) => tended.chronicle.newest_ended(),
+        ("last", Chronicle::LastEnded) => tended.chronicle.last_ended(),
         (digits, _) => digits.parse().ok().map(RolloutId),
     };
     number.ok_or_else(|| no_rollout(tended.state.name(), text))
@@ -198,7 +200,7 @@ fn service_status(shared: &Shared, name: &ServiceName) -> Option<ServiceStatus> 
             status.floor = Some(spec.floor.share_up(spec.instances));
         }
         status.last_rollout =
-            tended.chronicle.newest_ended().and_then(|rollout| tended.chronicle.summary(rollout, core.now()));
+            tended.chronicle.last_ended().and_then(|rollout| tended.chronicle.summary(rollout, core.now()));
         status
     };
     let in_flight = shared.in_flight();

@@ -17,7 +17,7 @@ use crate::shared::Shared;
 pub use answer::Failed;
 use gapless_wire as _;
 pub use listener::{BindError, OwnUserListener};
-pub use order::origin;
+pub use order::{accepted, origin};
 pub use stream::send;
 
 /// The socket of the API in the state folder.

@@ -6,17 +6,18 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use gapless_journal::Batch;
-use gapless_model::ServiceName;
-use gapless_rollout::{Input, Origin, RollbackOrder};
+use gapless_model::{ReleaseLabel, RolloutId, ServiceName};
+use gapless_rollout::{Input, Origin, Place, Placed, RollbackOrder, Service};
 use gapless_wire::api::{
-    self, DeployRequest, ErrorBody, ErrorCode, OperatorRequest, OrderAccepted, PlanAnswer, PlanRequest, RollbackRequest,
+    DeployRequest, ErrorBody, ErrorCode, OperatorRequest, OrderAccepted, PlanAnswer, PlanRequest, RollbackRequest,
 };
 
 use super::answer::{Failed, no_service, service_name};
+use crate::core::Accepted;
 use crate::deploy;
 use crate::shared::{End, Shared};
 
-type Accepted = Result<(StatusCode, Json<OrderAccepted>), Failed>;
+type Answer = Result<(StatusCode, Json<OrderAccepted>), Failed>;
 
 /// An operator's words, bounded: they are kept for good.
 const WORDS_CHARS_MAX: usize = 1_000;
@@ -25,7 +26,7 @@ pub async fn deploy(
     State(shared): State<Arc<Shared>>,
     Path(service): Path<String>,
     Json(request): Json<DeployRequest>,
-) -> Accepted {
+) -> Answer {
     let name = service_name(&service)?;
     let accepted = deploy::deploy(&shared, &name, request).await?;
     Ok((StatusCode::ACCEPTED, Json(accepted)))
@@ -42,7 +43,7 @@ pub async fn rollback(
     State(shared): State<Arc<Shared>>,
     Path(service): Path<String>,
     Json(request): Json<RollbackRequest>,
-) -> Accepted {
+) -> Answer {
     let name = service_name(&service)?;
     let mut accepted = None;
     shared.act(|core| {
@@ -57,11 +58,17 @@ pub async fn rollback(
             },
             None => None,
         };
-        let running = tended.state.rollout();
+        if let (Some(rollout), Some(wanted)) = (tended.state.rollout(), to)
+            && tended.state.current().map(|current| current.id) != Some(wanted)
+        {
+            accepted = Some(Err(goes_elsewhere(&tended.state, rollout)));
+            return Ok(Vec::new());
+        }
         let rollout = tended.state.last_rollout().next();
         let origin = origin(&request.by, &request.reason);
-        let orders = core.order(&name, Input::RollbackOrdered(RollbackOrder { rollout, to, origin }), Batch::new())?;
-        accepted = Some(Ok(taken(core, &name, running.unwrap_or(rollout))));
+        let order = RollbackOrder { rollout, to, origin };
+        let Accepted { placed, orders } = core.order(&name, Input::RollbackOrdered(order), Batch::new())?;
+        accepted = Some(Ok(taken(core, &name, &placed)));
         Ok(orders)
     })?;
     accepted.unwrap_or_else(|| Err(no_service(&name)))
@@ -71,7 +78,7 @@ pub async fn abort(
     State(shared): State<Arc<Shared>>,
     Path(service): Path<String>,
     Json(request): Json<OperatorRequest>,
-) -> Accepted {
+) -> Answer {
     about_running(&shared, &service, Input::AbortOrdered(origin(&request.by, &request.reason)))
 }
 
@@ -79,7 +86,7 @@ pub async fn promote(
     State(shared): State<Arc<Shared>>,
     Path(service): Path<String>,
     Json(request): Json<OperatorRequest>,
-) -> Accepted {
+) -> Answer {
     about_running(&shared, &service, Input::PromoteOrdered(origin(&request.by, &request.reason)))
 }
 
@@ -92,14 +99,15 @@ pub async fn down(State(shared): State<Arc<Shared>>) -> StatusCode {
     StatusCode::ACCEPTED
 }
 
-fn about_running(shared: &Shared, service: &str, input: Input) -> Accepted {
+fn about_running(shared: &Shared, service: &str, input: Input) -> Answer {
     let name = service_name(service)?;
     let mut accepted = None;
     shared.act(|core| {
-        let Some(tended) = core.service(&name) else { return Ok(Vec::new()) };
-        let rollout = tended.state.rollout().unwrap_or(tended.state.last_rollout());
-        let orders = core.order(&name, input, Batch::new())?;
-        accepted = Some(taken(core, &name, rollout));
+        if core.service(&name).is_none() {
+            return Ok(Vec::new());
+        }
+        let Accepted { placed, orders } = core.order(&name, input, Batch::new())?;
+        accepted = Some(taken(core, &name, &placed));
         Ok(orders)
     })?;
     accepted.ok_or_else(|| no_service(&name))
@@ -108,17 +116,37 @@ fn about_running(shared: &Shared, service: &str, input: Input) -> Accepted {
 fn taken<S: gapless_journal::Store>(
     core: &crate::core::Core<S>,
     name: &ServiceName,
-    rollout: gapless_model::RolloutId,
+    placed: &Placed,
 ) -> (StatusCode, Json<OrderAccepted>) {
-    let summary = core.service(name).and_then(|tended| tended.chronicle.summary(rollout, core.now()));
-    let accepted = OrderAccepted {
-        service: name.to_string(),
-        rollout: rollout.0,
-        label: summary.as_ref().map(|summary| summary.to.clone()).filter(|label| !label.is_empty()),
-        queued: summary.is_some_and(|summary| summary.state == api::RolloutState::Queued),
-        warnings: Vec::new(),
-    };
+    let release = core.service(name).and_then(|tended| match placed {
+        Placed::Own(_) => tended.state.candidate(),
+        Placed::OfRunning(_) => tended.state.current(),
+    });
+    let accepted = accepted(name, placed, release.map(|release| &release.label));
     (StatusCode::ACCEPTED, Json(accepted))
+}
+
+/// What is answered to an order that was taken.
+pub fn accepted(name: &ServiceName, placed: &Placed, to: Option<&ReleaseLabel>) -> OrderAccepted {
+    let own = match placed {
+        Placed::Own(own) => Some(own),
+        Placed::OfRunning(_) => None,
+    };
+    OrderAccepted {
+        service: name.to_string(),
+        rollout: placed.rollout().0,
+        label: own.map(|own| &own.to).or(to).map(ToString::to_string),
+        queued: own.is_some_and(|own| own.place == Place::Queued),
+        warnings: Vec::new(),
+    }
+}
+
+/// A rollout that runs goes back to where it came from, and nowhere else.
+fn goes_elsewhere(state: &Service, rollout: RolloutId) -> Failed {
+    let back_to = state.current().map_or_else(|| "nothing".to_owned(), |current| current.label.to_string());
+    ErrorBody::new(ErrorCode::Busy, format!("rollout {rollout} is running, and goes back to {back_to} alone"))
+        .hint("end it with `gapless rollback` without --to, then go back further")
+        .into()
 }
 
 fn no_release(name: &ServiceName, label: &str) -> Failed {

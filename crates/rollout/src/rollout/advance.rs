@@ -96,7 +96,9 @@ impl Turn {
             Then::GoOn => self.follow(phase, batch),
             Then::EndRollout => self.finish_done(),
             Then::CallOperator => self.call_operator(cause),
-            Then::RollBack | Then::StopAnyway | Then::Replace | Then::Restart => self.turn_back(cause),
+            Then::RollBack | Then::EndBack | Then::StopAnyway | Then::Replace | Then::Restart => {
+                self.turn_back(cause);
+            }
         }
     }
 
@@ -327,7 +329,7 @@ impl Service {
             Listing::Live | Listing::Preview => false,
             Listing::Left { drain: Drain::AwaitingTable, .. } => skip,
             Listing::Left { drain: Drain::Running { since }, .. } => now >= since.after(limit),
-            Listing::Left { drain: Drain::Done, .. } => true,
+            Listing::Left { drain: Drain::Lasting { .. } | Drain::Done, .. } => true,
         };
         self.going(rollout, forward).iter().all(over)
     }
@@ -343,13 +345,14 @@ impl Service {
         stopping == 0 && left_behind
     }
 
-    /// Whether the instance has had the time of its requests and only tunnels can be left.
+    /// Whether only tunnels and streams can be left: its requests have ended or have had their time.
     pub(crate) fn holds_tunnels(&self, instance: &Instance, now: Tick) -> bool {
         let times = self.traffic_of(instance.release());
         match instance.listing {
             Listing::Left { drain: Drain::Running { since }, .. } => {
                 now >= since.after(times.drain) && now < since.after(times.tunnels)
             }
+            Listing::Left { drain: Drain::Lasting { since }, .. } => now < since.after(times.tunnels),
             Listing::Never | Listing::Live | Listing::Preview | Listing::Left { .. } => false,
         }
     }

@@ -5,7 +5,6 @@
 
 use gapless_model::Tick;
 
-use crate::instance::{Drain, Listing};
 use crate::planted::PlantedBug;
 use crate::rollout::advance::{APPLY_TIMEOUT, STOP_SLACK};
 use crate::rollout::{Back, BackStage, Rollout, Way};
@@ -116,10 +115,9 @@ impl Service {
 
     /// The candidate's instances are gone, but for those that hold tunnels: they drain on by themselves.
     fn candidate_gone(&self, rollout: &Rollout, now: Tick) -> bool {
-        self.instances.values().filter(|instance| instance.release() == rollout.to).all(|instance| {
-            let is_draining = matches!(instance.listing, Listing::Left { drain: Drain::Running { .. }, .. })
-                && !instance.is_stopping();
-            is_draining && self.holds_tunnels(instance, now)
-        })
+        self.instances
+            .values()
+            .filter(|instance| instance.release() == rollout.to)
+            .all(|instance| !instance.is_stopping() && self.holds_tunnels(instance, now))
     }
 }

@@ -1,13 +1,17 @@
 //! The ends of a rollout: Done, RolledBack, NeedsOperator. Each orders the receipt, tells the operators and lets the order
 //! that waited begin.
 
-use gapless_model::ReleaseId;
+use std::collections::BTreeSet;
 
-use crate::effect::{NoticeLevel, Outcome};
-use crate::rollout::{Course, Rollout, Tests};
-use crate::service::{Service, Situation, Stuck};
+use gapless_model::{InstanceId, Millis, ReleaseId, RolloutId};
+
+use crate::effect::{Effect, NoticeLevel, Outcome};
+use crate::instance::{Drain, Instance, Listing};
+use crate::planted::PlantedBug;
+use crate::rollout::{Course, Queued, Rollout, Tests};
+use crate::service::{OpenReceipt, Service, Situation, Stuck};
 use crate::turn::Turn;
-use crate::{Action, Cause, DeployOrder};
+use crate::{Action, Cause};
 
 impl Turn {
     /// The candidate is the current release.
@@ -36,7 +40,6 @@ impl Turn {
             | Cause::CandidateExited { .. }
             | Cause::CandidateUnhealthy { .. }
             | Cause::Deadline { .. }
-            | Cause::Impossible { .. }
             | Cause::RolloutTimeout { .. } => NoticeLevel::Warning,
         };
         self.finish(rollout, Outcome::RolledBack { reason: cause }, next, level, |outcome| {
@@ -84,25 +87,44 @@ impl Turn {
         level: NoticeLevel,
         message: impl FnOnce(&Outcome) -> String,
     ) {
-        self.note(Action::Ended { outcome: outcome.clone(), after: self.now.since(rollout.began) });
-        self.notify(level, message(&outcome));
-        self.close_receipt(rollout.id, outcome);
+        let (after, notice) = (self.now.since(rollout.began), message(&outcome));
+        self.end(rollout.id, outcome, after, Some((level, notice)));
         self.service.situation = next;
-        if let Some(order) = rollout.queued {
-            self.begin_queued(order);
+        if let Some(queued) = rollout.queued {
+            self.begin_queued(queued);
         }
     }
 
+    /// The end of an order, whether or not it ever began: the only place that gives one. It goes on the timeline under the order's own
+    /// number, and its receipt is ordered.
+    pub(crate) fn end(
+        &mut self,
+        rollout: RolloutId,
+        outcome: Outcome,
+        after: Millis,
+        notice: Option<(NoticeLevel, String)>,
+    ) {
+        if !(self.service.has(PlantedBug::SilentDisplacement) && matches!(outcome, Outcome::Superseded { .. })) {
+            self.note_of(rollout, Action::Ended { outcome: outcome.clone(), after });
+        }
+        if let Some((level, message)) = notice {
+            self.notify_of(rollout, level, message);
+        }
+        let left_behind = self.service.left_by(rollout);
+        let effect = self.order_of(Some(rollout), Effect::CloseReceipt { rollout, outcome: outcome.clone() });
+        self.service.open_receipts.insert(rollout, OpenReceipt { effect, outcome, left_behind });
+    }
+
     /// The order that waited begins; where it has become impossible its rollout ends at once.
-    fn begin_queued(&mut self, order: DeployOrder) {
+    fn begin_queued(&mut self, Queued { order, since }: Queued) {
         let strategy = order.strategy.clone().unwrap_or_else(|| order.release.spec.strategy.clone());
         match Course::for_service(&self.service, &order.release, &strategy) {
             Ok(course) => self.begin(order, course, Tests::Run),
             Err(refusal) => {
                 let label = order.release.label.clone();
-                self.notify(NoticeLevel::Error, format!("the rollout to {label} that waited cannot begin: {refusal}"));
-                let reason = Cause::Impossible { refusal: refusal.to_string() };
-                self.close_receipt(order.rollout, Outcome::RolledBack { reason });
+                let notice = format!("the rollout to {label} that waited cannot begin: {refusal}");
+                let (outcome, waited) = (Outcome::Refused { reason: refusal.to_string() }, self.now.since(since));
+                self.end(order.rollout, outcome, waited, Some((NoticeLevel::Error, notice)));
             }
         }
     }
@@ -135,5 +157,20 @@ impl Turn {
 
     fn label(&self, release: ReleaseId) -> String {
         self.service.releases.get(&release).map(|release| release.label.to_string()).unwrap_or_default()
+    }
+}
+
+impl Service {
+    /// What `rollout` took out of load and leaves to drain; nothing where it is not the one that runs, for then it never began.
+    fn left_by(&self, rollout: RolloutId) -> BTreeSet<InstanceId> {
+        let Some(running) = self.running().filter(|running| running.id == rollout) else { return BTreeSet::new() };
+        let leaves = |id: &InstanceId| Some(id.release) == running.from() || id.release == running.to;
+        let awaits = Drain::AwaitingTable;
+        let drains = |instance: &&Instance| {
+            let unseen = matches!(instance.listing, Listing::Left { drain, .. } if drain == awaits);
+            (unseen || instance.draining_since().is_some()) && !instance.is_stopping()
+        };
+        let left = self.instances.values().filter(drains);
+        left.map(|instance| instance.id.clone()).filter(leaves).collect()
     }
 }

@@ -34,7 +34,16 @@ pub(crate) struct Rollout {
     /// automatic rollback.
     pub way: Way,
     /// The order that waits for its end; at most one.
-    pub queued: Option<DeployOrder>,
+    pub queued: Option<Queued>,
+}
+
+/// An order that waits for the end of the rollout that runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Queued {
+    /// The order.
+    pub order: DeployOrder,
+    /// When it was given.
+    pub since: Tick,
 }
 
 /// Whether a candidate's checks are run.

@@ -109,7 +109,7 @@ fn a_controller_that_returns_observes_again_what_was_being_observed() {
               waits for shop.r2.i3 to be ready, for 0ms
               waits for shop.r2.i4 to be ready, for 0ms
               waits for what clients see of it, 4s more, for 2.690s
-              at the latest in 4s: the rollout goes on
+              at the latest in 10s: the rollout rolls back
               rolling back: about 250ms, its instances have to start
             13.2s  shop.r1.i1 is ready
             13.2s  shop.r1.i2 is ready
@@ -123,6 +123,96 @@ fn a_controller_that_returns_observes_again_what_was_being_observed() {
             17.1s  shop.r1.i2 is stopped
             17.1s  done, after 7.1s
             17.1s  notice: 1.1 is the current release
+        "#]],
+    );
+}
+
+#[test]
+fn a_draining_instance_that_is_not_proven_again_keeps_its_time_to_drain() {
+    check(
+        "service instances=1 floor=1 drain=8s tunnels=20s start_timeout=2s
+         settled 1.0
+         1.0 never-drains
+         deploy 1.1
+         run 1s
+         1.0 never-ready
+         proxies silent
+         restart-controller
+         run",
+        expect![[r#"
+            10.0s  rolling from 1.0 to 1.1
+            10.0s  Start
+            10.0s  start shop.r2.i2
+            10.0s  Warmup
+            10.3s  shop.r2.i2 is ready
+            10.3s  Expose
+            10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
+            10.3s  table 8 is in use at every proxy
+            10.3s  Drain
+            10.3s  route (table 9) to 1.1 × 1
+            10.3s  table 9 is in use at every proxy
+            11.0s  a controller took over and found 2 instances running
+            11.2s  shop.r2.i2 is ready
+            13.0s  shop.r1.i1 is lost: it was not ready in time
+            18.3s  Stop
+            18.3s  done, after 8.320s
+            18.3s  notice: 1.1 is the current release
+            30.3s  shop.r1.i1 did not drain in time
+            30.3s  stop shop.r1.i1
+            30.4s  shop.r1.i1 is stopped
+        "#]],
+    );
+}
+
+#[test]
+fn a_batch_does_not_wait_for_tunnels_alone() {
+    check(
+        "service instances=2 floor=1 drain=30s tunnels=5m
+         settled 1.0
+         1.0 tunnels-stay
+         deploy 1.1
+         explain
+         run",
+        expect![[r#"
+            10.0s  rolling from 1.0 to 1.1
+            10.0s  Start 1/2
+            10.0s  start shop.r2.i3
+            shop: rollout 2, rolling from 1.0 to 1.1, in Start of batch 1 of 2 for 0ms
+              1.0 (current, 100% of the traffic): 2 in load
+              1.1 (candidate, 0% of the traffic): 1 starting
+              waits for the process of shop.r2.i3, for 0ms
+              at the latest in 10s: the rollout rolls back
+              rolling back: one table change
+            10.0s  Warmup 1/2
+            10.3s  shop.r2.i3 is ready
+            10.3s  Expose 1/2
+            10.3s  route (table 9) to 1.0 × 2, 1.1 × 1
+            10.3s  table 9 is in use at every proxy
+            10.3s  Drain 1/2
+            10.3s  route (table 10) to 1.0 × 1, 1.1 × 1
+            10.3s  table 10 is in use at every proxy
+            10.3s  shop.r1.i2 has tunnels and streams alone
+            10.3s  Stop 1/2
+            10.3s  Start 2/2
+            10.3s  start shop.r2.i4
+            10.4s  Warmup 2/2
+            10.6s  shop.r2.i4 is ready
+            10.6s  Expose 2/2
+            10.6s  route (table 12) to 1.0 × 1, 1.1 × 2
+            10.6s  table 12 is in use at every proxy
+            10.6s  Drain 2/2
+            10.6s  route (table 13) to 1.1 × 2
+            10.6s  table 13 is in use at every proxy
+            10.7s  shop.r1.i1 has tunnels and streams alone
+            10.7s  Stop 2/2
+            10.7s  done, after 720ms
+            10.7s  notice: 1.1 is the current release
+            310.3s  shop.r1.i2 did not drain in time
+            310.3s  stop shop.r1.i2
+            310.4s  shop.r1.i2 is stopped
+            310.6s  shop.r1.i1 did not drain in time
+            310.6s  stop shop.r1.i1
+            310.7s  shop.r1.i1 is stopped
         "#]],
     );
 }
@@ -237,7 +327,7 @@ fn a_plan_tells_the_phases_before_they_run() {
               Expose   2/2   route to 1.0 × 1 and 1.1 × 2; after 30s the rollout rolls back
               Observe  2/2   watch the batch in load, at least 10s; after 40s the rollout rolls back
               Bake     2/2   watch 1.1 in load, 1 instance of 1.0 kept warm, at least 1m; after 1m30s the rollout rolls back
-              Drain    2/2   take 1 instance of 1.0 out of load; after 35s the rollout ends and the last tunnels drain behind it
+              Drain    2/2   take 1 instance of 1.0 out of load; after 35s the rollout is done, and what is left drains behind it
               Stop     2/2   stop what is drained; after 15s the rollout goes on
               at least 1m20s in all, at most 10m; going back: about 250ms, its instances have to start
             rolling in place from 1.0 to 1.1
@@ -260,7 +350,7 @@ fn a_plan_tells_the_phases_before_they_run() {
               Test           run smoke-1, smoke-2 through the preview; after 40s the rollout rolls back
               Expose         route to 1.1 × 2; after 30s the rollout rolls back
               Bake           watch 1.1 in load, 2 instances of 1.0 kept warm, at least 1m; after 1m30s the rollout rolls back
-              Drain          take 2 instances of 1.0 out of load; after 35s the rollout ends and the last tunnels drain behind it
+              Drain          take 2 instances of 1.0 out of load; after 35s the rollout is done, and what is left drains behind it
               Stop           stop what is drained; after 15s the rollout goes on
               at least 1m in all, at most 10m; going back: one table change
             rolling in place from 1.0 to 1.1

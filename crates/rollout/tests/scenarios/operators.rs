@@ -187,6 +187,7 @@ fn a_second_order_waits_and_a_third_takes_its_place() {
             10.3s  Observe
             11.0s  1.2 waits for the running rollout
             11.0s  1.3 waits for the running rollout
+            11.0s  superseded by rollout 4, after 0ms
             shop: rollout 2, rolling from 1.0 to 1.1, in Observe for 690ms
               1.0 (current, 50% of the traffic): 1 in load
               1.1 (candidate, 50% of the traffic): 1 in load

@@ -99,6 +99,7 @@ impl Player {
             "exits-after" => Behaviour::ExitsAfterReady(after),
             "sick-after" => Behaviour::SickAfterReady(after),
             "never-drains" => Behaviour::NeverDrains,
+            "tunnels-stay" => Behaviour::TunnelsStay,
             "checks-fail" => Behaviour::ChecksFail,
             "checks-hang" => Behaviour::ChecksHang,
             "well-behaved" => {

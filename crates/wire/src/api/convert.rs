@@ -161,6 +161,9 @@ fn wait_status(wait: &Wait, now: Tick) -> WaitStatus {
         Awaited::Ready(instance) => ("ready", format!("{instance} to be ready")),
         Awaited::Applied(number) => ("applied", format!("all proxies to use table {number}")),
         Awaited::Drained(instance) => ("drained", format!("the requests in flight to {instance} to end")),
+        Awaited::LastingEnded(instance) => {
+            ("lasting", format!("the tunnels and streams through {instance} to end; no rollout waits for them alone"))
+        }
         Awaited::Stopped(instance) => ("stopped", format!("{instance} to stop")),
         Awaited::Check(check) => ("check", format!("the check {check:?} to answer")),
         Awaited::Observed { until } => ("observed", format!("the observation to end, in {}", until.since(now))),
@@ -188,6 +191,7 @@ fn action_words(action: &Action) -> (&'static str, Option<&InstanceId>) {
         Action::Unhealthy { instance, .. } => ("unhealthy", Some(instance)),
         Action::Published { .. } => ("published", None),
         Action::Applied { .. } => ("applied", None),
+        Action::RequestsEnded(instance) => ("requests-ended", Some(instance)),
         Action::Drained(instance) => ("drained", Some(instance)),
         Action::DrainCut(instance) => ("drain-cut", Some(instance)),
         Action::Stopping(instance) => ("stopping", Some(instance)),

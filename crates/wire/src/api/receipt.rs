@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use gapless_model::ServiceName;
 use serde::{Deserialize, Serialize};
 
 use super::RolloutSummary;
@@ -45,6 +46,32 @@ pub struct Receipt {
     /// Whether the ledger was whole: `false` when a proxy died meanwhile and its last counts are not known.
     #[serde(default = "yes")]
     pub complete: bool,
+}
+
+impl Receipt {
+    /// Of an order that never ran: no request belongs to it.
+    #[must_use]
+    pub fn of_nothing(rollout: RolloutSummary, service: &ServiceName) -> Receipt {
+        let rollout = RolloutSummary { failed_by_us: Some(0), ..rollout };
+        Receipt {
+            service: service.to_string(),
+            rollout,
+            requests: 0,
+            releases: Vec::new(),
+            answered_by_us: 0,
+            client_left: 0,
+            cut: 0,
+            retried: 0,
+            replayed: 0,
+            held: 0,
+            longest_wait_ms: 0,
+            failed_by_service: 0,
+            failed_by_us: 0,
+            tunnels_draining: 0,
+            reasons: BTreeMap::new(),
+            complete: true,
+        }
+    }
 }
 
 /// The requests that one release answered.

@@ -41,6 +41,38 @@ pub struct RolloutSummary {
     /// Requests lost by Gapless itself, once its receipt is written.
     #[serde(default)]
     pub failed_by_us: Option<u64>,
+    /// Whether it began. An order that waited may end before: a later one took its place, or it had become impossible.
+    #[serde(default = "yes")]
+    pub began: bool,
+}
+
+impl RolloutSummary {
+    /// Whether anything was done, and so anything can have cost something.
+    #[must_use]
+    pub fn ran(&self) -> bool {
+        self.began
+            && match self.state {
+                RolloutState::Queued | RolloutState::Superseded => false,
+                RolloutState::Running
+                | RolloutState::Done
+                | RolloutState::RolledBack
+                | RolloutState::NeedsOperator
+                | RolloutState::Other => true,
+            }
+    }
+
+    /// Where it is or how it ended, as people read it. An order that could not begin was not rolled back from anything.
+    #[must_use]
+    pub fn state_text(&self) -> &'static str {
+        match self.state {
+            RolloutState::RolledBack if !self.began => "refused",
+            state => state.as_str(),
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Where a rollout is or how it ended.
@@ -59,6 +91,9 @@ pub enum RolloutState {
     NeedsOperator,
     /// Ended before it began: a later order took its place.
     Superseded,
+    /// A state of a newer controller.
+    #[serde(other)]
+    Other,
 }
 
 impl RolloutState {
@@ -66,7 +101,7 @@ impl RolloutState {
     #[must_use]
     pub fn is_end(self) -> bool {
         match self {
-            RolloutState::Queued | RolloutState::Running => false,
+            RolloutState::Queued | RolloutState::Running | RolloutState::Other => false,
             RolloutState::Done | RolloutState::RolledBack | RolloutState::NeedsOperator | RolloutState::Superseded => {
                 true
             }
@@ -83,6 +118,7 @@ impl RolloutState {
             RolloutState::RolledBack => "rolled back",
             RolloutState::NeedsOperator => "needs operator",
             RolloutState::Superseded => "superseded",
+            RolloutState::Other => "unknown",
         }
     }
 }

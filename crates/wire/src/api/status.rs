@@ -232,7 +232,7 @@ pub enum InstanceLoad {
 /// One thing that is waited for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct WaitStatus {
-    /// What kind: `started`, `ready`, `applied`, `drained`, `stopped`, `check`, `observed`, `backoff`, `floor`. Stable words.
+    /// What kind: `started`, `ready`, `applied`, `drained`, `lasting`, `stopped`, `check`, `observed`, `backoff`, `floor`. Stable words.
     pub awaited: String,
     /// The wait in a sentence.
     pub text: String,

@@ -25,6 +25,17 @@ pub fn parse_service_config(text: &str, file_name: &str) -> Result<ReleaseSpec, 
     }
 }
 
+/// What every key of `[traffic]` defaults to, read off the table of keys.
+///
+/// # Panics
+/// `BUG:` when the keys that have no default are others than those written here.
+#[must_use]
+pub fn traffic_defaults() -> TrafficPolicy {
+    let least = "service = \"any\"\n[run]\ncommand = [\"any\"]\n";
+    let written = read(SERVICE, least).unwrap_or_else(|_| panic!("BUG: the least configuration is refused"));
+    traffic_of(written.one("traffic"), &mut Vec::new())
+}
+
 fn meaning(written: &Written, faults: &mut Vec<Fault>) -> Option<ReleaseSpec> {
     let top = written.one("");
     let health = written.one("health");

@@ -1,11 +1,14 @@
 //! What a release asks of the proxy, as a document. Absent keys take the defaults of [`PolicyDoc::default`], so that a table may be
 //! written by hand.
 
+use std::sync::LazyLock;
+
 use gapless_model::{Balance, HashKey, HoldLimits, Millis, Probe, ProbeKind, StatusRange, TrafficPolicy};
 use serde::{Deserialize, Serialize};
 
 use super::convert::DocInvalid;
 use super::table::HoldDoc;
+use crate::config::traffic_defaults;
 
 /// [`Balance`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -45,25 +48,11 @@ pub struct PolicyDoc {
     pub eject_above_peers: u8,
 }
 
+/// What the keys of `[traffic]` default to: one table of defaults for both forms.
 impl Default for PolicyDoc {
     fn default() -> Self {
-        PolicyDoc {
-            balance: BalanceDoc::PeakEwma,
-            hash_key: None,
-            connect_timeout_ms: 2_000,
-            response_timeout_ms: 60_000,
-            idle_timeout_ms: 60_000,
-            body_rate_min: 0,
-            retries_max: 2,
-            replay_with_idempotency_key: false,
-            replay_bytes_max: 65_536,
-            hold: HoldDoc::default(),
-            drain_timeout_ms: 30_000,
-            tunnel_drain_timeout_ms: 60_000,
-            slow_start_ms: 0,
-            eject_after_failures: 5,
-            eject_above_peers: 20,
-        }
+        static DEFAULTS: LazyLock<PolicyDoc> = LazyLock::new(|| PolicyDoc::from(&traffic_defaults()));
+        DEFAULTS.clone()
     }
 }
 
@@ -229,5 +218,19 @@ impl ProbeDoc {
             fall: self.fall,
             healthy_min: Millis::ZERO,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse_service_config;
+
+    #[test]
+    fn a_policy_without_keys_is_the_one_of_a_configuration_without_keys() {
+        let spec = parse_service_config("service = \"shop\"\n[run]\ncommand = [\"serve\"]\n", "gapless.toml").unwrap();
+        let absent: PolicyDoc = serde_json::from_str("{}").unwrap();
+        assert_eq!(TrafficPolicy::from(&absent), spec.traffic);
+        assert_eq!(HoldLimits::from(HoldDoc::default()), spec.traffic.hold);
     }
 }

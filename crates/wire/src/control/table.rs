@@ -92,7 +92,7 @@ pub struct HoldDoc {
 
 impl Default for HoldDoc {
     fn default() -> Self {
-        HoldDoc { requests_max: 1_000, wait_max_ms: 30_000 }
+        crate::config::traffic_defaults().hold.into()
     }
 }
 

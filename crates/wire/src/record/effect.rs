@@ -74,7 +74,7 @@ pub struct MemberRecord {
 /// How a rollout ended, and why.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OutcomeRecord {
-    /// `done`, `rolled-back`, `needs-operator` or `superseded`.
+    /// `done`, `rolled-back`, `needs-operator`, `superseded` or `refused`.
     pub kind: String,
     /// For people.
     pub text: String,
@@ -89,6 +89,7 @@ impl OutcomeRecord {
             Outcome::RolledBack { .. } => "rolled-back",
             Outcome::NeedsOperator { .. } => "needs-operator",
             Outcome::Superseded { .. } => "superseded",
+            Outcome::Refused { .. } => "refused",
         };
         OutcomeRecord { kind: kind.to_owned(), text: outcome.to_string() }
     }

@@ -129,10 +129,24 @@ pub enum InputRecord {
     ReceiptClosed {
         rollout: u64,
     },
-    TimerFired,
+    /// Time passed. What an older program may pass over without harm is written as this with a field more: it goes on waiting for the
+    /// facts that it knows, and can read the journal (I17).
+    TimerFired {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        requests_ended: Option<RequestsEndedRecord>,
+    },
     ControllerRestarted {
         alive: Vec<String>,
     },
+}
+
+/// The requests to an instance that left load have ended; what is in flight to it has no end in sight.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RequestsEndedRecord {
+    /// Which instance.
+    pub instance: String,
+    /// The newest table order that every proxy had applied.
+    pub routes: u64,
 }
 
 impl InputRecord {
@@ -179,7 +193,10 @@ impl InputRecord {
             Input::CheckPassed { check } => InputRecord::CheckPassed { check: check.0 },
             Input::CheckFailed { check, reason } => InputRecord::CheckFailed { check: check.0, reason: reason.clone() },
             Input::ReceiptClosed { rollout } => InputRecord::ReceiptClosed { rollout: rollout.0 },
-            Input::TimerFired => InputRecord::TimerFired,
+            Input::RequestsEnded { instance, routes } => InputRecord::TimerFired {
+                requests_ended: Some(RequestsEndedRecord { instance: instance.to_string(), routes: routes.0 }),
+            },
+            Input::TimerFired => InputRecord::TimerFired { requests_ended: None },
             Input::ControllerRestarted { alive } => {
                 InputRecord::ControllerRestarted { alive: alive.iter().map(InstanceId::to_string).collect() }
             }
@@ -236,7 +253,10 @@ impl InputRecord {
                 Input::CheckFailed { check: EffectNumber(*check), reason: reason.clone() }
             }
             InputRecord::ReceiptClosed { rollout } => Input::ReceiptClosed { rollout: RolloutId(*rollout) },
-            InputRecord::TimerFired => Input::TimerFired,
+            InputRecord::TimerFired { requests_ended: Some(ended) } => {
+                Input::RequestsEnded { instance: instance(&ended.instance)?, routes: EffectNumber(ended.routes) }
+            }
+            InputRecord::TimerFired { requests_ended: None } => Input::TimerFired,
             InputRecord::ControllerRestarted { alive } => Input::ControllerRestarted {
                 alive: alive.iter().map(|id| instance(id)).collect::<Result<BTreeSet<_>, _>>()?,
             },
@@ -338,6 +358,7 @@ mod tests {
             instances().prop_map(|instance| Input::InstanceStopped { instance }),
             number().prop_map(|routes| Input::RoutesApplied { routes }),
             (instances(), number()).prop_map(|(instance, routes)| Input::Drained { instance, routes }),
+            (instances(), number()).prop_map(|(instance, routes)| Input::RequestsEnded { instance, routes }),
             number().prop_map(|check| Input::CheckPassed { check }),
             (number(), ".*").prop_map(|(check, reason)| Input::CheckFailed { check, reason }),
             rollout().prop_map(|rollout| Input::ReceiptClosed { rollout }),
@@ -385,6 +406,17 @@ mod tests {
         assert_eq!(
             record.to_input(&|_| None).unwrap_err().to_string(),
             r#"a record with an impossible instance id: "../etc""#
+        );
+    }
+
+    /// The program before this one knows no such fact: it reads that time passed, and goes on waiting for the whole drain.
+    #[test]
+    fn a_fact_of_this_release_is_the_passing_of_time_to_the_one_before() {
+        let instance = InstanceId { service: ServiceName::new("shop").unwrap(), release: ReleaseId(3), ordinal: 7 };
+        let record = InputRecord::of(&Input::RequestsEnded { instance, routes: EffectNumber(9) });
+        assert_eq!(
+            serde_json::to_string(&record).unwrap(),
+            r#"{"type":"timer_fired","requests_ended":{"instance":"shop.r3.i7","routes":9}}"#
         );
     }
 }

@@ -114,9 +114,19 @@ pub enum ListingRecord {
     Never,
     Preview,
     Live,
-    AwaitingTable { by: u64 },
-    Draining { by: u64, since: u64 },
-    Drained { by: u64 },
+    AwaitingTable {
+        by: u64,
+    },
+    /// `lasting`: its requests have ended, and what is left has no end in sight. A program that does not know the word waits longer.
+    Draining {
+        by: u64,
+        since: u64,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        lasting: bool,
+    },
+    Drained {
+        by: u64,
+    },
 }
 
 impl RestRecord {
@@ -271,7 +281,10 @@ impl ListingRecord {
             Listing::Live => ListingRecord::Live,
             Listing::Left { by, drain: Drain::AwaitingTable } => ListingRecord::AwaitingTable { by: by.0 },
             Listing::Left { by, drain: Drain::Running { since } } => {
-                ListingRecord::Draining { by: by.0, since: since.0 }
+                ListingRecord::Draining { by: by.0, since: since.0, lasting: false }
+            }
+            Listing::Left { by, drain: Drain::Lasting { since } } => {
+                ListingRecord::Draining { by: by.0, since: since.0, lasting: true }
             }
             Listing::Left { by, drain: Drain::Done } => ListingRecord::Drained { by: by.0 },
         }
@@ -284,7 +297,8 @@ impl ListingRecord {
             ListingRecord::Preview => Listing::Preview,
             ListingRecord::Live => Listing::Live,
             ListingRecord::AwaitingTable { by } => left(by, Drain::AwaitingTable),
-            ListingRecord::Draining { by, since } => left(by, Drain::Running { since: Tick(since) }),
+            ListingRecord::Draining { by, since, lasting: false } => left(by, Drain::Running { since: Tick(since) }),
+            ListingRecord::Draining { by, since, lasting: true } => left(by, Drain::Lasting { since: Tick(since) }),
             ListingRecord::Drained { by } => left(by, Drain::Done),
         }
     }

@@ -36,6 +36,8 @@ pub enum Behaviour {
     ExitsAfterReady(u64),
     SickAfterReady(u64),
     NeverDrains,
+    /// Its requests end, its tunnels do not.
+    TunnelsStay,
     ChecksFail,
     ChecksHang,
 }
@@ -175,8 +177,11 @@ impl World {
             .map(|instance| instance.id.clone())
             .collect();
         for instance in left {
-            if self.behaviour(&instance) != Some(Behaviour::NeverDrains) {
-                self.later(self.delays.apply + self.delays.drain, Input::Drained { instance, routes });
+            let delay = self.delays.apply + self.delays.drain;
+            match self.behaviour(&instance) {
+                Some(Behaviour::NeverDrains) => {}
+                Some(Behaviour::TunnelsStay) => self.later(delay, Input::RequestsEnded { instance, routes }),
+                _ => self.later(delay, Input::Drained { instance, routes }),
             }
         }
     }

@@ -1,0 +1,314 @@
+//! What holds for every sequence of facts and orders, however they come: late, twice, out of order, about what is gone.
+//!
+//! The walk draws its inputs from the state that is there, so that most of them mean something, and then lets the world come to rest.
+
+mod scenarios {
+    pub mod world;
+}
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gapless_model::{EffectNumber, InstanceId, Millis, RolloutId, Tick};
+use gapless_rollout::{
+    Action, DeployOrder, Drain, Effect, EndedBy, Input, Life, Listing, Origin, Placed, PoolKind, RollbackOrder,
+    Service, ServiceRoutes, SituationReport, Step, step,
+};
+use proptest::prelude::{ProptestConfig, Strategy as Values, any, prop, proptest};
+use proptest::test_runner::TestCaseError;
+use scenarios::world::releases::release;
+
+/// One draw: what kind of input, about which of those that it could be about, and how much later.
+type Draw = (u8, u16, u16);
+
+/// The machine with what has to be remembered to hold it to its promises.
+struct Walk {
+    service: Service,
+    now: Tick,
+    releases: u64,
+    /// Orders that were taken, and how many ends each had.
+    orders: BTreeMap<RolloutId, usize>,
+    /// Checks that were ordered.
+    checks: Vec<EffectNumber>,
+    receipts: BTreeSet<RolloutId>,
+    live: BTreeSet<InstanceId>,
+    next: Option<(Tick, gapless_rollout::Then)>,
+}
+
+fn origin() -> Origin {
+    Origin { by: "ann".into(), reason: String::new() }
+}
+
+fn live_of(routes: &ServiceRoutes) -> BTreeSet<InstanceId> {
+    let live = routes.pools.iter().filter(|pool| pool.kind == PoolKind::Live);
+    live.flat_map(|pool| &pool.members).map(|member| member.instance.clone()).collect()
+}
+
+fn ready(service: &Service, among: &BTreeSet<InstanceId>) -> usize {
+    let is_ready = |id: &&InstanceId| {
+        service.instances().any(|instance| instance.id == **id && matches!(instance.life, Life::Ready { .. }))
+    };
+    among.iter().filter(is_ready).count()
+}
+
+fn broken(what: String) -> TestCaseError {
+    TestCaseError::fail(what)
+}
+
+impl Walk {
+    fn new() -> Walk {
+        Walk {
+            service: Service::new(gapless_model::ServiceName::new("shop").unwrap()),
+            now: Tick(0),
+            releases: 0,
+            orders: BTreeMap::new(),
+            checks: Vec::new(),
+            receipts: BTreeSet::new(),
+            live: BTreeSet::new(),
+            next: None,
+        }
+    }
+
+    fn drawn(&mut self, (kind, which, later): Draw) -> Result<(), TestCaseError> {
+        self.now = self.now.after(Millis(u64::from(later)));
+        let rollout = self.service.last_rollout().next();
+        let instances: Vec<InstanceId> = self.service.instances().map(|instance| instance.id.clone()).collect();
+        let pick = || instances.get(usize::from(which) % instances.len().max(1)).cloned();
+        let routes = EffectNumber(
+            self.service.published().map_or(0, |(number, _)| number.0.saturating_sub(u64::from(which % 3))),
+        );
+        let input = match kind % 32 {
+            0 | 1 => Some(self.deploy(rollout, which)),
+            2 => Some(Input::RollbackOrdered(RollbackOrder { rollout, to: None, origin: origin() })),
+            3 => Some(Input::AbortOrdered(origin())),
+            4 => Some(Input::PromoteOrdered(origin())),
+            5..=8 => pick().map(started),
+            9..=13 => pick().map(|instance| Input::InstanceReady { instance }),
+            14 => pick().map(|instance| Input::InstanceUnhealthy { instance, reason: "status 503".into() }),
+            15 => pick().map(|instance| Input::InstanceExited {
+                instance,
+                status: "signal 9".into(),
+                ended_by: if which % 2 == 0 { EndedBy::Itself } else { EndedBy::Outside },
+            }),
+            16 => pick().map(|instance| Input::InstanceStartFailed { instance, reason: "no such file".into() }),
+            17 | 18 => pick().map(|instance| Input::InstanceStopped { instance }),
+            19..=22 => Some(Input::RoutesApplied { routes }),
+            23 | 24 => pick().map(|instance| Input::Drained { instance, routes }),
+            25 => pick().map(|instance| Input::RequestsEnded { instance, routes }),
+            26 => self.checks.last().map(|check| Input::CheckPassed { check: *check }),
+            27 => self.checks.last().map(|check| Input::CheckFailed { check: *check, reason: "status 500".into() }),
+            28 => self.receipts.pop_first().map(|rollout| Input::ReceiptClosed { rollout }),
+            29 => Some(Input::ControllerRestarted {
+                alive: instances.iter().skip(usize::from(which % 2)).cloned().collect(),
+            }),
+            _ => return self.deadline(),
+        };
+        input.map_or(Ok(()), |input| self.take(input))
+    }
+
+    fn deploy(&mut self, rollout: RolloutId, which: u16) -> Input {
+        self.releases += 1;
+        let strategy = ["rolling", "in-place", "blue-green"][usize::from(which % 3)];
+        let second = ["queue", "reject", "supersede"][usize::from(which / 3 % 3)];
+        let (instances, checks) = (1 + which / 9 % 3, which / 27 % 2);
+        let text = format!(
+            "1.{} {strategy} instances={instances} floor=1 checks={checks} observe=1s bake=2s second={second} rollout_timeout=30s",
+            self.releases
+        );
+        let release = release("shop", self.releases, &text, "");
+        Input::DeployOrdered(DeployOrder { rollout, release, strategy: None, origin: origin() })
+    }
+
+    /// Goes to the deadline that was explained last: nothing happens before, and then what was said.
+    fn deadline(&mut self) -> Result<(), TestCaseError> {
+        let Some((at, then)) = self.next.filter(|(at, _)| *at > self.now) else { return Ok(()) };
+        if at.0 - 1 > self.now.0 {
+            let early = step(self.service.clone(), Input::TimerFired, Tick(at.0 - 1))
+                .map_err(|_| broken("a timer was refused".into()))?;
+            if early.change != gapless_rollout::Change::Unchanged {
+                return Err(broken(format!("before the deadline at {at:?}: {:?}", early.timeline)));
+            }
+        }
+        self.now = at;
+        let before = self.service.report(at);
+        let was_back = matches!(&before.situation, SituationReport::Rollout(rollout) if rollout.turned_back.is_some());
+        let taken =
+            step(self.service.clone(), Input::TimerFired, at).map_err(|_| broken("a timer was refused".into()))?;
+        let turned =
+            matches!(&taken.report.situation, SituationReport::Rollout(rollout) if rollout.turned_back.is_some());
+        let outcome = taken.effects.iter().find_map(|intent| match &intent.effect {
+            Effect::CloseReceipt { rollout, outcome } if Some(*rollout) == self.service.rollout() => {
+                Some(outcome.clone())
+            }
+            _ => None,
+        });
+        use gapless_rollout::{Outcome, Then};
+        let fits = match then {
+            Then::CallOperator => matches!(outcome, Some(Outcome::NeedsOperator { .. })),
+            Then::RollBack => !was_back && (turned || matches!(outcome, Some(Outcome::RolledBack { .. }))),
+            Then::EndBack => was_back && matches!(outcome, Some(Outcome::RolledBack { .. })),
+            Then::EndRollout => outcome == Some(Outcome::Done),
+            Then::StopAnyway => taken.effects.iter().any(|intent| matches!(intent.effect, Effect::StopInstance { .. })),
+            Then::Replace => taken.report.releases != before.releases,
+            Then::GoOn => outcome.is_none() && taken.report.situation != before.situation,
+            Then::Restart => taken.effects.iter().any(|intent| matches!(intent.effect, Effect::StartInstance { .. })),
+        };
+        if !fits {
+            return Err(broken(format!("{then:?} was explained, and {:?} happened", taken.timeline)));
+        }
+        self.take(Input::TimerFired)
+    }
+
+    fn take(&mut self, input: Input) -> Result<(), TestCaseError> {
+        let (service, now) = (self.service.clone(), self.now);
+        let Ok(taken) = step(service.clone(), input.clone(), now) else { return Ok(()) };
+        if let Some(Placed::Own(order)) = &taken.placed
+            && self.orders.insert(order.rollout, 0).is_some()
+        {
+            return Err(broken(format!("two orders have the number {}", order.rollout)));
+        }
+        self.ends(&taken)?;
+        self.permits(&service, &taken)?;
+        self.floor(&taken)?;
+        for intent in &taken.effects {
+            match &intent.effect {
+                Effect::RunCheck { .. } => self.checks.push(intent.number),
+                Effect::CloseReceipt { rollout, .. } => {
+                    self.receipts.insert(*rollout);
+                }
+                _ => {}
+            }
+        }
+        self.next = taken.report.next.as_ref().map(|next| (next.at, next.then));
+        self.service = taken.state;
+        Ok(())
+    }
+
+    /// Exactly one end, under the number of the order that it ends.
+    fn ends(&mut self, taken: &Step) -> Result<(), TestCaseError> {
+        for entry in &taken.timeline {
+            if let Action::Ended { .. } = entry.action {
+                let ends = entry.rollout.and_then(|rollout| self.orders.get_mut(&rollout));
+                let ends = ends.ok_or_else(|| broken(format!("{entry} ends no order")))?;
+                *ends += 1;
+                if *ends > 1 {
+                    return Err(broken(format!("order {:?} ends twice", entry.rollout)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing is stopped that a proxy may route to, or that has requests in flight and time left.
+    fn permits(&self, before: &Service, taken: &Step) -> Result<(), TestCaseError> {
+        let repeats = taken.timeline.iter().any(|entry| matches!(entry.action, Action::ControllerRestarted { .. }));
+        for intent in &taken.effects {
+            let Effect::StopInstance { instance: id, .. } = &intent.effect else { continue };
+            let Some(instance) = taken.state.instances().find(|instance| instance.id == *id) else { continue };
+            let was = before.instances().find(|instance| instance.id == *id);
+            if repeats && was.is_some_and(|was| matches!(was.life, Life::Stopping { .. })) {
+                continue;
+            }
+            let release = taken.state.release(id.release).or(before.release(id.release));
+            let traffic = release
+                .map(|release| release.spec.traffic.clone())
+                .ok_or_else(|| broken(format!("{id} has no release")))?;
+            let limit = traffic.drain_timeout.max(traffic.tunnel_drain_timeout);
+            let may = match instance.listing {
+                Listing::Never | Listing::Left { drain: Drain::Done, .. } => true,
+                Listing::Left { drain: Drain::Running { since } | Drain::Lasting { since }, .. } => {
+                    self.now >= since.after(limit)
+                }
+                Listing::Preview | Listing::Live | Listing::Left { drain: Drain::AwaitingTable, .. } => false,
+            };
+            if !may {
+                return Err(broken(format!("{id} is stopped without a permit: {:?}", instance.listing)));
+            }
+        }
+        Ok(())
+    }
+
+    /// No table goes below the floor by our own doing.
+    fn floor(&mut self, taken: &Step) -> Result<(), TestCaseError> {
+        for intent in &taken.effects {
+            let Effect::PublishRoutes(routes) = &intent.effect else { continue };
+            let after = live_of(routes);
+            let (was, is) = (ready(&taken.state, &self.live), ready(&taken.state, &after));
+            let floor = usize::from(taken.state.floor());
+            self.live = after;
+            if is < floor && is < was {
+                return Err(broken(format!("{is} of {was} ready instances stay in load, below the floor of {floor}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The world does what it is asked, and nothing is ordered any more: everything ends.
+    fn rest(&mut self) -> Result<(), TestCaseError> {
+        for _ in 0..2_000 {
+            let before = self.service.clone();
+            let instances: Vec<_> = self.service.instances().cloned().collect();
+            let published = self.service.published().map(|(number, _)| number);
+            if let Some(routes) = published.filter(|number| *number > self.service.applied()) {
+                self.take(Input::RoutesApplied { routes })?;
+            }
+            let applied = self.service.applied();
+            for instance in instances {
+                let id = instance.id.clone();
+                match instance.life {
+                    Life::Starting { .. } => self.take(started(id.clone()))?,
+                    Life::Warming { .. } | Life::Unhealthy { .. } => {
+                        self.take(Input::InstanceReady { instance: id.clone() })?
+                    }
+                    Life::Stopping { .. } => self.take(Input::InstanceStopped { instance: id.clone() })?,
+                    Life::Ready { .. } => {}
+                }
+                if let Listing::Left { .. } = instance.listing {
+                    self.take(Input::Drained { instance: id, routes: applied })?;
+                }
+            }
+            if let Some(check) = self.checks.pop() {
+                self.take(Input::CheckPassed { check })?;
+            }
+            if let Some(rollout) = self.receipts.pop_first() {
+                self.take(Input::ReceiptClosed { rollout })?;
+            }
+            match self.next {
+                Some((at, _)) if at <= self.now => self.take(Input::TimerFired)?,
+                Some(_) if self.service == before => self.deadline()?,
+                _ => self.now = self.now.after(Millis(1)),
+            }
+            let open = self.orders.values().any(|ends| *ends == 0);
+            if self.service.rollout().is_none() && !open && self.next.is_none() {
+                return Ok(());
+            }
+        }
+        Err(broken(format!("it does not end:\n{}", self.service.report(self.now))))
+    }
+}
+
+fn started(instance: InstanceId) -> Input {
+    let port = 1_024 + u16::try_from(instance.ordinal % 60_000).unwrap_or(0);
+    Input::InstanceStarted { instance, address: std::net::SocketAddr::from(([127, 0, 0, 1], port)) }
+}
+
+fn draws() -> impl Values<Value = Vec<Draw>> {
+    prop::collection::vec((any::<u8>(), any::<u16>(), 0u16..4_000), 1..120)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sequence_keeps_the_floor_stops_with_permits_does_what_it_explains_and_ends_each_order_once(draws in draws()) {
+        let mut walk = Walk::new();
+        for draw in draws {
+            walk.drawn(draw)?;
+        }
+        walk.rest()?;
+        for (order, ends) in &walk.orders {
+            if *ends != 1 {
+                return Err(broken(format!("order {order} has {ends} ends")));
+            }
+        }
+    }
+}
