@@ -51,6 +51,49 @@ number!(
     EffectNumber
 );
 
+/// The identity of one life of one controller, made by chance at its start. Two controllers that came to the same epoch by different
+/// ways (a journal restored from a copy beside the one that went on) are told apart by it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ControllerId(String);
+
+/// The text is no controller's identity.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a controller's identity is 1 to 64 letters, digits and hyphens")]
+pub struct ControllerIdInvalid;
+
+impl ControllerId {
+    /// From its text: 1 to 64 ASCII letters, digits and hyphens.
+    ///
+    /// # Errors
+    /// [`ControllerIdInvalid`].
+    pub fn new(text: &str) -> Result<ControllerId, ControllerIdInvalid> {
+        let valid = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if valid { Ok(ControllerId(text.to_owned())) } else { Err(ControllerIdInvalid) }
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ControllerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// In whose name orders are given: the epoch, and which controller took it. Receivers obey the highest epoch they have seen, and of
+/// that epoch the one controller that showed it to them first (I5).
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Term {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Whose; none for a controller of a release that had no identity.
+    pub controller: Option<ControllerId>,
+}
+
 /// Which routing table: tables apply in strictly rising order of this pair (I7).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct TableVersion {
@@ -156,7 +199,7 @@ impl FromStr for Digest {
 
 #[cfg(test)]
 mod tests {
-    use super::{Digest, InstanceId, ReleaseId};
+    use super::{ControllerId, Digest, InstanceId, ReleaseId};
     use crate::ServiceName;
 
     #[test]
@@ -166,6 +209,14 @@ mod tests {
         assert_eq!("shop-eu.r3.i7".parse::<InstanceId>().unwrap(), id);
         for wrong in ["", "shop", "shop.r3", "shop.r.i7", "shop.r3.i", ".r3.i7", "Shop.r3.i7"] {
             assert!(wrong.parse::<InstanceId>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_controllers_identity_is_bounded_and_of_plain_characters() {
+        assert_eq!(ControllerId::new("7c9e6679-7425-40de-944b").unwrap().as_str(), "7c9e6679-7425-40de-944b");
+        for wrong in ["", "a b", "a\n", &"x".repeat(65), "ä"] {
+            assert!(ControllerId::new(wrong).is_err(), "{wrong:?}");
         }
     }
 

@@ -19,8 +19,8 @@ mod traffic;
 pub use amount::{Amount, Weight, WeightOutOfRange};
 pub use hash_key::{FieldName, HashKey, HashKeyInvalid};
 pub use id::{
-    Digest, DigestInvalid, EffectNumber, Epoch, Generation, InstanceId, InstanceIdInvalid, ReleaseId, RolloutId,
-    TableVersion,
+    ControllerId, ControllerIdInvalid, Digest, DigestInvalid, EffectNumber, Epoch, Generation, InstanceId,
+    InstanceIdInvalid, ReleaseId, RolloutId, TableVersion, Term,
 };
 pub use name::{NameInvalid, ReleaseLabel, ServiceName};
 pub use probe::{Health, Probe, ProbeKind, StatusRange};

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use gapless_drivers::proxylink::{LinkFailed, Listening, ProxyEvent, ProxyEvents, ProxyLink, open_listeners};
 use gapless_model::{
-    Epoch, Generation, Health, Host, InstanceId, Millis, PathPrefix, Probe, ProbeKind, ReleaseId, ReleaseLabel, Route,
-    ServiceName, StatusRange, TableVersion, Weight,
+    ControllerId, Epoch, Generation, Health, Host, InstanceId, Millis, PathPrefix, Probe, ProbeKind, ReleaseId,
+    ReleaseLabel, Route, ServiceName, StatusRange, TableVersion, Term, Weight,
 };
 use gapless_proxy::data::Settings;
 use gapless_proxy::{Mode, Options};
@@ -76,6 +76,11 @@ impl Drop for Process {
     }
 }
 
+/// In whose name the tests order: of each epoch there is one controller.
+fn term(epoch: u64) -> Term {
+    Term { epoch: Epoch(epoch), controller: ControllerId::new(&format!("controller-{epoch}")).ok() }
+}
+
 /// The controller's end: a link, and everything heard so far.
 struct Controller {
     link: ProxyLink,
@@ -86,7 +91,7 @@ struct Controller {
 
 impl Controller {
     async fn connect(state: &Path, epoch: u64) -> Controller {
-        let (link, events) = ProxyLink::connect(&state.join("proxy.sock"), Epoch(epoch), PATIENCE).await.unwrap();
+        let (link, events) = ProxyLink::connect(&state.join("proxy.sock"), &term(epoch), PATIENCE).await.unwrap();
         Controller { link, events, reports: Vec::new(), notices: Vec::new() }
     }
 
@@ -259,6 +264,29 @@ async fn a_killed_proxy_refuses_nobody_and_comes_back_with_its_last_table() {
 }
 
 #[tokio::test]
+async fn another_controller_of_the_same_epoch_is_refused_also_after_the_proxy_was_killed() {
+    let state = tempfile::tempdir().unwrap();
+    let instance = Instance::named("mine");
+    let (process, controller, _address, _opened) = served(state.path(), &instance).await;
+    let socket = state.path().join("proxy.sock");
+    let rival = Term { epoch: Epoch(1), controller: ControllerId::new("rival").ok() };
+    let refused = ProxyLink::connect(&socket, &rival, PATIENCE).await;
+    assert!(matches!(refused, Err(LinkFailed::Fenced { epoch: Epoch(1) })));
+    assert_eq!(ProxyLink::ask_whom_it_obeys(&socket, PATIENCE).await.unwrap(), term(1));
+    // Neither took the place of the one that is obeyed.
+    let mut controller = controller;
+    controller.in_step().await;
+
+    process.kill();
+    let _process = Process::start(state.path());
+    let refused = ProxyLink::connect(&socket, &rival, PATIENCE).await;
+    assert!(matches!(refused, Err(LinkFailed::Fenced { epoch: Epoch(1) })), "its table on disk says whom it obeys");
+    assert_eq!(ProxyLink::ask_whom_it_obeys(&socket, PATIENCE).await.unwrap(), term(1));
+    let mut same = Controller::connect(state.path(), 1).await;
+    same.in_step().await;
+}
+
+#[tokio::test]
 async fn routing_goes_on_without_a_controller_and_a_newer_one_takes_over() {
     let state = tempfile::tempdir().unwrap();
     let instance = Instance::named("on");
@@ -270,7 +298,7 @@ async fn routing_goes_on_without_a_controller_and_a_newer_one_takes_over() {
     let fenced =
         |event: &ProxyEvent| matches!(event, ProxyEvent::Closed(LinkFailed::Fenced { epoch: Epoch(5) })).then_some(());
     first.heard("the older controller is told", fenced).await;
-    let older = ProxyLink::connect(&state.path().join("proxy.sock"), Epoch(4), PATIENCE).await;
+    let older = ProxyLink::connect(&state.path().join("proxy.sock"), &term(4), PATIENCE).await;
     assert!(matches!(older, Err(LinkFailed::Fenced { epoch: Epoch(5) })));
     assert_eq!(second.link.applied(), Some(version(1, 1)));
     assert_eq!(second.link.hello().listeners, vec![address.to_string(); 2]);

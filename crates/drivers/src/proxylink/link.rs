@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gapless_model::{Epoch, Health, InstanceId, Millis, TableVersion};
+use gapless_model::{ControllerId, Epoch, Health, InstanceId, Millis, TableVersion, Term};
 use gapless_routing::{ProxyId, TableSpec};
 use gapless_wire::control::frame::{FDS_MAX, encode};
 use gapless_wire::control::{FromProxy, Hello, ProxyHello, ReportDoc, SealedTable, ToProxy};
@@ -50,8 +50,8 @@ pub enum LinkFailed {
         /// Its number.
         theirs: u32,
     },
-    /// It obeys a newer controller (I5).
-    #[error("the proxy obeys a controller of the newer epoch {epoch}")]
+    /// It obeys a newer controller, or another of the same epoch (I5).
+    #[error("the proxy obeys another controller, of epoch {epoch}")]
     Fenced {
         /// The newest it has seen.
         epoch: Epoch,
@@ -97,6 +97,7 @@ pub enum ProxyEvent {
 #[derive(Clone, Debug)]
 pub struct ProxyLink {
     hello: std::sync::Arc<ProxyHello>,
+    controller: Option<ControllerId>,
     orders: mpsc::Sender<Order>,
 }
 
@@ -120,30 +121,16 @@ impl ProxyEvents {
 }
 
 impl ProxyLink {
-    /// Connects as the controller of an epoch, trying until the proxy listens or the time is up.
+    /// Connects as the controller of a term, trying until the proxy listens or the time is up.
     ///
     /// # Errors
     /// [`LinkFailed`].
-    pub async fn connect(path: &Path, epoch: Epoch, within: Duration) -> Result<(ProxyLink, ProxyEvents), LinkFailed> {
-        let deadline = Instant::now() + within;
-        let stream = loop {
-            match UnixStream::connect(path) {
-                Ok(stream) => break stream,
-                Err(source) if Instant::now() >= deadline => {
-                    return Err(LinkFailed::Connect { path: path.to_owned(), source });
-                }
-                Err(_) => tokio::time::sleep(RETRY).await,
-            }
-        };
-        check_peer(&stream)?;
-        let (mut reader, mut writer) = split(stream).map_err(LinkFailed::Broken)?;
-        let hello = ToProxy::Hello { hello: Hello::ours(), epoch: epoch.0 };
-        writer.send(&hello, &[]).await.map_err(LinkFailed::Broken)?;
-        let first = tokio::time::timeout_at(deadline, reader.message()).await.map_err(|_| LinkFailed::Silent)?;
-        let hello = match first.map_err(LinkFailed::Broken)? {
+    pub async fn connect(path: &Path, term: &Term, within: Duration) -> Result<(ProxyLink, ProxyEvents), LinkFailed> {
+        let (first, mut reader, writer) = introduce(path, term, within).await?;
+        let hello = match first {
             Some(FromProxy::Hello(hello)) if hello.hello.speaks() => hello,
             Some(FromProxy::Hello(hello)) => return Err(LinkFailed::Protocol { theirs: hello.hello.protocol }),
-            Some(FromProxy::Fenced { epoch }) => return Err(LinkFailed::Fenced { epoch: Epoch(epoch) }),
+            Some(FromProxy::Fenced { epoch, .. }) => return Err(LinkFailed::Fenced { epoch: Epoch(epoch) }),
             Some(_) => return Err(LinkFailed::Silent),
             None => return Err(LinkFailed::Closed),
         };
@@ -155,7 +142,27 @@ impl ProxyLink {
             writing.abort();
             let _gone = heard.send(ProxyEvent::Closed(end)).await;
         });
-        Ok((ProxyLink { hello: hello.into(), orders }, ProxyEvents { events }))
+        let controller = term.controller.clone();
+        Ok((ProxyLink { hello: hello.into(), controller, orders }, ProxyEvents { events }))
+    }
+
+    /// Asks whom a proxy obeys, without becoming its controller: nothing changes by it, also for a controller that is connected.
+    ///
+    /// # Errors
+    /// [`LinkFailed`]; [`LinkFailed::Connect`] where nobody listens.
+    pub async fn ask_whom_it_obeys(path: &Path, within: Duration) -> Result<Term, LinkFailed> {
+        let nobody = Term::default();
+        let (first, _reader, _writer) = introduce(path, &nobody, within).await?;
+        match first {
+            Some(FromProxy::Fenced { epoch, controller }) => {
+                let controller = controller.and_then(|text| ControllerId::new(&text).ok());
+                Ok(Term { epoch: Epoch(epoch), controller })
+            }
+            // A proxy of an earlier release that has obeyed nobody yet.
+            Some(FromProxy::Hello(_)) => Ok(nobody),
+            Some(_) => Err(LinkFailed::Silent),
+            None => Err(LinkFailed::Closed),
+        }
     }
 
     /// How the proxy introduced itself.
@@ -181,7 +188,7 @@ impl ProxyLink {
     /// # Errors
     /// [`LinkFailed::Closed`] or [`LinkFailed::Table`].
     pub async fn publish(&self, table: &TableSpec) -> Result<(), LinkFailed> {
-        let table = SealedTable::seal(table).map_err(LinkFailed::Table)?;
+        let table = SealedTable::seal_by(table, self.controller.as_ref()).map_err(LinkFailed::Table)?;
         self.order(&ToProxy::Table { table }, Vec::new()).await
     }
 
@@ -263,6 +270,31 @@ impl ProxyLink {
     }
 }
 
+/// Connects and says in whose name; the proxy's first word.
+async fn introduce(
+    path: &Path,
+    term: &Term,
+    within: Duration,
+) -> Result<(Option<FromProxy>, FrameReader, FrameWriter), LinkFailed> {
+    let deadline = Instant::now() + within;
+    let stream = loop {
+        match UnixStream::connect(path) {
+            Ok(stream) => break stream,
+            Err(source) if Instant::now() >= deadline => {
+                return Err(LinkFailed::Connect { path: path.to_owned(), source });
+            }
+            Err(_) => tokio::time::sleep(RETRY).await,
+        }
+    };
+    check_peer(&stream)?;
+    let (mut reader, mut writer) = split(stream).map_err(LinkFailed::Broken)?;
+    let controller = term.controller.as_ref().map(ToString::to_string);
+    let hello = ToProxy::Hello { hello: Hello::ours(), epoch: term.epoch.0, controller };
+    writer.send(&hello, &[]).await.map_err(LinkFailed::Broken)?;
+    let first = tokio::time::timeout_at(deadline, reader.message()).await.map_err(|_| LinkFailed::Silent)?;
+    Ok((first.map_err(LinkFailed::Broken)?, reader, writer))
+}
+
 async fn write(mut writer: FrameWriter, mut orders: mpsc::Receiver<Order>) {
     while let Some(order) = orders.recv().await {
         let descriptors: Vec<_> = order.descriptors.iter().map(AsFd::as_fd).collect();
@@ -300,7 +332,7 @@ async fn read(reader: &mut FrameReader, heard: &mpsc::Sender<ProxyEvent>) -> Lin
             FromProxy::Notice { text } => ProxyEvent::Notice(text),
             FromProxy::Drained => ProxyEvent::Drained,
             FromProxy::Pong { number } => ProxyEvent::Pong(number),
-            FromProxy::Fenced { epoch } => return LinkFailed::Fenced { epoch: Epoch(epoch) },
+            FromProxy::Fenced { epoch, .. } => return LinkFailed::Fenced { epoch: Epoch(epoch) },
             FromProxy::Hello(_) | FromProxy::Unknown => continue,
         };
         if heard.send(event).await.is_err() {

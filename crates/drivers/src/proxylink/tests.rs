@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
-use gapless_model::{Epoch, Generation, TableVersion};
+use gapless_model::{ControllerId, Epoch, Generation, TableVersion, Term};
 use gapless_routing::TableSpec;
 use gapless_wire::control::{FromProxy, Hello, ProxyHello, ReportDoc, ToProxy};
 
@@ -26,6 +26,10 @@ fn hello() -> ProxyHello {
     }
 }
 
+fn term(epoch: u64) -> Term {
+    Term { epoch: Epoch(epoch), controller: ControllerId::new("c-1").ok() }
+}
+
 /// Accepts one controller, checks its Hello, and answers with a frame.
 async fn accept(listener: UnixListener, answer: FromProxy) -> (FrameReader, FrameWriter) {
     let (stream, _) = listener.accept().unwrap();
@@ -40,7 +44,7 @@ async fn tables_and_listeners_go_out_and_events_come_in() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("proxy.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    let connecting = tokio::spawn(async move { ProxyLink::connect(&path, Epoch(4), SOON).await });
+    let connecting = tokio::spawn(async move { ProxyLink::connect(&path, &term(4), SOON).await });
     tokio::task::yield_now().await;
     let (mut reader, mut writer) = accept(listener, FromProxy::Hello(hello())).await;
     let (link, mut events) = connecting.await.unwrap().unwrap();
@@ -50,6 +54,7 @@ async fn tables_and_listeners_go_out_and_events_come_in() {
     link.publish(&TableSpec { version, services: Vec::new() }).await.unwrap();
     let Some(ToProxy::Table { table }) = reader.message().await.unwrap() else { panic!("no table") };
     assert_eq!(table.open().unwrap().version, version);
+    assert_eq!(table.controller(), term(4).controller);
     writer.send(&FromProxy::Applied { version: version.into() }, &[]).await.unwrap();
     assert!(matches!(events.next().await, Some(ProxyEvent::Applied(applied)) if applied == version));
 
@@ -94,19 +99,19 @@ async fn a_proxy_that_obeys_another_or_speaks_another_protocol_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let foreign = ProxyHello { hello: Hello { protocol: 99, ..Hello::ours() }, ..hello() };
     for (answer, expected) in [
-        (FromProxy::Fenced { epoch: 8 }, "the proxy obeys a controller of the newer epoch 8"),
+        (FromProxy::Fenced { epoch: 8, controller: None }, "the proxy obeys another controller, of epoch 8"),
         (FromProxy::Hello(foreign), "the proxy speaks protocol 99"),
         (FromProxy::Drained, "the proxy did not introduce itself"),
     ] {
         let path = folder.path().join("proxy.sock");
         let _gone = std::fs::remove_file(&path);
         let listener = UnixListener::bind(&path).unwrap();
-        let connecting = tokio::spawn(async move { ProxyLink::connect(&path, Epoch(4), SOON).await });
+        let connecting = tokio::spawn(async move { ProxyLink::connect(&path, &term(4), SOON).await });
         tokio::task::yield_now().await;
         let _kept = accept(listener, answer).await;
         assert_eq!(connecting.await.unwrap().unwrap_err().to_string(), expected);
     }
-    let nobody = ProxyLink::connect(&folder.path().join("none"), Epoch(4), Duration::from_millis(50)).await;
+    let nobody = ProxyLink::connect(&folder.path().join("none"), &term(4), Duration::from_millis(50)).await;
     assert!(matches!(nobody, Err(LinkFailed::Connect { .. })));
 }
 
@@ -115,7 +120,7 @@ async fn dropping_the_link_closes_the_connection() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("proxy.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    let connecting = tokio::spawn(async move { ProxyLink::connect(&path, Epoch(4), SOON).await });
+    let connecting = tokio::spawn(async move { ProxyLink::connect(&path, &term(4), SOON).await });
     tokio::task::yield_now().await;
     let (mut reader, _writer) = accept(listener, FromProxy::Hello(hello())).await;
     let (link, _events) = connecting.await.unwrap().unwrap();

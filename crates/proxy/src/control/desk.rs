@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gapless_model::{InstanceId, Millis};
+use gapless_model::{Epoch, InstanceId, Millis, Term};
 use gapless_wire::control::{FromProxy, Hello, ProxyHello, SealedTable, ToProxy, VersionDoc};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -60,6 +60,11 @@ pub(super) struct Desk {
     notices: Vec<String>,
     drain: Option<Draining>,
     threads: usize,
+}
+
+/// Whom this proxy obeys, in the words of the protocol.
+fn fenced(obeyed: &Term) -> FromProxy {
+    FromProxy::Fenced { epoch: obeyed.epoch.0, controller: obeyed.controller.as_ref().map(ToString::to_string) }
 }
 
 /// The process goes away.
@@ -169,16 +174,19 @@ impl Desk {
 
     /// A controller introduces itself: it takes the place of the one before, unless it is older.
     fn welcome(&mut self, arrival: Arrival) {
-        let Arrival { epoch, hello, reader, writer } = arrival;
+        let Arrival { term, hello, reader, writer } = arrival;
         self.sessions_begun += 1;
         let session = Session::begin(self.sessions_begun, reader, writer, self.heard.clone());
-        if let Err(newest) = self.station.admit(epoch) {
-            tracing::warn!(%epoch, %newest, "controller of an older epoch refused");
-            let _gone = session.send(&FromProxy::Fenced { epoch: newest.0 });
+        let epoch = term.epoch;
+        if let Err(obeyed) = self.station.admit(term.clone()) {
+            if epoch != Epoch(0) {
+                tracing::warn!(%epoch, obeyed = %obeyed.epoch, "controller refused: one of a newer epoch, or another of the same, is obeyed");
+            }
+            let _gone = session.send(&fenced(&obeyed));
             return;
         }
         if let Some(before) = self.session.take() {
-            let _gone = before.send(&FromProxy::Fenced { epoch: epoch.0 });
+            let _gone = before.send(&fenced(&term));
         }
         tracing::info!(%epoch, program = hello.program, "controller connected");
         self.session = Some(session);

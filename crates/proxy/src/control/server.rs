@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gapless_drivers::proxylink::{FrameReader, FrameWriter, check_peer, split};
-use gapless_model::Epoch;
+use gapless_model::{ControllerId, Epoch, Term};
 use gapless_wire::control::{Hello, ToProxy};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::umask;
@@ -51,7 +51,7 @@ pub(super) struct ControlSocket {
 /// A controller that has introduced itself.
 #[derive(Debug)]
 pub(super) struct Arrival {
-    pub(super) epoch: Epoch,
+    pub(super) term: Term,
     pub(super) hello: Hello,
     pub(super) reader: FrameReader,
     pub(super) writer: FrameWriter,
@@ -105,8 +105,10 @@ impl ControlSocket {
             tokio::spawn(async move {
                 let Ok((mut reader, writer)) = split(stream) else { return };
                 let first = tokio::time::timeout(HELLO, reader.message::<ToProxy>()).await;
-                if let Ok(Ok(Some(ToProxy::Hello { hello, epoch }))) = first {
-                    let _gone = arrivals.send(Arrival { epoch: Epoch(epoch), hello, reader, writer }).await;
+                if let Ok(Ok(Some(ToProxy::Hello { hello, epoch, controller }))) = first {
+                    let controller = controller.and_then(|text| ControllerId::new(&text).ok());
+                    let term = Term { epoch: Epoch(epoch), controller };
+                    let _gone = arrivals.send(Arrival { term, hello, reader, writer }).await;
                 } else {
                     tracing::warn!("a connection to the control socket did not introduce itself");
                 }

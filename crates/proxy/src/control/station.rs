@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use gapless_drivers::proxylink::Listening;
-use gapless_model::{Epoch, Health, InstanceId, TableVersion};
+use gapless_model::{Health, InstanceId, TableVersion, Term};
 use gapless_routing::{Registry, Slot, Table, TableInvalid, TableSpec};
 use gapless_wire::control::{SealBroken, SealedTable};
 
@@ -86,19 +86,19 @@ impl Station {
     /// A controller introduces itself.
     ///
     /// # Errors
-    /// The newest epoch, when it is older.
-    pub(super) fn admit(&mut self, epoch: Epoch) -> Result<(), Epoch> {
-        self.fence.controller(epoch)
+    /// The term that is obeyed, when it is an older one or another controller's.
+    pub(super) fn admit(&mut self, term: Term) -> Result<(), Term> {
+        self.fence.controller(term)
     }
 
     /// Begins with the table that was kept, if there is one. What was damaged is returned for an operator to hear.
     pub(super) fn restore(&mut self) -> Vec<String> {
         let Some(found) = self.store.as_ref().map(Store::load) else { return Vec::new() };
         let mut damage = found.damage;
-        if let Some(spec) = found.table {
-            match self.build(&spec) {
+        if let Some(kept) = found.table {
+            match self.build(&kept.spec) {
                 Ok(table) => {
-                    self.fence = Fence::after(spec.version);
+                    self.fence = Fence::after(kept.spec.version, kept.controller);
                     self.install(table);
                 }
                 Err(error) => damage.push(format!("the kept table cannot be used: {error}")),

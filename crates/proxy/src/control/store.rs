@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use gapless_model::ControllerId;
 use gapless_routing::TableSpec;
 use gapless_wire::control::{SealBroken, SealedTable};
 
@@ -29,9 +30,18 @@ pub(crate) struct Store {
 #[derive(Debug)]
 pub(crate) struct Found {
     /// The newest whole table, if any was ever kept.
-    pub(crate) table: Option<TableSpec>,
+    pub(crate) table: Option<Kept>,
     /// What was wrong with the others, for an operator.
     pub(crate) damage: Vec<String>,
+}
+
+/// A table that was kept.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// The table.
+    pub(crate) spec: TableSpec,
+    /// The controller that published it, where it says so.
+    pub(crate) controller: Option<ControllerId>,
 }
 
 /// Why the last table cannot be used.
@@ -95,11 +105,12 @@ impl Store {
     }
 }
 
-fn read(path: &Path) -> Result<TableSpec, Unreadable> {
+fn read(path: &Path) -> Result<Kept, Unreadable> {
     if fs::metadata(path)?.len() > TABLE_BYTES_MAX {
         return Err(Unreadable::TooLong);
     }
-    Ok(SealedTable::from_bytes(&fs::read(path)?)?.open()?)
+    let sealed = SealedTable::from_bytes(&fs::read(path)?)?;
+    Ok(Kept { spec: sealed.open()?, controller: sealed.controller() })
 }
 
 #[cfg(test)]
@@ -115,7 +126,7 @@ mod tests {
 
     fn loaded(store: &Store) -> (Option<u64>, usize) {
         let found = store.load();
-        (found.table.map(|table| table.version.generation.0), found.damage.len())
+        (found.table.map(|kept| kept.spec.version.generation.0), found.damage.len())
     }
 
     #[test]

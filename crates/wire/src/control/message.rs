@@ -69,8 +69,11 @@ pub enum ToProxy {
         /// Protocol and features.
         #[serde(flatten)]
         hello: Hello,
-        /// The controller's term.
+        /// The controller's term. 0 asks whom the proxy obeys and orders nothing; the answer is [`FromProxy::Fenced`].
         epoch: u64,
+        /// Which life of which controller; none from a controller that has no such identity.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        controller: Option<String>,
     },
     /// Listening sockets, one descriptor for each address in order; they are added to those the proxy holds.
     Listeners {
@@ -126,10 +129,14 @@ pub enum ToProxy {
 pub enum FromProxy {
     /// The first frame.
     Hello(ProxyHello),
-    /// The controller is older than one this proxy has obeyed (I5), or a newer one came; the connection ends.
+    /// The controller is older than one this proxy has obeyed, or another of the same term (I5), or a newer one came, or it only asked;
+    /// the connection ends.
     Fenced {
         /// The newest term it has seen.
         epoch: u64,
+        /// The controller that took it, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        controller: Option<String>,
     },
     /// Every thread uses this table.
     Applied {
@@ -211,8 +218,12 @@ mod tests {
     #[test]
     fn neighbours_in_version_understand_each_other() {
         let newer = r#"{"type":"hello","protocol":2,"features":["mirror"],"epoch":7,"colour":"red"}"#;
-        let ToProxy::Hello { hello, epoch } = serde_json::from_str(newer).unwrap() else { panic!("no hello") };
-        assert!(hello.speaks() && epoch == 7);
+        let ToProxy::Hello { hello, epoch, controller } = serde_json::from_str(newer).unwrap() else {
+            panic!("no hello")
+        };
+        assert!(hello.speaks() && epoch == 7 && controller.is_none());
+        let older = r#"{"type":"fenced","epoch":7}"#;
+        assert_eq!(serde_json::from_str::<FromProxy>(older).unwrap(), FromProxy::Fenced { epoch: 7, controller: None });
         assert!(!Hello { protocol: PROTOCOL + 2, ..hello }.speaks());
         let unknown = r#"{"type":"mirror","share":5}"#;
         assert_eq!(serde_json::from_str::<ToProxy>(unknown).unwrap(), ToProxy::Unknown);

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use gapless_model::ControllerId;
 use gapless_routing::TableSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,6 +16,10 @@ use super::table::TableDoc;
 
 /// The key that holds the checksum.
 const KEY: &str = "checksum";
+
+/// The key that names the controller that published the table: a proxy that starts again from its disk obeys that one, and no other of
+/// the same epoch.
+const CONTROLLER: &str = "controller";
 
 /// A table document as it came, or as it goes: unknown keys are kept.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -44,12 +49,29 @@ impl SealedTable {
     /// # Errors
     /// As JSON's; none for a table of this crate.
     pub fn seal(spec: &TableSpec) -> Result<SealedTable, SealBroken> {
+        SealedTable::seal_by(spec, None)
+    }
+
+    /// As [`SealedTable::seal`], with the controller that publishes it.
+    ///
+    /// # Errors
+    /// As [`SealedTable::seal`].
+    pub fn seal_by(spec: &TableSpec, controller: Option<&ControllerId>) -> Result<SealedTable, SealBroken> {
         let mut value = serde_json::to_value(TableDoc::from(spec))?;
+        if let (Value::Object(keys), Some(controller)) = (&mut value, controller) {
+            keys.insert(CONTROLLER.into(), controller.as_str().into());
+        }
         let checksum = checksum(&value);
         if let Value::Object(keys) = &mut value {
             keys.insert(KEY.into(), checksum.into());
         }
         Ok(SealedTable(value))
+    }
+
+    /// The controller that published it, where it says so.
+    #[must_use]
+    pub fn controller(&self) -> Option<ControllerId> {
+        self.0.get(CONTROLLER).and_then(Value::as_str).and_then(|text| ControllerId::new(text).ok())
     }
 
     /// What was written by [`SealedTable::to_bytes`], or by hand.
