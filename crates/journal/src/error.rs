@@ -31,6 +31,24 @@ pub enum StoreError {
         /// What and where.
         at: String,
     },
+    /// The journal itself is whole, but the file that says how far it had come is not.
+    #[error("the witness {} is damaged; the journal itself is whole up to commit {commits}", path.display())]
+    WitnessDamaged {
+        /// The witness.
+        path: PathBuf,
+        /// The commits that the journal has.
+        commits: u64,
+    },
+    /// A journal is there already, and newer than what was to take its place. Nothing was changed.
+    #[error("the journal in {} is newer ({newer}) than the copy ({copy})", folder.display())]
+    NewerThanCopy {
+        /// Where.
+        folder: PathBuf,
+        /// How far the journal has come.
+        newer: crate::Position,
+        /// How far the copy had.
+        copy: crate::Position,
+    },
     /// There is no room. Nothing was changed; the store goes on when there is room again.
     #[error("no room is left for the journal")]
     Full,
@@ -90,12 +108,14 @@ impl StoreError {
     pub fn is_fatal(&self) -> bool {
         match self {
             StoreError::Damaged { .. }
+            | StoreError::WitnessDamaged { .. }
             | StoreError::Io { .. }
             | StoreError::Poisoned { .. }
             | StoreError::Superseded { .. }
             | StoreError::Newer { .. }
             | StoreError::Crashed => true,
             StoreError::InUse { .. }
+            | StoreError::NewerThanCopy { .. }
             | StoreError::Full
             | StoreError::NoTerm
             | StoreError::Invalid(_)

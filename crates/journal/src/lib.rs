@@ -16,13 +16,17 @@
 //! **Invariant J3**: one writer: a second opener is refused, an older term is refused ([`StoreError::InUse`], [`StoreError::Superseded`]).
 //! **Invariant J4**: after an I/O error nothing more is written by this store (an `fsync` that failed once cannot be trusted the second time).
 //!
-//! A full disk is neither damage nor an I/O error: the batch is refused whole with [`StoreError::Full`] and the store goes on.
+//! A full disk is neither damage nor an I/O error: the batch is refused whole with [`StoreError::Full`] and the store goes on. For the facts
+//! that must be written all the same room is kept ([`RESERVE_BYTES`]) and given up when it is asked for.
+//! **Invariant J5**: the main file alone is recent: what was committed is moved there every so many commits, at quiet and at the end; and where
+//! it lacks what its write-ahead log had, that is an error (`tests/copies.rs`).
 
 mod batch;
 mod chain;
 pub mod conformance;
 mod error;
 mod memory;
+mod reserve;
 mod sqlite;
 mod store;
 mod witness;
@@ -30,5 +34,6 @@ mod witness;
 pub use batch::{Batch, KEY_BYTES_MAX, NAME_BYTES_MAX, OPERATIONS_MAX, Operation, VALUE_BYTES_MAX};
 pub use error::StoreError;
 pub use memory::{Fault, MemoryStore};
-pub use sqlite::SqliteStore;
-pub use store::{Record, RecordKind, Sequence, Store};
+pub use reserve::RESERVE_BYTES;
+pub use sqlite::{BackUp, Existing, SqliteStore, Standing, inspect, restore, set_aside};
+pub use store::{Position, Record, RecordKind, Sequence, Store};

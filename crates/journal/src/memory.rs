@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gapless_model::Epoch;
 
-use crate::{Batch, Operation, Record, RecordKind, Sequence, Store, StoreError};
+use crate::{Batch, Operation, Position, Record, RecordKind, Sequence, Store, StoreError};
 
 /// What is made to happen at a commit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -40,6 +40,10 @@ struct Disk {
     epoch: Epoch,
     commits: u64,
     faults: BTreeMap<u64, Fault>,
+    /// Whether it keeps room for when there is none, whether it has it now, and whether it can be kept again.
+    keeps_reserve: bool,
+    reserve: bool,
+    room_kept_again: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -80,6 +84,17 @@ impl MemoryStore {
         self.disk().faults.insert(commit, fault);
     }
 
+    /// Keeps room for when there is none, from now on.
+    pub fn keep_reserve(&self) {
+        let mut disk = self.disk();
+        (disk.keeps_reserve, disk.reserve) = (true, true);
+    }
+
+    /// The room that was given up can be kept again.
+    pub fn make_room(&self) {
+        self.disk().room_kept_again = true;
+    }
+
     /// How many batches were tried to commit so far, over all openers. Terms do not count.
     #[must_use]
     pub fn commits(&self) -> u64 {
@@ -105,14 +120,31 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn begin_term(&mut self) -> Result<Epoch, StoreError> {
+    fn begin_term_above(&mut self, known: Epoch) -> Result<Epoch, StoreError> {
         self.alive()?;
         let mut disk = self.disk();
-        disk.epoch = disk.epoch.next();
+        disk.epoch = disk.epoch.max(known).next();
         let epoch = disk.epoch;
         drop(disk);
         self.term = Some(epoch);
         Ok(epoch)
+    }
+
+    fn position(&self) -> Position {
+        let disk = self.disk();
+        Position { epoch: disk.epoch, commits: disk.commits }
+    }
+
+    fn give_up_reserve(&mut self) -> bool {
+        std::mem::take(&mut self.disk().reserve)
+    }
+
+    fn has_reserve(&mut self) -> bool {
+        let mut disk = self.disk();
+        if disk.room_kept_again {
+            (disk.reserve, disk.room_kept_again) = (true, false);
+        }
+        disk.reserve || !disk.keeps_reserve
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<Vec<Sequence>, StoreError> {

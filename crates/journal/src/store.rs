@@ -43,14 +43,61 @@ pub struct Record {
     pub bytes: Vec<u8>,
 }
 
+/// How far a journal has come. Of two states of one journal the later one is greater: terms rise with every start, commits with
+/// every change.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Position {
+    /// The last term that began.
+    pub epoch: Epoch,
+    /// The commits since the journal was made.
+    pub commits: u64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "commit {} of term {}", self.commits, self.epoch)
+    }
+}
+
 /// A durable log with small tables beside it. All calls block; each returns when its effect is durable.
 pub trait Store: Send {
-    /// Begins a term: a number above every term before it, durable when it is returned. Must come before the first
-    /// [`Store::commit`]; from then on older terms are refused.
+    /// Begins a term: a number above every term before it and above `known`, the highest that others are known to have seen; durable
+    /// when it is returned. Must come before the first [`Store::commit`]; from then on older terms are refused.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn begin_term(&mut self) -> Result<Epoch, StoreError>;
+    fn begin_term_above(&mut self, known: Epoch) -> Result<Epoch, StoreError>;
+
+    /// As [`Store::begin_term_above`], where nobody else has seen a term.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn begin_term(&mut self) -> Result<Epoch, StoreError> {
+        self.begin_term_above(Epoch(0))
+    }
+
+    /// How far it has come.
+    fn position(&self) -> Position;
+
+    /// Moves what was committed to where a copy of the main file finds it. Worth doing when nothing else is to be done.
+    ///
+    /// # Errors
+    /// [`StoreError`]; want of room is none: it is done another time.
+    fn checkpoint(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Gives up the room that is kept for when there is none; whether there was any. What is refused with [`StoreError::Full`] may be
+    /// tried once more then.
+    fn give_up_reserve(&mut self) -> bool {
+        false
+    }
+
+    /// Whether room is kept for when there is none, made anew where there is enough again. A store that keeps none always
+    /// says yes.
+    fn has_reserve(&mut self) -> bool {
+        true
+    }
 
     /// Makes the whole batch durable in one transaction, or nothing of it. Answers the sequence of each append, in order.
     ///

@@ -15,26 +15,31 @@ use crate::chain::{self, Hash};
 const MAGIC: &[u8; 8] = b"gaplessW";
 const LENGTH: usize = 48;
 
+/// What a witness says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Said {
+    /// So many commits were made.
+    Commits(u64),
+    /// It is not what was written.
+    Damaged,
+}
+
 /// The open witness file.
 pub(crate) struct Witness {
     file: File,
 }
 
 impl Witness {
-    /// Reads a witness: its number of commits, or none where there is no file (a journal restored from a copy of the database alone).
-    pub(crate) fn read(path: &Path) -> Result<Option<u64>, StoreError> {
+    /// Reads a witness: what it says, or none where there is no file (a journal restored from a copy of the database alone).
+    pub(crate) fn read(path: &Path) -> Result<Option<Said>, StoreError> {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StoreError::io("read", error)),
         };
-        let damaged = || StoreError::damaged(format!("witness {}", path.display()));
-        let bytes: [u8; LENGTH] = bytes.try_into().map_err(|_| damaged())?;
+        let Ok(bytes) = <[u8; LENGTH]>::try_from(bytes) else { return Ok(Some(Said::Damaged)) };
         let commits = u64::from_be_bytes(std::array::from_fn(|i| bytes[8 + i]));
-        if bytes != encode(commits) {
-            return Err(damaged());
-        }
-        Ok(Some(commits))
+        Ok(Some(if bytes == encode(commits) { Said::Commits(commits) } else { Said::Damaged }))
     }
 
     /// Opens (or makes) the witness and writes the number, synced.

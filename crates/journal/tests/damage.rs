@@ -52,7 +52,12 @@ fn copy(from: &Path) -> TempDir {
 /// Opens what was damaged: refused, or exactly as it was.
 fn refused_or_the_same(folder: &Path, expected: &Content, what: &str) -> bool {
     match SqliteStore::open(folder) {
-        Err(StoreError::Damaged { .. } | StoreError::Newer { .. } | StoreError::Io { .. }) => true,
+        Err(
+            StoreError::Damaged { .. }
+            | StoreError::WitnessDamaged { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Io { .. },
+        ) => true,
         Err(other) => panic!("{what}: {other}"),
         Ok(mut store) => {
             assert_eq!(&content(&mut store), expected, "{what}: silently another journal");

@@ -3,6 +3,7 @@
 //! Chosen over a log of our own because its recovery has been tested for twenty years; what it does not promise is added here: a chain of
 //! hashes and a [witness](crate::witness) against damage that it would take for an older state.
 
+mod copy;
 mod open;
 mod verify;
 mod write;
@@ -15,8 +16,15 @@ use gapless_model::Epoch;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use crate::chain::{Hash, Head};
+use crate::reserve::Reserve;
 use crate::witness::Witness;
-use crate::{Batch, Record, Sequence, Store, StoreError};
+use crate::{Batch, Position, Record, Sequence, Store, StoreError};
+
+pub use copy::{BackUp, Existing, Standing, inspect, restore, set_aside};
+
+/// Commits after which they are moved to the main file: a copy of it lacks at most so many, and the write-ahead log stays below some
+/// hundred kilobytes.
+const CHECKPOINT_COMMITS: u64 = 64;
 
 /// A journal in a folder: `journal.db` with SQLite's own files, `journal.witness` and `journal.lock`.
 pub struct SqliteStore {
@@ -24,6 +32,9 @@ pub struct SqliteStore {
     path: PathBuf,
     state: State,
     witness: Witness,
+    reserve: Reserve,
+    /// Commits that are in the write-ahead log alone.
+    since_checkpoint: u64,
     term: Option<Epoch>,
     poisoned: Option<String>,
     /// Held for as long as the store is open; its lock keeps a second opener out.
@@ -47,6 +58,12 @@ impl SqliteStore {
     /// what was written, [`StoreError::Full`] and [`StoreError::Io`].
     pub fn open(folder: &Path) -> Result<SqliteStore, StoreError> {
         open::open(folder)
+    }
+
+    /// Whether there is a journal in a folder, or a trace of one.
+    #[must_use]
+    pub fn is_there(folder: &Path) -> bool {
+        ["journal.db", "journal.witness"].iter().any(|name| std::fs::symlink_metadata(folder.join(name)).is_ok())
     }
 
     /// The database file.
@@ -78,8 +95,9 @@ impl SqliteStore {
         self.poisoned.get_or_insert_with(|| error.to_string());
     }
 
-    fn begin(&mut self) -> Result<Epoch, StoreError> {
-        let next = State { epoch: self.state.epoch.next(), commits: self.state.commits + 1, ..self.state.clone() };
+    fn begin(&mut self, known: Epoch) -> Result<Epoch, StoreError> {
+        let next =
+            State { epoch: self.state.epoch.max(known).next(), commits: self.state.commits + 1, ..self.state.clone() };
         let transaction = self.connection.transaction().map_err(|error| failed("write", error))?;
         write::state(&transaction, &next)?;
         transaction.commit().map_err(|error| failed("write", error))?;
@@ -92,6 +110,9 @@ impl SqliteStore {
         let ours = self.term.ok_or(StoreError::NoTerm)?;
         if ours != self.state.epoch {
             return Err(StoreError::Superseded { ours, newest: self.state.epoch });
+        }
+        if self.since_checkpoint >= CHECKPOINT_COMMITS {
+            self.move_to_main_file()?;
         }
         let mut next = self.state.clone();
         next.commits += 1;
@@ -106,8 +127,23 @@ impl SqliteStore {
         Ok(sequences)
     }
 
+    /// Moves the write-ahead log into the database and empties it. For want of room it stays as it is.
+    fn move_to_main_file(&mut self) -> Result<(), StoreError> {
+        match self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(|e| failed("write", e))
+        {
+            Ok(()) => self.since_checkpoint = 0,
+            Err(StoreError::Full) => self.since_checkpoint = 1,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     fn committed(&mut self, next: State) -> Result<(), StoreError> {
         self.state = next;
+        self.since_checkpoint += 1;
         // The commit is durable already. A witness that cannot be written lags behind, which is allowed.
         if let Err(error) = self.witness.note(self.state.commits) {
             tracing::warn!(%error, "journal witness not written");
@@ -117,8 +153,27 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn begin_term(&mut self) -> Result<Epoch, StoreError> {
-        self.guarded(Self::begin)
+    fn begin_term_above(&mut self, known: Epoch) -> Result<Epoch, StoreError> {
+        self.guarded(|store| store.begin(known))
+    }
+
+    fn position(&self) -> Position {
+        Position { epoch: self.state.epoch, commits: self.state.commits }
+    }
+
+    fn checkpoint(&mut self) -> Result<(), StoreError> {
+        if self.since_checkpoint == 0 {
+            return Ok(());
+        }
+        self.guarded(Self::move_to_main_file)
+    }
+
+    fn give_up_reserve(&mut self) -> bool {
+        self.reserve.give_up()
+    }
+
+    fn has_reserve(&mut self) -> bool {
+        self.reserve.keep()
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<Vec<Sequence>, StoreError> {

@@ -12,7 +12,8 @@ use rustix::fs::FlockOperation;
 use super::{SqliteStore, State, failed, verify, write};
 use crate::StoreError;
 use crate::chain::ORIGIN;
-use crate::witness::Witness;
+use crate::reserve::Reserve;
+use crate::witness::{Said, Witness};
 
 /// The format written here; kept in SQLite's `user_version`.
 const FORMAT: i64 = 1;
@@ -33,10 +34,24 @@ const SCHEMA: &str = "
                         PRIMARY KEY (tab, key)) WITHOUT ROWID;
 ";
 
+/// The journal in a folder. Where a full disk leaves no room for what opening writes, the room that is kept is given up for it.
 pub(super) fn open(folder: &Path) -> Result<SqliteStore, StoreError> {
+    let reserve = Reserve::of(folder);
+    match open_once(folder) {
+        Err(StoreError::Full) if reserve.give_up() => open_once(folder),
+        Ok(store) => {
+            let _kept_later = reserve.keep();
+            Ok(store)
+        }
+        failed => failed,
+    }
+}
+
+fn open_once(folder: &Path) -> Result<SqliteStore, StoreError> {
     let path = folder.join("journal.db");
-    let lock = lock(folder, &path)?;
-    let witnessed = Witness::read(&folder.join("journal.witness"))?;
+    let lock = lock(folder)?;
+    let witness_path = folder.join("journal.witness");
+    let witnessed = Witness::read(&witness_path)?;
     match fs::metadata(&path) {
         // SQLite would take an empty file for a new database.
         Ok(meta) if meta.len() == 0 => return Err(StoreError::damaged(format!("{} is empty", path.display()))),
@@ -47,6 +62,7 @@ pub(super) fn open(folder: &Path) -> Result<SqliteStore, StoreError> {
         }
         Err(error) => return Err(StoreError::io("open", error)),
     }
+    let has_log = fs::symlink_metadata(folder.join("journal.db-wal")).is_ok();
     let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Until all is verified nothing is written: what there is must stay as it is for whoever mends it.
     connection
@@ -58,23 +74,39 @@ pub(super) fn open(folder: &Path) -> Result<SqliteStore, StoreError> {
     check_format(&connection, &path, busy)?;
     configure(&connection, busy)?;
     let state = verify::everything(&connection)?;
-    if let Some(witnessed) = witnessed
-        && witnessed > state.commits
-    {
-        let lost = witnessed - state.commits;
-        return Err(StoreError::damaged(format!("its last {lost} commits are missing")));
+    match witnessed {
+        Some(Said::Damaged) => return Err(StoreError::WitnessDamaged { path: witness_path, commits: state.commits }),
+        Some(Said::Commits(witnessed)) if witnessed > state.commits => {
+            let alone = if has_log { "" } else { ", and so is its write-ahead log journal.db-wal" };
+            let lost = witnessed - state.commits;
+            return Err(StoreError::damaged(format!("its last {lost} commits are missing{alone}")));
+        }
+        Some(Said::Commits(_)) | None => {}
     }
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
         .map_err(|error| failed("open", error))?;
-    let witness =
-        Witness::open(&folder.join("journal.witness"), state.commits).map_err(|error| full_or("open", error))?;
+    let witness = Witness::open(&witness_path, state.commits).map_err(|error| full_or("open", error))?;
     sync_folder(folder)?;
-    Ok(SqliteStore { connection, path, state, witness, term: None, poisoned: None, _lock: lock })
+    let reserve = Reserve::of(folder);
+    // What an earlier life left in the log is moved with the first checkpoint of this one.
+    let since_checkpoint = 1;
+    Ok(SqliteStore {
+        connection,
+        path,
+        state,
+        witness,
+        reserve,
+        since_checkpoint,
+        term: None,
+        poisoned: None,
+        _lock: lock,
+    })
 }
 
 /// The lock of the folder, held by this process until the file is closed, by the kernel's word even after `kill -9`.
-fn lock(folder: &Path, path: &Path) -> Result<File, StoreError> {
+pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
+    let path = folder.join("journal.db");
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -88,7 +120,7 @@ fn lock(folder: &Path, path: &Path) -> Result<File, StoreError> {
         Err(rustix::io::Errno::WOULDBLOCK) => {
             let mut text = String::new();
             let _unknown = file.take(32).read_to_string(&mut text);
-            return Err(StoreError::InUse { path: path.to_owned(), pid: text.trim().parse().ok() });
+            return Err(StoreError::InUse { path, pid: text.trim().parse().ok() });
         }
         Err(error) => return Err(StoreError::io("open", io::Error::from(error))),
     }
@@ -140,7 +172,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn check_format(
+pub(super) fn check_format(
     connection: &Connection,
     path: &Path,
     failed: impl Fn(rusqlite::Error) -> StoreError,
@@ -163,6 +195,8 @@ fn configure(connection: &Connection, failed: impl Fn(rusqlite::Error) -> StoreE
         connection.busy_timeout(std::time::Duration::ZERO)?;
         let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // Checkpoints are made where their failure is heard ([`SqliteStore::checkpoint`]).
+        connection.query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
         connection.pragma_update(None, "trusted_schema", false)?;
         connection.pragma_update(None, "cell_size_check", true)?;
         connection.query_row(&format!("PRAGMA journal_size_limit = {WAL_BYTES_KEPT}"), [], |_| Ok(()))?;
@@ -179,11 +213,11 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
 }
 
-fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| StoreError::io("open", error))
 }
 
-fn full_or(act: &'static str, error: io::Error) -> StoreError {
+pub(super) fn full_or(act: &'static str, error: io::Error) -> StoreError {
     if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
         StoreError::Full
     } else {
