@@ -78,6 +78,12 @@ pub enum Verb {
     Judge(verb::judge::Args),
     /// Show it all on this machine, under load, in a minute
     Demo(verb::demo::Args),
+    /// Write a copy of the journal to a file, while the controller runs
+    Backup(verb::backup::Args),
+    /// Put a copy of the journal back in its place, while no controller runs
+    Restore(verb::restore::Args),
+    /// Rebuild a lost or damaged journal from what runs, while no controller runs
+    Recover(verb::recover::Args),
     /// Explain the configuration files, the exit codes or a verb
     Help(verb::help::Args),
     /// Print the completions for a shell

@@ -13,8 +13,34 @@ pub const NAME_SERVICE: &str =
 /// The state folder is not known.
 pub const NAME_STATE: &str = "name a folder with --state DIR (or GAPLESS_STATE)";
 /// The journal is damaged or cannot be written.
-pub const MEND_JOURNAL: &str =
-    "the proxy serves on meanwhile; repair the disk or restore journal.db from a copy, then start `gapless up` again";
+pub const MEND_JOURNAL: &str = "the proxy serves on meanwhile; repair the disk, then `gapless restore FILE` puts a backup back, or `gapless recover` rebuilds the journal \
+    from what runs; then start `gapless up` again";
+/// The journal is older than what runs, or new beside it.
+pub const OUTDATED_JOURNAL: &str = "the proxy serves on meanwhile; `gapless restore FILE` puts a newer backup back, `gapless recover` rebuilds the journal from what runs; \
+    to begin anew, name an empty folder with --state DIR";
+/// The witness of a whole journal is damaged.
+pub const REMOVE_WITNESS: &str = "the proxy serves on meanwhile; remove that one file and start `gapless up` again: it is written anew, and a journal that lacks what \
+    runs is refused all the same";
+/// A proxy is there and does not answer.
+pub const ASK_PROXY: &str = "proxy.log in the state folder says why; a proxy that is stopped (SIGSTOP) or stuck has to go on, or be ended, first";
+/// A controller runs on the journal.
+pub const END_CONTROLLER: &str =
+    "end the controller first (Ctrl-C or SIGTERM of `gapless up`): traffic goes on without it";
+/// The journal that is there is newer than the copy.
+pub const NEWER_THAN_COPY: &str =
+    "the journal that is there can be read and knows more: start `gapless up`; --older takes the copy all the same";
+/// What runs is newer than the copy.
+pub const OLDER_COPY: &str = "a newer copy may know of it; `gapless recover` rebuilds the journal from what runs";
+/// An older copy was put in place.
+pub const RECOVER_NEXT: &str = "`gapless recover` takes over what is newer and keeps the copy's history";
+/// A copy cannot be used.
+pub const ANOTHER_COPY: &str = "use another copy; `gapless recover` rebuilds the journal from what runs";
+/// A journal cannot be rebuilt.
+pub const NAME_COPY: &str = "`gapless restore FILE` puts a backup back; traffic goes on meanwhile";
+/// A release that runs is not described anywhere.
+pub const TELL_RELEASE: &str = "put the gapless.toml with which it was deployed into its folder under releases/ in the state folder, and run this again";
+/// The name of a backup cannot be.
+pub const NAME_BACKUP: &str = "name a file such as /var/backups/gapless-journal.db";
 /// A newer controller is at work.
 pub const OTHER_CONTROLLER: &str = "end the other controller first if this one is to act; `gapless status` tells which";
 /// Another controller uses the state folder.

@@ -1,6 +1,7 @@
 //! The verbs, one file each: its arguments, and `run`. Beside them what several share: `candidate`, `look`, `order`.
 
 pub mod abort;
+pub mod backup;
 mod candidate;
 pub mod completions;
 pub mod demo;
@@ -21,7 +22,9 @@ pub mod plan;
 pub mod promote;
 pub mod proxy;
 pub mod receipt;
+pub mod recover;
 pub mod releases;
+pub mod restore;
 pub mod rollback;
 pub mod sample_service;
 pub mod status;
@@ -51,6 +54,9 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Receipt(args) => receipt::run(&args, context),
         Verb::Judge(args) => judge::run(&args, context),
         Verb::Demo(args) => demo::run(&args, context),
+        Verb::Backup(args) => backup::run(&args, context),
+        Verb::Restore(args) => restore::run(&args, context),
+        Verb::Recover(args) => recover::run(&args, context),
         Verb::Help(args) => help::run(&args, context),
         Verb::Completions(args) => completions::run(&args, context),
         Verb::Proxy(args) => proxy::run(&args, context),

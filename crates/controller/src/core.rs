@@ -4,17 +4,20 @@
 //! else in this crate changes a service.
 //!
 //! **Invariant K1**: an effect leaves here only after the record that intends it is durable (I6).
-//! **Invariant K2**: a fact is never dropped because the journal is full: it waits, in order, and orders are refused meanwhile.
+//! **Invariant K2**: a fact is never dropped because the journal is full: the room that is kept for it is given up, and when that is used
+//! up too it waits, in order. Orders are refused meanwhile, so that they do not use up the room of the facts.
 //! **Invariant K3**: after any other failure of the journal nothing is decided any more ([`TakeError::Journal`]); the proxies serve on (I12).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use gapless_journal::{Batch, Sequence, Store, StoreError};
-use gapless_model::{Epoch, Release, ReleaseId, RolloutId, ServiceName, Tick};
+use gapless_journal::{BackUp, Batch, Existing, Position, Sequence, Standing, Store, StoreError};
+use gapless_model::{Epoch, Release, ReleaseId, RolloutId, ServiceName, Term, Tick};
 use gapless_rollout::{
     Action, Change, Effect, Entry, Input, Intent, LoadState, Placed, Refusal, Report, Service, Step, step,
 };
+use gapless_routing::{ProxyId, SeriesKey};
+use gapless_wire::control::ReportDoc;
 use gapless_wire::record::{ReleaseRecord, STEP_KIND, StepRecord};
 
 use crate::chronicle::Chronicle;
@@ -97,11 +100,22 @@ pub enum TakeError {
     Journal(#[source] StoreError),
 }
 
+/// Who decides.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// In whose name orders are given.
+    pub term: Term,
+    /// From which journal.
+    pub journal: String,
+}
+
 /// Everything that is decided.
 pub struct Core<S> {
     store: S,
     clock: Clock,
-    epoch: Epoch,
+    identity: Identity,
+    /// The room kept for facts was given up and has not come back.
+    reserve_given_up: bool,
     crash_point: CrashPoint,
     services: BTreeMap<ServiceName, Tended>,
     undelivered: Vec<Order>,
@@ -113,7 +127,10 @@ pub struct Core<S> {
 
 impl<S> std::fmt::Debug for Core<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Core").field("epoch", &self.epoch).field("services", &self.services).finish_non_exhaustive()
+        f.debug_struct("Core")
+            .field("identity", &self.identity)
+            .field("services", &self.services)
+            .finish_non_exhaustive()
     }
 }
 
@@ -122,19 +139,68 @@ impl<S: Store> Core<S> {
     pub fn new(
         store: S,
         clock: Clock,
-        epoch: Epoch,
+        identity: Identity,
         services: BTreeMap<ServiceName, Tended>,
         ledger: Ledger,
     ) -> Core<S> {
-        let mut publication = Publication::new(epoch);
+        let mut publication = Publication::new(identity.term.epoch);
         services.values().for_each(|tended| tended.republish(&mut publication));
         let crash_point = CrashPoint::from_environment();
-        Core { store, clock, epoch, crash_point, services, undelivered: Vec::new(), publication, ledger }
+        Core {
+            store,
+            clock,
+            identity,
+            reserve_given_up: false,
+            crash_point,
+            services,
+            undelivered: Vec::new(),
+            publication,
+            ledger,
+        }
     }
 
-    /// The term.
+    /// The epoch of the term.
     pub fn epoch(&self) -> Epoch {
-        self.epoch
+        self.identity.term.epoch
+    }
+
+    /// In whose name orders are given.
+    pub fn term(&self) -> &Term {
+        &self.identity.term
+    }
+
+    /// The identity of the journal.
+    pub fn journal(&self) -> &str {
+        &self.identity.journal
+    }
+
+    /// How far the journal has come.
+    pub fn position(&self) -> Position {
+        self.store.position()
+    }
+
+    /// Moves what was committed to where a copy of the journal's main file finds it.
+    ///
+    /// # Errors
+    /// [`TakeError::Journal`].
+    pub fn checkpoint(&mut self) -> Result<(), TakeError> {
+        self.store.checkpoint().map_err(TakeError::Journal)
+    }
+
+    /// Writes a copy of the journal to a file. What goes wrong with it does not concern the journal.
+    ///
+    /// # Errors
+    /// As [`BackUp::back_up`].
+    pub fn back_up(&mut self, to: &std::path::Path, existing: Existing) -> Result<Standing, StoreError>
+    where
+        S: BackUp,
+    {
+        self.store.back_up(to, existing)
+    }
+
+    /// Whether the room that is kept for a full disk is there. It is made again where there is enough.
+    pub fn has_reserve(&mut self) -> bool {
+        self.store.has_reserve()
     }
 
     /// Now, by the controller's clock.
@@ -171,6 +237,10 @@ impl<S: Store> Core<S> {
     /// `BUG:` when the input is no order.
     pub fn order(&mut self, service: &ServiceName, input: Input, with: Batch) -> Result<Accepted, TakeError> {
         self.flush(service)?;
+        if !self.store.has_reserve() && self.reserve_given_up {
+            return Err(TakeError::Full(StoreError::Full));
+        }
+        self.reserve_given_up = false;
         let took = self.take(service, &input, with)?;
         let mut orders = self.undelivered();
         orders.extend(took.orders);
@@ -208,6 +278,12 @@ impl<S: Store> Core<S> {
             self.flush(&service)?;
         }
         Ok(self.undelivered())
+    }
+
+    /// Whether the journal has no room but for facts: the room kept for them is in use, or used up.
+    pub fn is_out_of_room(&mut self) -> bool {
+        self.reserve_given_up = self.reserve_given_up && !self.store.has_reserve();
+        self.reserve_given_up || self.is_full()
     }
 
     /// Whether facts wait for room in the journal.
@@ -285,10 +361,20 @@ impl<S: Store> Core<S> {
         let mut orders = self.undelivered();
         orders.extend(took.orders);
         self.ledger.settled(service, rollout);
+        if let Some(tended) = self.services.get(service) {
+            self.ledger.let_go(service, |key| tended.counts(key));
+        }
         if let Some(tended) = self.services.get_mut(service) {
             tended.chronicle.receipt_written(rollout, receipt.failed_by_us);
         }
         Ok(orders)
+    }
+
+    /// What a proxy counted.
+    pub fn counted(&mut self, proxy: &ProxyId, report: &ReportDoc) {
+        let services = &self.services;
+        let counts = |key: &SeriesKey| services.get(&key.service).is_some_and(|tended| tended.counts(key));
+        self.ledger.reported(proxy, report, counts);
     }
 
     /// A receipt that was written.
@@ -314,7 +400,12 @@ impl<S: Store> Core<S> {
 
     fn flush(&mut self, service: &ServiceName) -> Result<(), TakeError> {
         while let Some(input) = self.services.get(service).and_then(|tended| tended.unwritten.front().cloned()) {
-            match self.take(service, &input, Batch::new()) {
+            let mut taken = self.take(service, &input, Batch::new());
+            while matches!(taken, Err(TakeError::Full(_))) && self.store.give_up_reserve() {
+                self.reserve_given_up = true;
+                taken = self.take(service, &input, Batch::new());
+            }
+            match taken {
                 Ok(took) => self.undelivered.extend(took.orders),
                 // Facts are never refused; an order that waited may be, by what happened meanwhile.
                 Err(TakeError::Refused(reason)) => {
@@ -446,6 +537,11 @@ impl Tended {
     /// The releases that are kept, the newest first.
     pub fn kept_releases(&self) -> impl Iterator<Item = &Known> {
         self.releases.iter().rev().filter(|(id, _)| self.is_kept(**id)).map(|(_, known)| known)
+    }
+
+    /// Whether a receipt may need a series: that of a release which is kept, or of requests that reached none.
+    fn counts(&self, key: &SeriesKey) -> bool {
+        key.release.is_none_or(|id| self.is_kept(id))
     }
 
     /// The releases that may be deleted.

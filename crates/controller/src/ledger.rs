@@ -24,14 +24,34 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// A proxy reported. Series that a newer proxy names in a way that cannot be read are left out.
-    pub fn reported(&mut self, proxy: &ProxyId, report: &ReportDoc) {
+    /// A proxy reported. Series that a newer proxy names in a way that cannot be read are left out, and so are those that `counts` says no
+    /// receipt will need: a proxy that is connected anew names every series of its life, those of releases long gone too.
+    pub fn reported(&mut self, proxy: &ProxyId, report: &ReportDoc, counts: impl Fn(&SeriesKey) -> bool) {
         let life = self.lives.entry(proxy.clone()).or_default();
         for doc in &report.series {
-            if let Ok(Some(key)) = doc.key() {
+            if let Ok(Some(key)) = doc.key()
+                && (life.contains_key(&key) || counts(&key))
+            {
                 life.insert(key, doc.counts());
             }
         }
+    }
+
+    /// Lets the series of a service go that no receipt will need any more. While a rollout of it counts, nothing is let go: its receipt is
+    /// a difference, and needs both of its ends.
+    pub fn let_go(&mut self, service: &ServiceName, needed: impl Fn(&SeriesKey) -> bool) {
+        if self.baselines.keys().any(|(counting, _)| counting == service) {
+            return;
+        }
+        for life in self.lives.values_mut().chain(self.gone.values_mut()) {
+            life.retain(|key, _| key.service != *service || needed(key));
+        }
+    }
+
+    /// How many series are held, over all lives of all proxies.
+    #[must_use]
+    pub fn series(&self) -> usize {
+        self.lives.values().chain(self.gone.values()).map(BTreeMap::len).sum()
     }
 
     /// A proxy's process ended.

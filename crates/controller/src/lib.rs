@@ -4,9 +4,11 @@
 //! is decided (`rollout`), how a request is routed (`routing`, `proxy`), how a process is run (`drivers`), how bytes are written (`wire`).
 //!
 //! - [`core`](mod@core): input → step → journal → effects, and nothing else. [`recover`](recover::recover) gives it back after a crash.
+//! - [`traces`]: whether the journal may act beside what proxies, keepers and files remember.
 //! - `publication`, `ledger`, `chronicle`: pure books: tables and their acknowledgements, counts and receipts, what happened.
 //! - `performer`, `prober`, `proxies`: effects made real; each outcome comes back as a fact.
 //! - `api`: what people and programs ask and order.
+//! - [`repair`]: what is done to a journal while no controller runs: a copy restored, a journal rebuilt from what runs.
 //! - [`start`](mod@start): from nothing, or from what an earlier controller left running, to all of this.
 
 mod api;
@@ -18,15 +20,21 @@ mod crash_point;
 mod deploy;
 mod down;
 mod fleet;
+mod identity;
 mod ledger;
 mod logs;
+mod manifest;
 mod performer;
 mod prober;
 mod proxies;
 mod publication;
+mod rebuild;
 pub mod recover;
+pub mod repair;
 mod shared;
 pub mod start;
+mod survey;
+pub mod traces;
 mod wall;
 
 pub use api::SOCKET as API_SOCKET;

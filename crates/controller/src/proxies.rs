@@ -12,7 +12,7 @@ use gapless_drivers::proxylink::{
     LinkFailed, ListenFailed, Listening, ProxyCommand, ProxyEvent, ProxyEvents, ProxyLink, SpawnFailed, open_listeners,
     spawn_proxy,
 };
-use gapless_model::{Epoch, TableVersion};
+use gapless_model::{TableVersion, Term};
 use gapless_routing::ProxyId;
 use gapless_wire::api::in_one_line;
 use gapless_wire::control::ReportDoc;
@@ -32,6 +32,11 @@ const START_WITHIN: Duration = Duration::from_secs(10);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// How long a proxy may take to hand out copies of its sockets.
 const GIVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// The files in which a proxy keeps its last tables.
+pub fn kept_tables(state: &std::path::Path) -> Vec<PathBuf> {
+    ["table.json", "table.json.prev"].iter().map(|name| state.join(name)).collect()
+}
 
 /// What is known of the proxy.
 #[derive(Debug)]
@@ -142,23 +147,23 @@ impl Place {
     ///
     /// # Errors
     /// Any failure but that nobody is there.
-    pub async fn find(&self, epoch: Epoch) -> Result<Option<Found>, ProxyUnavailable> {
-        match ProxyLink::connect(&self.socket(), epoch, FIND_WITHIN).await {
+    pub async fn find(&self, term: &Term) -> Result<Option<Found>, ProxyUnavailable> {
+        match ProxyLink::connect(&self.socket(), term, FIND_WITHIN).await {
             Ok((link, events)) => Ok(Some(Found { link, events, early: Vec::new() })),
             Err(LinkFailed::Connect { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn start(&self, epoch: Epoch) -> Result<Found, ProxyUnavailable> {
+    async fn start(&self, term: &Term) -> Result<Found, ProxyUnavailable> {
         let mut child = spawn_proxy(&self.command())?;
         tracing::info!(pid = child.id(), "started a proxy");
         let socket = self.socket();
-        let connecting = ProxyLink::connect(&socket, epoch, START_WITHIN);
+        let connecting = ProxyLink::connect(&socket, term, START_WITHIN);
         let connected = tokio::select! {
             connected = connecting => connected,
             // Its own log says why; without it there is nobody to wait for.
-            _ended = child.wait() => ProxyLink::connect(&socket, epoch, FIND_WITHIN).await,
+            _ended = child.wait() => ProxyLink::connect(&socket, term, FIND_WITHIN).await,
         };
         let (link, events) = connected?;
         tokio::spawn(async move { child.wait().await });
@@ -207,17 +212,17 @@ pub async fn listeners(
 
 /// Keeps a proxy there until the controller ends.
 pub async fn keep(shared: Arc<Shared>, place: Place, listeners: Vec<Listening>, mut found: Option<Found>) {
-    let epoch = shared.core().epoch();
+    let term = shared.core().term().clone();
     let mut pause = Duration::from_millis(20);
     shared.proxy().addresses = addresses(&listeners);
     loop {
         let connected = match found.take() {
             Some(found) => Ok(found),
-            None => match place.find(epoch).await {
+            None => match place.find(&term).await {
                 Ok(Some(found)) => Ok(found),
                 Ok(None) => {
                     gone(&shared);
-                    place.start(epoch).await
+                    place.start(&term).await
                 }
                 Err(error) => Err(error),
             },
@@ -349,7 +354,7 @@ fn heard(shared: &Arc<Shared>, id: &ProxyId, event: ProxyEvent) {
             };
             let version = TableVersion::from(report.applied);
             let _ = shared.act(|core| {
-                core.ledger.reported(id, &report);
+                core.counted(id, &report);
                 let news = core.publication.reported(id, version, in_flight);
                 core.heard(news)
             });

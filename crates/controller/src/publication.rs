@@ -5,6 +5,8 @@
 //!
 //! **Invariant P1**: a part counts as applied only when every known proxy uses a table that carries it or a later one; no proxy
 //! known means not applied.
+//! An acknowledgement of another term, or of a table that this term never published, is none: what a proxy uses
+//! then is not what was ordered here, however large its number.
 //! **Invariant P2**: a service's parts are carried in the order of their numbers; an older part never takes the place of a newer one.
 //! **Invariant P3**: `RoutesApplied` of a part precedes any `Drained` that rests on it.
 
@@ -37,6 +39,7 @@ pub struct Publication {
     awaited: VecDeque<(TableVersion, BTreeMap<ServiceName, EffectNumber>)>,
     /// The newest part of each service that every proxy uses.
     applied: BTreeMap<ServiceName, EffectNumber>,
+    /// The newest table of this term that each proxy uses; generation 0 where it uses none of them.
     proxies: BTreeMap<ProxyId, TableVersion>,
     drains: DrainBook,
 }
@@ -106,6 +109,7 @@ impl Publication {
         applied: TableVersion,
         in_flight: impl IntoIterator<Item = (InstanceId, u64)>,
     ) -> Vec<News> {
+        let applied = self.of_this_term(applied);
         let known = self.proxies.entry(proxy.clone()).or_default();
         *known = applied.max(*known);
         self.drains.reported(proxy, applied, in_flight);
@@ -114,9 +118,22 @@ impl Publication {
 
     /// A proxy said that every thread of it uses a table. What it has in flight only a report tells.
     pub fn applied(&mut self, proxy: &ProxyId, version: TableVersion) -> Vec<News> {
+        let version = self.of_this_term(version);
         let known = self.proxies.entry(proxy.clone()).or_default();
         *known = version.max(*known);
         self.newly_applied()
+    }
+
+    /// What an acknowledgement is worth here: itself where it is of a table of this term, else no table of it.
+    fn of_this_term(&self, acknowledged: TableVersion) -> TableVersion {
+        let published = acknowledged.epoch == self.version.epoch && acknowledged <= self.version;
+        if published { acknowledged } else { TableVersion { generation: Generation(0), ..self.version } }
+    }
+
+    /// Whether an acknowledgement is of the newest table.
+    #[must_use]
+    pub fn is_newest(&self, acknowledged: TableVersion) -> bool {
+        acknowledged == self.version
     }
 
     /// A proxy's process is known to be gone, with all it had in flight.
@@ -251,6 +268,22 @@ mod tests {
         assert_eq!(tables.reported(&proxy("b"), version(1), []), [], "a is behind");
         assert_eq!(tables.reported(&proxy("a"), version(1), []), [applied(4)]);
         assert_eq!(tables.reported(&proxy("a"), version(1), []), [], "told once");
+    }
+
+    #[test]
+    fn an_acknowledgement_of_another_term_is_none_however_large_its_number() {
+        let old = InstanceId { service: shop(), release: ReleaseId(1), ordinal: 1 };
+        let mut tables = Publication::new(Epoch(3));
+        tables.order(EffectNumber(9), part());
+        tables.leaving_since_before(old);
+        tables.next_table();
+        let (a, b) = (proxy("a"), proxy("b"));
+        for foreign in [TableVersion { epoch: Epoch(7), generation: Generation(1) }, version(2)] {
+            assert_eq!(tables.applied(&a, foreign), [], "{foreign} was never published here");
+            assert_eq!(tables.reported(&a, foreign, []), [], "and nothing has drained by it");
+        }
+        assert_eq!(tables.reported(&b, version(1), []), [], "a uses a table of somebody else");
+        assert_eq!(tables.reported(&a, version(1), []).len(), 2, "applied and drained");
     }
 
     #[test]

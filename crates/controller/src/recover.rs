@@ -11,17 +11,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gapless_journal::{Batch, Record, RecordKind, Sequence, Store, StoreError};
-use gapless_model::{ReleaseId, RolloutId, ServiceName, Tick};
+use gapless_model::{ControllerId, Epoch, ReleaseId, RolloutId, ServiceName, Term, Tick};
 use gapless_rollout::{Input, Service, step};
 use gapless_wire::api::Receipt;
 use gapless_wire::record::{IntentRecord, RecordError, ReleaseRecord, ReleaseUnreadable, RestRecord, StepRecord};
 
 use crate::clock::{Clock, ClockMark};
-use crate::core::{BASELINES, Core, Known, RECEIPTS, RELEASES, Tended};
+use crate::core::{BASELINES, Core, Identity, Known, RECEIPTS, RELEASES, Tended};
+use crate::identity;
 use crate::ledger::Ledger;
+use crate::traces::Standing;
 
 /// The table and key of the clock's mark.
 const CLOCK: (&str, &str) = ("clock", "mark");
+/// The table and key of the journal's identity.
+pub const IDENTITY: (&str, &str) = ("journal", "identity");
 
 /// Why the journal was not taken over.
 #[derive(Debug, thiserror::Error)]
@@ -67,12 +71,20 @@ pub enum RecoverError {
     },
 }
 
-/// Takes a journal over: begins a term and reads every service back.
+/// A journal that was read back, before anything was written to it.
+pub struct Recovered<S> {
+    store: S,
+    services: BTreeMap<ServiceName, Tended>,
+    ledger: Ledger,
+    last: Tick,
+    journal: Option<String>,
+}
+
+/// Reads every service back. Nothing is written: whether a term may begin is asked after this.
 ///
 /// # Errors
 /// [`RecoverError`]; nothing may be acted on then.
-pub fn recover<S: Store>(mut store: S) -> Result<Core<S>, RecoverError> {
-    let epoch = store.begin_term()?;
+pub fn read<S: Store>(mut store: S) -> Result<Recovered<S>, RecoverError> {
     let mut releases = releases(&mut store)?;
     let mut services = BTreeMap::new();
     let mut last = Tick::ZERO;
@@ -86,12 +98,70 @@ pub fn recover<S: Store>(mut store: S) -> Result<Core<S>, RecoverError> {
     }
     receipts(&mut store, &mut services)?;
     let ledger = baselines(&mut store)?;
-    let earlier = store.fact(CLOCK.0, CLOCK.1)?.and_then(|bytes| serde_json::from_slice::<ClockMark>(&bytes).ok());
-    let clock = Clock::begin(earlier.as_ref(), last);
-    let mut batch = Batch::new();
-    batch.put(CLOCK.0, CLOCK.1, serde_json::to_vec(clock.mark()).expect("BUG: a mark is always JSON"));
-    store.commit(&batch)?;
-    Ok(Core::new(store, clock, epoch, services, ledger))
+    let journal = store.fact(IDENTITY.0, IDENTITY.1)?;
+    let journal = journal.map(String::from_utf8).transpose();
+    let journal = journal.map_err(|_| RecoverError::Fact { table: IDENTITY.0, key: IDENTITY.1.to_owned() })?;
+    Ok(Recovered { store, services, ledger, last, journal })
+}
+
+impl<S: Store> Recovered<S> {
+    /// What the journal knows, to be compared with what others remember.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        Standing {
+            journal: self.journal.clone(),
+            position: self.store.position(),
+            ordinals: self.services.iter().map(|(name, tended)| (name.clone(), tended.state.last_ordinal())).collect(),
+        }
+    }
+
+    /// The services as the journal has them.
+    #[must_use]
+    pub fn services(&self) -> &BTreeMap<ServiceName, Tended> {
+        &self.services
+    }
+
+    /// The journal alone.
+    #[must_use]
+    pub fn into_store(self) -> S {
+        self.store
+    }
+
+    /// Begins a term above every epoch that anybody is known to have seen. Where a full disk has no room for it, the room that is kept is
+    /// given up.
+    ///
+    /// # Errors
+    /// [`RecoverError::Store`].
+    pub fn begin(mut self, known: Epoch) -> Result<Core<S>, RecoverError> {
+        let store = &mut self.store;
+        let epoch = with_reserve(store, |store| store.begin_term_above(known))?;
+        let earlier = store.fact(CLOCK.0, CLOCK.1)?.and_then(|bytes| serde_json::from_slice::<ClockMark>(&bytes).ok());
+        let clock = Clock::begin(earlier.as_ref(), self.last);
+        let journal = self.journal.unwrap_or_else(identity::by_chance);
+        let mut batch = Batch::new();
+        batch.put(CLOCK.0, CLOCK.1, serde_json::to_vec(clock.mark()).expect("BUG: a mark is always JSON"));
+        batch.put(IDENTITY.0, IDENTITY.1, journal.as_bytes());
+        with_reserve(store, |store| store.commit(&batch))?;
+        let term = Term { epoch, controller: ControllerId::new(&identity::by_chance()).ok() };
+        Ok(Core::new(self.store, clock, Identity { term, journal }, self.services, self.ledger))
+    }
+}
+
+/// Takes a journal over that nobody else is known to remember anything of.
+///
+/// # Errors
+/// [`RecoverError`]; nothing may be acted on then.
+pub fn recover<S: Store>(store: S) -> Result<Core<S>, RecoverError> {
+    read(store)?.begin(Epoch(0))
+}
+
+fn with_reserve<S: Store, T>(store: &mut S, write: impl Fn(&mut S) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    loop {
+        match write(store) {
+            Err(StoreError::Full) if store.give_up_reserve() => {}
+            written => return written,
+        }
+    }
 }
 
 type Releases = BTreeMap<ServiceName, BTreeMap<ReleaseId, Known>>;

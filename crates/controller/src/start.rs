@@ -9,18 +9,23 @@ use std::time::Duration;
 
 use gapless_drivers::artefact::{ArtefactError, Artefacts, Bounds};
 use gapless_drivers::process::{Adopted, AdoptedState, DriverError, InstanceEvent, ProcessDriver};
-use gapless_journal::SqliteStore;
-use gapless_model::{InstanceId, ServiceName};
+use gapless_journal::{Position, SqliteStore};
+use gapless_model::{Epoch, InstanceId, ServiceName};
 use gapless_rollout::{EndedBy, Input};
 use gapless_wire::config::ServerConfig;
 use tokio::sync::mpsc;
 
 use crate::api::{self, BindError, OwnUserListener};
 use crate::core::{Core, TakeError};
+use crate::manifest;
 pub use crate::proxies::ProxyUnavailable;
 use crate::proxies::{self, Place};
-use crate::recover::{RecoverError, recover};
+use crate::recover::{self, RecoverError, Recovered};
 use crate::shared::{End, Shared};
+use crate::survey::Survey;
+pub use crate::survey::SurveyFailed;
+pub use crate::traces::Outdated;
+use crate::traces::Standing;
 use crate::{performer, prober};
 pub use gapless_drivers::proxylink::ListenFailed;
 pub use gapless_journal::StoreError;
@@ -53,6 +58,12 @@ pub enum StartFailed {
     /// The journal cannot be taken over.
     #[error(transparent)]
     Recover(#[from] RecoverError),
+    /// What earlier terms left cannot be asked how far the journal had come.
+    #[error("it cannot be told whether the journal is the newest")]
+    Survey(#[from] SurveyFailed),
+    /// The journal knows less than what runs and what lies beside it.
+    #[error("this journal may not act")]
+    Outdated(#[from] Outdated),
     /// Instances cannot be driven.
     #[error("instances cannot be driven")]
     Driver(#[from] DriverError),
@@ -80,22 +91,30 @@ pub enum StartFailed {
 pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<End, StartFailed> {
     let Options { state, config, gapless } = options;
     make_folder(&state)?;
-    let store = SqliteStore::open(&state).map_err(RecoverError::from)?;
-    let core = recover(store)?;
-    let epoch = core.epoch();
-    let (driver, instance_events) = ProcessDriver::new(&state, &gapless, epoch)?;
+    let (journal, known) = take_up_journal(&state).await?;
+    let threads = config.proxy_threads.map_or_else(cores, usize::from);
+    let wanted: Vec<SocketAddr> = config.listeners.iter().map(|listener| listener.address).collect();
+    let api_listener = OwnUserListener::bind(&state.join(api::SOCKET))?;
+    // Whatever may refuse the start comes before the term, as far as it can: a refused start takes none.
+    let opened = match known.proxy {
+        None => Some(proxies::listeners(&wanted, threads, None).await?),
+        Some(_) => None,
+    };
+    let core = journal.begin(known.epoch)?;
+    let term = core.term().clone();
+    let (driver, instance_events) = ProcessDriver::new(&state, &gapless, term.epoch)?;
     let bounds = Bounds {
         bytes_max: config.artefact_bytes_max,
         free_bytes_kept: config.space_left_bytes_min,
         ..Bounds::default()
     };
     let artefacts = Artefacts::with_bounds(&state, bounds)?;
-    let threads = config.proxy_threads.map_or_else(cores, usize::from);
     let place = Place { state: state.clone(), gapless, threads, arguments: proxy_arguments(&config, &state) };
-    let mut found = place.find(epoch).await?;
-    let wanted: Vec<SocketAddr> = config.listeners.iter().map(|listener| listener.address).collect();
-    let listeners = proxies::listeners(&wanted, threads, found.as_mut()).await?;
-    let api_listener = OwnUserListener::bind(&state.join(api::SOCKET))?;
+    let mut found = place.find(&term).await?;
+    let listeners = match opened {
+        Some(opened) if found.is_none() => opened,
+        _ => proxies::listeners(&wanted, threads, found.as_mut()).await?,
+    };
 
     let (orders, ordered) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared::new(&config, &state, driver, artefacts, core, orders));
@@ -105,6 +124,7 @@ pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<
     tokio::spawn(instances_end(Arc::clone(&shared), instance_events));
     tokio::spawn(timers(Arc::clone(&shared)));
     tokio::spawn(rounds(Arc::clone(&shared)));
+    tokio::spawn(manifest::keep(Arc::clone(&shared)));
     tokio::spawn(proxies::keep(Arc::clone(&shared), place, listeners, found));
     let api = tokio::spawn(api::serve(Arc::clone(&shared), api_listener));
     serving(&shared).await;
@@ -116,7 +136,35 @@ pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<
     // Whoever waits for an answer gets it; whoever follows a stream is let go.
     let _late = tokio::time::timeout(Duration::from_secs(1), api).await;
     let _gone = std::fs::remove_file(state.join(api::SOCKET));
+    let moved = shared.core().checkpoint();
+    if let Err(error) = moved {
+        tracing::warn!(%error, "the journal's write-ahead log stays beside it");
+    }
     Ok(ended)
+}
+
+/// What is known before a term begins.
+struct KnownBefore {
+    /// The highest epoch that anybody has seen.
+    epoch: Epoch,
+    /// The epoch that a running proxy obeys.
+    proxy: Option<Epoch>,
+}
+
+/// Reads the journal and asks everybody who remembers earlier terms whether it may act. Nothing is written but, on a machine where nothing
+/// ever ran, an empty journal.
+async fn take_up_journal(state: &std::path::Path) -> Result<(Recovered<SqliteStore>, KnownBefore), StartFailed> {
+    let survey = Survey::of(state).await?;
+    for remark in &survey.unreadable {
+        tracing::warn!(remark, "left by an earlier term and not readable");
+    }
+    let traces = survey.traces();
+    if !SqliteStore::is_there(state) {
+        traces.allow(&Standing::default())?;
+    }
+    let journal = recover::read(SqliteStore::open(state).map_err(RecoverError::from)?)?;
+    let epoch = traces.allow(&journal.standing())?;
+    Ok((journal, KnownBefore { epoch, proxy: survey.proxy }))
 }
 
 fn make_folder(state: &std::path::Path) -> Result<(), StartFailed> {
@@ -233,11 +281,13 @@ async fn timers(shared: Arc<Shared>) {
 
 async fn rounds(shared: Arc<Shared>) {
     let mut last = std::time::Instant::now();
+    let mut seen = shared.core().position();
     loop {
         tokio::time::sleep(ROUND).await;
         if shared.core().is_full() {
             let _ = shared.act(Core::flush_all);
         }
+        keep_journal(&shared, &mut seen);
         let since = last.elapsed();
         last = std::time::Instant::now();
         let running: Vec<InstanceId> = shared.fleet().all().map(|(instance, _)| instance.clone()).collect();
@@ -249,6 +299,15 @@ async fn rounds(shared: Arc<Shared>) {
     }
 }
 
+/// Once nothing was written for a round, what was goes to the journal's main file; and the room for a full disk is kept.
+fn keep_journal(shared: &Shared, seen: &mut Position) {
+    let now = shared.core().position();
+    if std::mem::replace(seen, now) == now {
+        let _said = shared.act(|core| core.checkpoint().map(|()| Vec::new()));
+    }
+    let _made_again = shared.core().has_reserve();
+}
+
 /// Until the proxy uses this term's table, or, where there is nothing to route yet, until it is connected.
 async fn serving(shared: &Arc<Shared>) {
     let mut changed = shared.changed.subscribe();
@@ -256,8 +315,7 @@ async fn serving(shared: &Arc<Shared>) {
     loop {
         {
             let (core, view) = (shared.core(), shared.proxy());
-            let version = core.publication.version();
-            let applied = view.applied.is_some_and(|applied| applied >= version);
+            let applied = view.applied.is_some_and(|applied| core.publication.is_newest(applied));
             if view.link.is_some() && (applied || core.services().is_empty()) {
                 return;
             }

@@ -10,6 +10,7 @@ use gapless_model::{Digest, InstanceId, Release, ReleaseId, ReleaseLabel, Rollou
 use gapless_rollout::{DeployOrder, Effect, EndedBy, Input, Origin};
 use gapless_routing::ProxyId;
 use gapless_wire::config::parse_service_config;
+use gapless_wire::control::{ReportDoc, RouteDoc, SeriesDoc};
 use gapless_wire::record::ReleaseRecord;
 
 const CONFIG: &str = "service = \"shop\"\ninstances = 2\n[run]\ncommand = [\"serve\"]\n[health]\ntcp = true\n\
@@ -217,4 +218,102 @@ fn many_records_give_way_to_the_service_at_rest_and_nothing_changes() {
     let tended = core.service(&shop()).unwrap();
     assert_eq!(tended.state, before);
     assert_eq!(tended.kept_releases().count(), kept);
+}
+
+/// What a proxy that was connected anew reports: every series of its life.
+fn report_of_all(releases: u64) -> ReportDoc {
+    let route = RouteDoc { host: "*".to_owned(), path: "/".to_owned() };
+    let series = |release| SeriesDoc {
+        service: Some("shop".to_owned()),
+        release,
+        route: Some(route.clone()),
+        ended: [("2xx".to_owned(), 10)].into(),
+        ..SeriesDoc::default()
+    };
+    let series = (1..=releases).map(Some).chain([None]).map(series).collect();
+    ReportDoc { series, ..ReportDoc::default() }
+}
+
+#[test]
+fn what_is_kept_in_memory_does_not_grow_with_the_deploys_that_are_over() {
+    let store = MemoryStore::new();
+    let mut core = recover(store.reopen()).unwrap();
+    let proxy = ProxyId("p".to_owned());
+    let mut series_after_fifty = 0;
+    for number in 1..=250 {
+        let orders = deploy(&mut core, number).unwrap();
+        core.counted(&proxy, &report_of_all(number));
+        run(&mut core, orders);
+        let rollout = RolloutId(number);
+        let summary = core.service(&shop()).unwrap().chronicle.summary(rollout, core.now()).unwrap();
+        let receipt = core.ledger.receipt(&shop(), summary, |_| None);
+        let orders = core.close_receipt(&shop(), rollout, &receipt).unwrap();
+        run(&mut core, orders);
+        if number == 50 {
+            series_after_fifty = core.ledger.series();
+        }
+    }
+    core.counted(&proxy, &report_of_all(250));
+    assert_eq!(current(&core).as_deref(), Some("250.0"));
+    assert!(
+        core.ledger.series() <= series_after_fifty,
+        "{} series, {series_after_fifty} after 50",
+        core.ledger.series()
+    );
+    let tended = core.service(&shop()).unwrap();
+    assert!(core.ledger.series() <= tended.kept_releases().count() + 2, "{} series", core.ledger.series());
+    assert!(tended.chronicle.summaries(core.now()).count() <= 100);
+    assert!(tended.releases.len() < 150, "{} releases are held until the next snapshot", tended.releases.len());
+    assert_eq!(store.reopen().facts("baseline").unwrap().len(), 0);
+}
+
+#[test]
+fn facts_take_the_room_that_is_kept_for_them_and_orders_do_not() {
+    let store = MemoryStore::new();
+    store.keep_reserve();
+    let mut core = recover(store.reopen()).unwrap();
+    let orders = deploy(&mut core, 1).unwrap();
+    run(&mut core, orders);
+    let instance = core.service(&shop()).unwrap().state.instances().next().unwrap().id.clone();
+    store.fail_at(store.commits() + 1, Fault::Full);
+    let status = "killed".to_owned();
+    let orders = core
+        .fact(&shop(), Input::InstanceExited { instance: instance.clone(), status, ended_by: EndedBy::Itself })
+        .unwrap();
+    assert!(!core.is_full(), "the fact is written in the room that was kept");
+    assert!(core.is_out_of_room());
+    assert!(
+        core.service(&shop()).unwrap().state.instances().all(|known| known.id != instance),
+        "it is known to be dead"
+    );
+    run(&mut core, orders);
+    assert!(matches!(deploy(&mut core, 2), Err(TakeError::Full(_))), "an order does not use up the room of the facts");
+    core.tend(&shop()).releases.remove(&ReleaseId(2));
+    store.make_room();
+    assert!(!core.is_out_of_room());
+    let orders = deploy(&mut core, 2).unwrap();
+    run(&mut core, orders);
+    assert_eq!(current(&core).as_deref(), Some("2.0"));
+}
+
+#[test]
+fn a_controller_starts_on_a_full_disk_in_the_room_that_is_kept() {
+    let store = MemoryStore::new();
+    store.keep_reserve();
+    drop(recover(store.reopen()).unwrap());
+    store.fail_at(store.commits() + 1, Fault::Full);
+    assert!(recover(store.reopen()).is_ok());
+}
+
+#[test]
+fn a_start_that_is_refused_takes_no_term() {
+    let store = MemoryStore::new();
+    let epoch = recover(store.reopen()).unwrap().epoch();
+    for _ in 0..3 {
+        drop(gapless_controller::recover::read(store.reopen()).unwrap());
+    }
+    let known = gapless_model::Epoch(40);
+    let core = gapless_controller::recover::read(store.reopen()).unwrap().begin(known).unwrap();
+    assert_eq!(epoch.next().0, 2);
+    assert_eq!(core.epoch().0, 41, "above what others have seen");
 }

@@ -35,5 +35,5 @@ pub use batch::{Batch, KEY_BYTES_MAX, NAME_BYTES_MAX, OPERATIONS_MAX, Operation,
 pub use error::StoreError;
 pub use memory::{Fault, MemoryStore};
 pub use reserve::RESERVE_BYTES;
-pub use sqlite::{BackUp, Existing, SqliteStore, Standing, inspect, restore, set_aside};
+pub use sqlite::{BackUp, Existing, SqliteStore, Standing, inspect, refuse_in_use, restore, set_aside};
 pub use store::{Position, Record, RecordKind, Sequence, Store};

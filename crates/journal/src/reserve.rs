@@ -1,9 +1,9 @@
 //! Room that is kept for when there is none.
 //!
 //! On a full disk a journal that cannot grow is worth less than nothing: an instance that died stays "ready", and a controller that
-//! starts cannot even say so. So a file of [`RESERVE_BYTES`] lies beside the journal and is given up when the facts have to be
-//! written; it is made again when the disk has room. Orders do not get it ([`Store::give_up_reserve`](crate::Store::give_up_reserve) is
-//! called for facts alone).
+//! starts cannot even say so. So [`RESERVE_BYTES`] lie beside the journal, in pieces: what is given up is there for whoever writes first
+//! (a log, most likely), so no more of it is given up than is needed at a time, and the last piece only for a start. They are made again
+//! when the disk has room. Orders get none ([`Store::give_up_reserve`](crate::Store::give_up_reserve) is called for facts alone).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -15,61 +15,89 @@ use rustix::fs::FallocateFlags;
 /// The room that is kept: some hundred facts and the checkpoint after them, and the files of the instances that are started anew.
 pub const RESERVE_BYTES: u64 = 4 << 20;
 
-/// The file of the reserve in a journal's folder.
+/// In how many pieces.
+const PIECES: u64 = 4;
+
+/// One piece.
+const PIECE_BYTES: u64 = RESERVE_BYTES / PIECES;
+
+/// What the room is needed for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Need {
+    /// A fact of a controller that runs: the last piece stays.
+    Fact,
+    /// The start of a controller.
+    Start,
+}
+
+/// The files of the reserve in a journal's folder.
 #[derive(Debug)]
 pub(crate) struct Reserve {
-    path: PathBuf,
+    folder: PathBuf,
 }
 
 impl Reserve {
     /// In this folder.
     pub(crate) fn of(folder: &Path) -> Reserve {
-        Reserve { path: folder.join("journal.reserve") }
+        Reserve { folder: folder.to_owned() }
     }
 
-    /// Gives it up; whether there was one.
-    pub(crate) fn give_up(&self) -> bool {
-        let given_up = fs::remove_file(&self.path).is_ok();
-        if given_up {
-            tracing::warn!(bytes = RESERVE_BYTES, "the disk is full: the room kept for the journal is given up");
+    /// Gives a piece up; whether there was one for this need.
+    pub(crate) fn give_up(&self, need: Need) -> bool {
+        let kept = if need == Need::Fact { 1 } else { 0 };
+        let given_up = (kept + 1..=PIECES).rev().find(|piece| fs::remove_file(self.piece(*piece)).is_ok());
+        if let Some(piece) = given_up {
+            tracing::warn!(piece, "the disk is full: room kept for the journal is given up");
         }
-        given_up
+        given_up.is_some()
     }
 
-    /// Whether it is there; made where it is not and the disk has room for it twice, so that it is not made of the last room.
+    /// Whether all of it is there; made where it is not and the disk has room for it twice, so that it is not made of the last room.
     pub(crate) fn keep(&self) -> bool {
-        if fs::symlink_metadata(&self.path).is_ok_and(|meta| meta.is_file() && meta.len() == RESERVE_BYTES) {
+        let lacking: Vec<PathBuf> =
+            (1..=PIECES).map(|piece| self.piece(piece)).filter(|path| !is_whole(path)).collect();
+        if lacking.is_empty() {
             return true;
         }
-        let Some(folder) = self.path.parent() else { return false };
-        let free = rustix::fs::statvfs(folder).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        let free = rustix::fs::statvfs(&self.folder).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
         if free.is_ok_and(|free| free < 2 * RESERVE_BYTES) {
             return false;
         }
-        let made = self.make();
+        let made = lacking.iter().try_for_each(|path| {
+            make(path).inspect_err(|_| {
+                let _not_made = fs::remove_file(path);
+            })
+        });
         if let Err(error) = &made {
             tracing::debug!(%error, "no room is kept for the journal");
-            let _not_made = fs::remove_file(&self.path);
         }
         made.is_ok()
     }
 
-    fn make(&self) -> io::Result<()> {
-        let _leftover = fs::remove_file(&self.path);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?;
-        match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, RESERVE_BYTES) {
-            Ok(()) => {}
-            // A file system that cannot allocate ahead gets the bytes themselves.
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => zeros(&mut file)?,
-            Err(error) => return Err(error.into()),
-        }
-        file.sync_all()
+    fn piece(&self, number: u64) -> PathBuf {
+        self.folder.join(format!("journal.reserve-{number}"))
     }
+}
+
+fn is_whole(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == PIECE_BYTES)
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    let _leftover = fs::remove_file(path);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, PIECE_BYTES) {
+        Ok(()) => {}
+        // A file system that cannot allocate ahead gets the bytes themselves.
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => zeros(&mut file)?,
+        Err(error) => return Err(error.into()),
+    }
+    file.sync_all()
 }
 
 fn zeros(file: &mut File) -> io::Result<()> {
     let block = vec![0; 1 << 16];
-    for _ in 0..RESERVE_BYTES / block.len() as u64 {
+    for _ in 0..PIECE_BYTES / block.len() as u64 {
         file.write_all(&block)?;
     }
     Ok(())

@@ -87,8 +87,8 @@ pub trait Store: Send {
         Ok(())
     }
 
-    /// Gives up the room that is kept for when there is none; whether there was any. What is refused with [`StoreError::Full`] may be
-    /// tried once more then.
+    /// Gives up some of the room that is kept for when there is none; whether there was any. What is refused with [`StoreError::Full`] may
+    /// be tried again then, and so on until there is none left. The last of it is kept for a start: before a term begins.
     fn give_up_reserve(&mut self) -> bool {
         false
     }

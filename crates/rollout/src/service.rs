@@ -152,6 +152,24 @@ impl Service {
         self.numbers.rollout
     }
 
+    /// The highest ordinal given to an instance: whoever has seen a higher one knows a later state.
+    #[must_use]
+    pub fn last_ordinal(&self) -> u64 {
+        self.numbers.ordinal
+    }
+
+    /// The number of the last effect.
+    #[must_use]
+    pub fn last_effect(&self) -> EffectNumber {
+        self.numbers.effect
+    }
+
+    /// The releases that were current before and are kept to go back to, the newest last.
+    #[must_use]
+    pub fn history(&self) -> &[ReleaseId] {
+        &self.history
+    }
+
     /// The newest table ordered, with the number of its effect.
     #[must_use]
     pub fn published(&self) -> Option<(EffectNumber, &ServiceRoutes)> {

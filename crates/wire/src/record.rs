@@ -11,6 +11,7 @@
 
 mod effect;
 mod input;
+mod manifest;
 mod release;
 mod rest;
 
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 pub use effect::{EffectRecord, IntentRecord, MemberRecord, OutcomeRecord, PoolRecord};
 pub use input::{InputRecord, OriginRecord, RequestsEndedRecord, StrategyRecord};
+pub use manifest::{ManifestBroken, ManifestRecord};
 pub use release::{ReleaseRecord, ReleaseUnreadable};
 pub use rest::{BackoffRecord, InstanceRecord, LifeRecord, ListingRecord, PublishedRecord, REST_KIND, RestRecord};
 

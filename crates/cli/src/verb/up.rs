@@ -89,6 +89,11 @@ fn not_started(failed: &StartFailed) -> Failure {
         StartFailed::Recover(RecoverError::Store(StoreError::InUse { .. })) => failure.hint(hint::SECOND_CONTROLLER),
         StartFailed::Recover(RecoverError::Store(StoreError::Newer { .. })) => failure.hint(hint::NEWER_JOURNAL),
         StartFailed::Recover(RecoverError::Store(StoreError::Full)) => failure.hint(hint::MAKE_ROOM),
+        StartFailed::Recover(RecoverError::Store(StoreError::WitnessDamaged { .. })) => {
+            failure.hint(hint::REMOVE_WITNESS)
+        }
+        StartFailed::Outdated(_) => failure.hint(hint::OUTDATED_JOURNAL),
+        StartFailed::Survey(_) => failure.hint(hint::ASK_PROXY),
         StartFailed::Recover(_) | StartFailed::Write(_) => failure.hint(hint::MEND_JOURNAL),
         StartFailed::Proxy(ProxyUnavailable::Listen(ListenFailed::InUse { .. })) => failure.hint(hint::PORT_IN_USE),
         StartFailed::Proxy(_) => failure.hint(hint::SEE_PROXY_LOG),

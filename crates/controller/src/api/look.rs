@@ -152,14 +152,21 @@ pub fn no_rollout(name: &ServiceName, text: &str) -> Failed {
 }
 
 fn controller(shared: &Shared) -> ControllerStatus {
-    let (epoch, full) = {
-        let core = shared.core();
-        (core.epoch().0, core.is_full())
+    let (epoch, out_of_room, waits) = {
+        let mut core = shared.core();
+        (core.epoch().0, core.is_out_of_room(), core.is_full())
     };
     let view = shared.proxy();
     let mut warnings: Vec<String> = view.trouble.iter().map(|trouble| format!("the proxy: {trouble}")).collect();
-    if full {
-        warnings.push("the journal cannot be written for want of room: facts wait, orders are refused".to_owned());
+    match (out_of_room, waits) {
+        (true, true) => {
+            warnings.push("the journal cannot be written for want of room: facts wait, orders are refused".to_owned());
+        }
+        (true, false) => warnings.push(
+            "the disk is full: the journal is written in the room that is kept for facts, orders are refused"
+                .to_owned(),
+        ),
+        (false, _) => {}
     }
     ControllerStatus {
         version: env!("CARGO_PKG_VERSION").to_owned(),

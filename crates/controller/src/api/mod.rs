@@ -1,6 +1,7 @@
 //! The `/v1` HTTP/JSON API, as `gapless_wire::api` describes it.
 
 mod answer;
+mod backup;
 mod listener;
 mod look;
 mod order;
@@ -37,6 +38,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/status", get(look::status))
         .route("/v1/plan", post(order::plan))
         .route("/v1/down", post(order::down))
+        .route("/v1/backup", post(backup::backup))
         .route("/v1/services/{service}", get(look::service))
         .route("/v1/services/{service}/releases", get(look::releases).post(order::deploy))
         .route("/v1/services/{service}/rollback", post(order::rollback))

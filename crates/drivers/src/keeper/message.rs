@@ -29,7 +29,7 @@ pub(crate) enum Request {
     Hello {
         /// The driver's protocol.
         protocol: u32,
-        /// The term it orders in.
+        /// The term it orders in; 0 only asks.
         epoch: u64,
     },
     /// How is it?
@@ -64,6 +64,9 @@ pub(crate) enum Reply {
     Hello {
         /// The keeper's protocol.
         protocol: u32,
+        /// The newest term it has seen; 0 from a keeper of a release that did not tell.
+        #[serde(default)]
+        epoch: u64,
     },
     /// The instance runs.
     Running {

@@ -262,7 +262,7 @@ impl<'a> Keeper<'a> {
         if let Request::Hello { epoch, .. } = ask.request {
             *client = Some(epoch);
             self.epoch = self.epoch.max(epoch);
-            return Reply::Hello { protocol: PROTOCOL };
+            return Reply::Hello { protocol: PROTOCOL, epoch: self.epoch };
         }
         let Some(epoch) = *client else { return Reply::Refused { reason: "no hello".to_owned() } };
         let now = Instant::now();

@@ -9,6 +9,7 @@ mod launch;
 mod link;
 mod order;
 mod ports;
+mod remains;
 
 pub use driver::ProcessDriver;
 pub use exit::{Exit, ExitCause};
@@ -17,3 +18,4 @@ pub use order::{
     instance_address,
 };
 pub use ports::{NoPortFree, PortAllocator};
+pub use remains::{Remains, RemainsLife, remains};

@@ -126,7 +126,8 @@ impl ProxyLink {
     /// # Errors
     /// [`LinkFailed`].
     pub async fn connect(path: &Path, term: &Term, within: Duration) -> Result<(ProxyLink, ProxyEvents), LinkFailed> {
-        let (first, mut reader, writer) = introduce(path, term, within).await?;
+        let until = Instant::now() + within;
+        let (first, mut reader, writer) = introduce(path, term, until, until).await?;
         let hello = match first {
             Some(FromProxy::Hello(hello)) if hello.hello.speaks() => hello,
             Some(FromProxy::Hello(hello)) => return Err(LinkFailed::Protocol { theirs: hello.hello.protocol }),
@@ -146,13 +147,15 @@ impl ProxyLink {
         Ok((ProxyLink { hello: hello.into(), controller, orders }, ProxyEvents { events }))
     }
 
-    /// Asks whom a proxy obeys, without becoming its controller: nothing changes by it, also for a controller that is connected.
+    /// Asks whom a proxy obeys, without becoming its controller: nothing changes by it, also for a controller that is connected. The socket
+    /// is tried once: what a dead proxy left of it is not waited for.
     ///
     /// # Errors
     /// [`LinkFailed`]; [`LinkFailed::Connect`] where nobody listens.
     pub async fn ask_whom_it_obeys(path: &Path, within: Duration) -> Result<Term, LinkFailed> {
         let nobody = Term::default();
-        let (first, _reader, _writer) = introduce(path, &nobody, within).await?;
+        let now = Instant::now();
+        let (first, _reader, _writer) = introduce(path, &nobody, now, now + within).await?;
         match first {
             Some(FromProxy::Fenced { epoch, controller }) => {
                 let controller = controller.and_then(|text| ControllerId::new(&text).ok());
@@ -274,13 +277,13 @@ impl ProxyLink {
 async fn introduce(
     path: &Path,
     term: &Term,
-    within: Duration,
+    connect_until: Instant,
+    answer_until: Instant,
 ) -> Result<(Option<FromProxy>, FrameReader, FrameWriter), LinkFailed> {
-    let deadline = Instant::now() + within;
     let stream = loop {
         match UnixStream::connect(path) {
             Ok(stream) => break stream,
-            Err(source) if Instant::now() >= deadline => {
+            Err(source) if Instant::now() >= connect_until => {
                 return Err(LinkFailed::Connect { path: path.to_owned(), source });
             }
             Err(_) => tokio::time::sleep(RETRY).await,
@@ -291,7 +294,7 @@ async fn introduce(
     let controller = term.controller.as_ref().map(ToString::to_string);
     let hello = ToProxy::Hello { hello: Hello::ours(), epoch: term.epoch.0, controller };
     writer.send(&hello, &[]).await.map_err(LinkFailed::Broken)?;
-    let first = tokio::time::timeout_at(deadline, reader.message()).await.map_err(|_| LinkFailed::Silent)?;
+    let first = tokio::time::timeout_at(answer_until, reader.message()).await.map_err(|_| LinkFailed::Silent)?;
     Ok((first.map_err(LinkFailed::Broken)?, reader, writer))
 }
 

@@ -107,6 +107,14 @@ pub fn inspect(file: &Path) -> Result<Standing, StoreError> {
     Ok(Standing { position: Position { epoch: state.epoch, commits: state.commits }, bytes, sha256 })
 }
 
+/// Whether nobody has the journal of a folder open.
+///
+/// # Errors
+/// [`StoreError::InUse`] while a controller runs, [`StoreError::Io`].
+pub fn refuse_in_use(folder: &Path) -> Result<(), StoreError> {
+    lock(folder).map(drop)
+}
+
 /// Puts a verified copy in the place of the journal in a folder. The journal that was there is set aside, never deleted; answers where.
 ///
 /// # Errors

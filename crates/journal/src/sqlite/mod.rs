@@ -16,11 +16,11 @@ use gapless_model::Epoch;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use crate::chain::{Hash, Head};
-use crate::reserve::Reserve;
+use crate::reserve::{Need, Reserve};
 use crate::witness::Witness;
 use crate::{Batch, Position, Record, Sequence, Store, StoreError};
 
-pub use copy::{BackUp, Existing, Standing, inspect, restore, set_aside};
+pub use copy::{BackUp, Existing, Standing, inspect, refuse_in_use, restore, set_aside};
 
 /// Commits after which they are moved to the main file: a copy of it lacks at most so many, and the write-ahead log stays below some
 /// hundred kilobytes.
@@ -169,7 +169,8 @@ impl Store for SqliteStore {
     }
 
     fn give_up_reserve(&mut self) -> bool {
-        self.reserve.give_up()
+        let need = if self.term.is_none() { Need::Start } else { Need::Fact };
+        self.reserve.give_up(need)
     }
 
     fn has_reserve(&mut self) -> bool {

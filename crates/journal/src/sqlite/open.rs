@@ -12,13 +12,15 @@ use rustix::fs::FlockOperation;
 use super::{SqliteStore, State, failed, verify, write};
 use crate::StoreError;
 use crate::chain::ORIGIN;
-use crate::reserve::Reserve;
+use crate::reserve::{Need, Reserve};
 use crate::witness::{Said, Witness};
 
 /// The format written here; kept in SQLite's `user_version`.
 const FORMAT: i64 = 1;
 /// Says in SQLite's header that the file is a journal of Gapless (`gpls`).
 const APPLICATION: i64 = 0x6770_6c73;
+/// Pages that SQLite keeps in memory, in KiB: a journal is written at its end and read once.
+const CACHE_KIB: i64 = 1_024;
 /// The write-ahead log is cut back to this size after it was larger for once.
 const WAL_BYTES_KEPT: u64 = 16 << 20;
 
@@ -37,13 +39,15 @@ const SCHEMA: &str = "
 /// The journal in a folder. Where a full disk leaves no room for what opening writes, the room that is kept is given up for it.
 pub(super) fn open(folder: &Path) -> Result<SqliteStore, StoreError> {
     let reserve = Reserve::of(folder);
-    match open_once(folder) {
-        Err(StoreError::Full) if reserve.give_up() => open_once(folder),
-        Ok(store) => {
-            let _kept_later = reserve.keep();
-            Ok(store)
+    loop {
+        match open_once(folder) {
+            Err(StoreError::Full) if reserve.give_up(Need::Start) => {}
+            Ok(store) => {
+                let _kept_later = reserve.keep();
+                return Ok(store);
+            }
+            failed => return failed,
         }
-        failed => failed,
     }
 }
 
@@ -197,6 +201,7 @@ fn configure(connection: &Connection, failed: impl Fn(rusqlite::Error) -> StoreE
         connection.pragma_update(None, "synchronous", "FULL")?;
         // Checkpoints are made where their failure is heard ([`SqliteStore::checkpoint`]).
         connection.query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.pragma_update(None, "trusted_schema", false)?;
         connection.pragma_update(None, "cell_size_check", true)?;
         connection.query_row(&format!("PRAGMA journal_size_limit = {WAL_BYTES_KEPT}"), [], |_| Ok(()))?;

@@ -75,3 +75,28 @@ pub struct PlanRequest {
     /// How errors call the configuration.
     pub config_name: String,
 }
+
+/// Write a copy of the journal.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BackupRequest {
+    /// The file on the controller's machine, as an absolute path. The controller writes it as itself, with mode 0600.
+    pub to: String,
+    /// Whether a file that is there already makes way.
+    #[serde(default)]
+    pub replace: bool,
+}
+
+/// The copy is written, read back and verified.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BackupAnswer {
+    /// The file.
+    pub to: String,
+    /// The term to which it had come.
+    pub epoch: u64,
+    /// The commits that it holds.
+    pub commits: u64,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Its SHA-256 in hexadecimal digits.
+    pub sha256: String,
+}

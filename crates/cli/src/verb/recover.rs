@@ -1,0 +1,83 @@
+//! `gapless recover`: rebuilds a lost or damaged journal from what runs, while no controller runs.
+
+use gapless_controller::repair::{self, Purpose, RebuildFailed, RecoveredService, Recovery, RepairFailed, StoreError};
+
+use crate::client::block_on;
+use crate::{Context, Exit, Failure, hint};
+
+/// What `gapless recover` is given.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Show what would be rebuilt, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A controller runs, or what runs could not be kept.
+pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    let purpose = if args.dry_run { Purpose::Show } else { Purpose::Act };
+    let state = context.state.path();
+    let recovery =
+        block_on(async { repair::rebuild_journal(state, purpose).await.map_err(|failed| refused(&failed)) })?;
+    match context.json {
+        true => println!("{}", json(&recovery)),
+        false => recovery.services.iter().for_each(|service| println!("{}", line(service))),
+    }
+    for service in &recovery.services {
+        service.remarks.iter().for_each(|remark| eprintln!("{}: {remark}", service.name));
+    }
+    recovery.unreadable.iter().for_each(|remark| eprintln!("not used: {remark}"));
+    if let Some(aside) = &recovery.aside {
+        eprintln!("the journal that was there is in {}", aside.display());
+    }
+    match purpose {
+        Purpose::Show => eprintln!("nothing was changed; without --dry-run this becomes the journal"),
+        Purpose::Act => eprintln!("the journal is rebuilt; start `gapless up`: it takes over what runs"),
+    }
+    Ok(Exit::Done)
+}
+
+fn line(service: &RecoveredService) -> String {
+    let current = service.current.as_deref().unwrap_or("none");
+    format!(
+        "{}: release {current} is current, {} instances taken over, {} releases kept",
+        service.name, service.instances, service.releases
+    )
+}
+
+fn json(recovery: &Recovery) -> serde_json::Value {
+    let service = |service: &RecoveredService| {
+        serde_json::json!({
+            "service": service.name.to_string(),
+            "current": service.current,
+            "instances": service.instances,
+            "releases": service.releases,
+            "remarks": service.remarks,
+        })
+    };
+    serde_json::json!({
+        "services": recovery.services.iter().map(service).collect::<Vec<_>>(),
+        "epoch": recovery.epoch.0,
+        "aside": recovery.aside,
+        "unreadable": recovery.unreadable,
+    })
+}
+
+fn refused(failed: &RepairFailed) -> Failure {
+    let failure = Failure::new("the journal is not rebuilt; nothing was changed").because(failed).exit(Exit::Refused);
+    match failed {
+        RepairFailed::Store(StoreError::InUse { .. }) => failure.hint(hint::END_CONTROLLER),
+        RepairFailed::Store(StoreError::Full) => failure.hint(hint::MAKE_ROOM),
+        RepairFailed::Survey(_) => failure.hint(hint::ASK_PROXY),
+        RepairFailed::Nothing => failure.hint(hint::NAME_STATE),
+        RepairFailed::Rebuild(RebuildFailed::UnknownRelease { .. }) => failure.hint(hint::TELL_RELEASE),
+        RepairFailed::Rebuild(_)
+        | RepairFailed::Store(_)
+        | RepairFailed::Copy(_)
+        | RepairFailed::Outdated(_)
+        | RepairFailed::Folder { .. } => failure.hint(hint::NAME_COPY),
+    }
+}
