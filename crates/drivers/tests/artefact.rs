@@ -289,10 +289,18 @@ fn a_flipped_bit_in_a_compressed_archive_is_refused() {
     let noise: Vec<u8> = (0..20_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     fs::write(root.join("noise"), noise).unwrap();
     let packed = gz(&tar_of(&root));
+    let whole = Bench::new();
+    let digest = whole.artefacts.take(&shop(), &whole.file("whole", &packed)).unwrap().digest;
     for at in (20..packed.len()).step_by(packed.len() / 50) {
         let mut flipped = packed.clone();
         flipped[at] ^= 0x10;
-        bench.refused(&bench.file("flipped", &flipped));
+        // A few bits of a compressed stream mean nothing, such as those that fill its last byte, and which ones they are depends on the
+        // time in the archive: with such a bit the content is the same, and so is its digest.
+        let other = Bench::new();
+        match other.artefacts.take(&shop(), &other.file("flipped", &flipped)) {
+            Ok(taken) => assert_eq!(taken.digest, digest, "a bit of byte {at} changed the content unseen"),
+            Err(_) => drop(bench.refused(&bench.file("flipped", &flipped))),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use gapless_journal::{Batch, Sequence, SqliteStore, Store, StoreError};
 
@@ -53,7 +54,7 @@ fn what_was_told_to_be_durable_is_there_after_kill_9() {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        let mut store = SqliteStore::open(folder.path()).unwrap();
+        let mut store = open_when_free(folder.path());
         let last = store.last("shop").unwrap().0;
         assert!(last >= told, "{told} was told, {last} is there");
         assert_eq!(store.fact("f", "last").unwrap(), Some(last.to_string().into_bytes()), "a batch is whole");
@@ -116,7 +117,7 @@ fn a_full_disk_refuses_the_batch_whole_and_the_store_goes_on_when_there_is_room(
     std::fs::remove_file(&ballast).unwrap();
     commit(&mut store, taken + 1).unwrap();
     drop(store);
-    let mut store = SqliteStore::open(&folder).unwrap();
+    let mut store = open_when_free(&folder);
     assert_eq!(store.read("shop", Sequence::START).unwrap().len() as u64, taken + 1);
 }
 
@@ -129,5 +130,17 @@ fn a_disk_that_is_full_from_the_start_says_so() {
         other => panic!("{:?}", other.map(|_| ())),
     }
     std::fs::remove_file(disk.0.path().join("ballast")).unwrap();
-    SqliteStore::open(disk.0.path()).unwrap();
+    drop(open_when_free(disk.0.path()));
+}
+
+/// Opens a journal that was just given back in this process. A child that another test is starting has copies of all descriptors between its
+/// fork and its exec, the lock's among them, and on a busy machine that moment is long.
+fn open_when_free(folder: &Path) -> SqliteStore {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match SqliteStore::open(folder) {
+            Err(StoreError::InUse { .. }) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+            opened => return opened.unwrap(),
+        }
+    }
 }

@@ -75,7 +75,7 @@ impl Ground {
         match step {
             Step::Serve => self.serve(),
             Step::Disk(what) => self.change_disk(*what),
-            Step::Fsync(what) => shim::bend(&self.control(), *what),
+            Step::Bend(what) => shim::bend(&self.control(), *what),
             Step::Journal(surgery) => journal::operate(*surgery, &self.world.state(), &self.world.path("aside")),
             Step::Kill(all) => self.kill(all),
             Step::Freeze(who) => self.freeze(*who),

@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::step::Fsync;
+use crate::step::Calls;
 
 /// The file that says what is bent, named to the library.
 pub const CONTROL_ENV: &str = "GAPLESS_FAULTS_FILE";
 
 /// How long a slow fsync takes: longer than a disk that works, shorter than any deadline of ours.
 const SLOW_MS: u32 = 400;
-/// What a failing one says: EIO.
-const FAILING: i32 = 5;
+/// What a disk that fails says.
+const EIO: i32 = 5;
+/// What a disk that is full says.
+const ENOSPC: i32 = 28;
 
 /// The library, built once per run; none where the machine has no C compiler or no loader that would load it.
 pub fn library() -> Option<&'static Path> {
@@ -34,11 +36,13 @@ fn build() -> Option<PathBuf> {
 }
 
 /// Writes what is bent from now on.
-pub fn bend(control: &Path, what: Fsync) {
+pub fn bend(control: &Path, what: Calls) {
     let lines = match what {
-        Fsync::Slow => format!("sync 0 {SLOW_MS} journal\n"),
-        Fsync::Fail => format!("sync {FAILING} 0 journal\n"),
-        Fsync::Heal => String::new(),
+        Calls::SlowSync => format!("sync 0 {SLOW_MS} journal\n"),
+        Calls::FailSync => format!("sync {EIO} 0 journal\n"),
+        Calls::FailWrites => format!("write {EIO} 0 journal\n"),
+        Calls::NoRoom => format!("write {ENOSPC} 0 journal\n"),
+        Calls::Heal => String::new(),
     };
     // Renamed, so that nobody reads half of it.
     let new = control.with_extension("new");

@@ -26,9 +26,16 @@ pub enum Disk {
 
 /// What is done to the system calls of the controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fsync {
-    Slow,
-    Fail,
+pub enum Calls {
+    /// Each fsync of the journal takes long.
+    SlowSync,
+    /// Each fsync of the journal fails with EIO.
+    FailSync,
+    /// Each write to the journal fails with EIO.
+    FailWrites,
+    /// Each write to the journal fails with ENOSPC.
+    NoRoom,
+    /// All is as it should be.
     Heal,
 }
 
@@ -67,7 +74,7 @@ pub enum Step {
     /// Every process ends at once, the disk is repaired, and `gapless up` is started, as after a crash of the machine.
     RestartMachine,
     Disk(Disk),
-    Fsync(Fsync),
+    Bend(Calls),
     Journal(Surgery),
     /// SIGKILL, to all of them at once.
     Kill(Vec<Who>),
@@ -110,9 +117,11 @@ impl Step {
             "fail the disk" => Self::Disk(Disk::Fail),
             "restart the machine" => Self::RestartMachine,
             "end the load" => Self::EndLoad,
-            "slow the sync" => Self::Fsync(Fsync::Slow),
-            "fail the sync" => Self::Fsync(Fsync::Fail),
-            "heal the sync" => Self::Fsync(Fsync::Heal),
+            "slow the sync" => Self::Bend(Calls::SlowSync),
+            "fail the sync" => Self::Bend(Calls::FailSync),
+            "fail the writes" => Self::Bend(Calls::FailWrites),
+            "leave the journal no room" => Self::Bend(Calls::NoRoom),
+            "heal the calls" => Self::Bend(Calls::Heal),
             "copy the journal" => Self::Journal(Surgery::Copy),
             "put the copy back" => Self::Journal(Surgery::PutBack),
             "cut the journal" => Self::Journal(Surgery::Cut),
@@ -171,7 +180,7 @@ impl Step {
 
     /// Whether the case needs the system calls of the controller to be bent.
     pub fn needs_shim(&self) -> bool {
-        matches!(self, Self::Fsync(_))
+        matches!(self, Self::Bend(_))
     }
 
     /// Whether it breaks an instance: then the load is of the kind that may be sent again, and executed twice. A keeper is none: its
@@ -192,7 +201,7 @@ impl Step {
 
     /// Whether it begins the fault.
     pub fn is_fault(&self) -> bool {
-        matches!(self, Self::Kill(_) | Self::Freeze(_) | Self::Disk(_) | Self::Fsync(_) | Self::Journal(_))
+        matches!(self, Self::Kill(_) | Self::Freeze(_) | Self::Disk(_) | Self::Bend(_) | Self::Journal(_))
     }
 }
 
