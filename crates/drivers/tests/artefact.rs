@@ -58,7 +58,9 @@ fn tree(root: &Path) {
     fs::write(root.join("bin/run"), "#!/bin/sh\n").unwrap();
     fs::set_permissions(root.join("bin/run"), fs::Permissions::from_mode(0o750)).unwrap();
     fs::write(root.join("bin/deep/data"), vec![7; 300_000]).unwrap();
+    fs::set_permissions(root.join("bin/deep/data"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(root.join("a file.txt"), "").unwrap();
+    fs::set_permissions(root.join("a file.txt"), fs::Permissions::from_mode(0o600)).unwrap();
     symlink("bin/run", root.join("start")).unwrap();
     symlink("../a file.txt", root.join("bin/up")).unwrap();
 }
@@ -73,7 +75,7 @@ fn tar_of(root: &Path) -> Vec<u8> {
 fn zip_of(root: &Path) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let mode = |mode| zip::write::SimpleFileOptions::default().unix_permissions(mode);
-    zip.start_file("bin/run", mode(0o755)).unwrap();
+    zip.start_file("bin/run", mode(0o750)).unwrap();
     zip.write_all(&fs::read(root.join("bin/run")).unwrap()).unwrap();
     zip.start_file("bin/deep/data", mode(0o644)).unwrap();
     zip.write_all(&fs::read(root.join("bin/deep/data")).unwrap()).unwrap();
@@ -142,7 +144,8 @@ fn one_content_has_one_digest_whatever_it_comes_as() {
     assert_eq!(fs::read(folder.join("bin/deep/data")).unwrap(), vec![7; 300_000]);
     assert_eq!(fs::read_link(folder.join("bin/up")).unwrap(), Path::new("../a file.txt"));
     let mode = |path: &str| fs::metadata(folder.join(path)).unwrap().permissions().mode() & 0o7777;
-    assert_eq!((mode("bin/run"), mode("a file.txt"), mode("bin"), mode("")), (0o755, 0o644, 0o755, 0o755));
+    assert_eq!((mode("bin/run"), mode("a file.txt"), mode("bin/deep/data")), (0o750, 0o600, 0o644), "as in the source");
+    assert_eq!((mode("bin"), mode("")), (0o755, 0o700), "closed to others from above");
     assert_eq!(fs::read_dir(bench.path("state/incoming")).unwrap().count(), 0);
 }
 
@@ -151,11 +154,14 @@ fn any_change_of_the_content_is_another_digest() {
     let bench = Bench::new();
     let mut digests = BTreeSet::new();
     type Change = (&'static str, fn(&Path));
-    let changes: [Change; 7] = [
+    let changes: [Change; 8] = [
         ("nothing", |_| {}),
         ("a byte", |root| fs::write(root.join("bin/run"), "#!/bin/sl\n").unwrap()),
         ("the executable bit", |root| {
             fs::set_permissions(root.join("bin/run"), fs::Permissions::from_mode(0o644)).unwrap();
+        }),
+        ("who may read", |root| {
+            fs::set_permissions(root.join("a file.txt"), fs::Permissions::from_mode(0o640)).unwrap();
         }),
         ("a name", |root| fs::rename(root.join("a file.txt"), root.join("b file.txt")).unwrap()),
         ("an empty folder", |root| fs::remove_dir(root.join("empty")).unwrap()),
@@ -238,6 +244,65 @@ fn devices_pipes_and_set_id_bits_are_refused() {
     fs::set_permissions(root.join("bin/run"), fs::Permissions::from_mode(0o755)).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
     assert_eq!(bench.why(&root), EntryRefused::Special);
+}
+
+/// A zip archive whose bytes were changed after it was made, which no honest program writes.
+fn zip_with(names: [&str; 2], change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for name in names {
+        zip.start_file(name, zip::write::SimpleFileOptions::default().unix_permissions(0o755)).unwrap();
+        zip.write_all(b"content").unwrap();
+    }
+    let mut bytes = zip.finish().unwrap().into_inner();
+    change(&mut bytes);
+    bytes
+}
+
+fn all_of(bytes: &[u8], pattern: &[u8]) -> Vec<usize> {
+    (0..bytes.len() - pattern.len()).filter(|at| bytes[*at..].starts_with(pattern)).collect()
+}
+
+#[test]
+fn a_zip_archive_holds_to_the_rules_of_the_others() {
+    let bench = Bench::new();
+    let why = |name: &str, bytes: &[u8]| bench.why(&bench.file(name, bytes));
+    let set_id = |bits: u8| {
+        zip_with(["one", "two"], |bytes| {
+            // The upper byte of the mode in the external attributes of the first entry of the directory (APPNOTE 4.3.12).
+            let entry = all_of(bytes, b"PK\x01\x02")[0];
+            bytes[entry + 41] |= bits << 1;
+        })
+    };
+    assert_eq!(why("set-uid.zip", &set_id(4)), EntryRefused::SetId);
+    assert_eq!(why("set-gid.zip", &set_id(2)), EntryRefused::SetId);
+    let doubled = zip_with(["same", "samf"], |bytes| {
+        for at in all_of(bytes, b"samf") {
+            bytes[at..at + 4].copy_from_slice(b"same");
+        }
+    });
+    assert_eq!(why("doubled.zip", &doubled), EntryRefused::Twice);
+    let respelt = zip_with(["a/b", "a//c"], |bytes| {
+        for at in all_of(bytes, b"a//c") {
+            bytes[at..at + 4].copy_from_slice(b"a//b");
+        }
+    });
+    assert_eq!(why("respelt.zip", &respelt), EntryRefused::Twice);
+    let honest = zip_with(["one", "two"], |_| {});
+    assert!(bench.artefacts.take(&shop(), &bench.file("honest.zip", &honest)).is_ok());
+}
+
+#[test]
+fn a_zip_archive_of_too_many_files_is_refused_by_what_it_says_of_itself() {
+    let bench = Bench::new();
+    let many = zip_with(["one", "two"], |bytes| {
+        let end = *all_of(bytes, b"PK\x05\x06").last().unwrap();
+        for at in [8, 10] {
+            bytes[end + at..end + at + 2].copy_from_slice(&60_000_u16.to_le_bytes());
+        }
+    });
+    let bounded = Artefacts::with_bounds(&bench.path("state"), Bounds { entries_max: 50_000, ..Bounds::default() });
+    let refused = bounded.unwrap().take(&shop(), &bench.file("many.zip", &many));
+    assert!(matches!(refused, Err(ArtefactError::TooMany { entries_max: 50_000 })), "{refused:?}");
 }
 
 #[test]

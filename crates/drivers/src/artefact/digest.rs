@@ -4,7 +4,7 @@
 //!
 //! | entry | bytes |
 //! |---|---|
-//! | file | `f`, or `x` when it may be executed; path; SHA-256 of its content |
+//! | file | by its mode `f` (0644), `x` (0755) or `m` with the mode as a big-endian u32; path; SHA-256 of its content |
 //! | link | `l`; path; target |
 //! | empty folder | `d`; path |
 //!
@@ -23,7 +23,7 @@ use super::{ArtefactError, cannot_read, source};
 
 /// What is hashed of an entry besides its path.
 enum Hashed {
-    File { executable: bool, content: [u8; 32] },
+    File { mode: u32, content: [u8; 32] },
     Link { target: Vec<u8> },
     Folder,
 }
@@ -34,9 +34,9 @@ pub(super) fn of_folder(root: &Path) -> Result<Digest, ArtefactError> {
     source::folder(root, &mut |path, node| {
         let hashed = match node {
             Node::Folder => Hashed::Folder,
-            Node::File { executable, content } => {
+            Node::File { mode, content } => {
                 let content = of_content(content).map_err(cannot_read(&root.join(path.as_path())))?;
-                Hashed::File { executable, content }
+                Hashed::File { mode: mode.bits(), content }
             }
             Node::Link { target } => Hashed::Link { target: target.as_os_str().as_bytes().to_vec() },
             Node::HardLink { .. } => return Ok(()),
@@ -48,8 +48,15 @@ pub(super) fn of_folder(root: &Path) -> Result<Digest, ArtefactError> {
     hasher.update(b"gapless-tree-1");
     for (path, hashed) in &entries {
         match hashed {
-            Hashed::File { executable, content } => {
-                hasher.update(if *executable { b"x" } else { b"f" });
+            Hashed::File { mode, content } => {
+                match mode {
+                    0o644 => hasher.update(b"f"),
+                    0o755 => hasher.update(b"x"),
+                    mode => {
+                        hasher.update(b"m");
+                        hasher.update(mode.to_be_bytes());
+                    }
+                }
                 update_with_length(&mut hasher, path);
                 hasher.update(content);
             }

@@ -106,8 +106,8 @@ pub(super) enum Node<'a> {
     Folder,
     /// A file.
     File {
-        /// Whether it may be executed.
-        executable: bool,
+        /// Who may do what with it.
+        mode: FileMode,
         /// Its content.
         content: &'a mut dyn Read,
     },
@@ -123,12 +123,24 @@ pub(super) enum Node<'a> {
     },
 }
 
-/// Whether a mode lets anyone execute; refuses the set-id bits.
-pub(super) fn executable(path: &EntryPath, mode: u32) -> Result<bool, ArtefactError> {
-    if mode & 0o6000 != 0 {
-        return Err(path.refuse(EntryRefused::SetId));
+/// Who may read, write and execute a file: the nine bits of its mode, as the source has them. Made from the mode of every kind of source by the
+/// same rule, so that no kind can bring what another refuses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct FileMode(u32);
+
+impl FileMode {
+    /// Refuses the set-id bits; the sticky bit means nothing for a file and is dropped. The owner may always read: it is to be run.
+    pub(super) fn new(path: &EntryPath, raw: u32) -> Result<FileMode, ArtefactError> {
+        if raw & 0o6000 != 0 {
+            return Err(path.refuse(EntryRefused::SetId));
+        }
+        Ok(FileMode(raw & 0o777 | 0o400))
     }
-    Ok(mode & 0o111 != 0)
+
+    /// The bits.
+    pub(super) fn bits(self) -> u32 {
+        self.0
+    }
 }
 
 #[cfg(test)]

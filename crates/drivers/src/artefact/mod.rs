@@ -4,20 +4,23 @@
 //! to be unpacked into `incoming/`, made durable, and renamed to `releases/<service>/<digest>`. What is refused leaves nothing behind, and what is
 //! visible under a digest is whole (D4).
 //!
-//! What is kept of a file is its path, its content and whether it may be executed; of a link its target; of a folder that it is there.
-//! Owners, times and other modes are not kept: files are 0644 or 0755, folders 0755.
+//! What is kept of a file is its path, its content and who may read, write and execute it (the nine bits of its mode); of a link its target; of a
+//! folder that it is there. Owners and times are not kept. The folder of a release is closed to other users (0700), and so are those above
+//! it to looking; folders inside are 0755.
 
 mod collect;
 mod digest;
 mod entry;
+mod names;
 mod source;
 mod survey;
 mod unpack;
+mod zip_directory;
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,6 +46,9 @@ impl Default for Bounds {
         Bounds { bytes_max: 16 << 30, entries_max: 500_000, free_bytes_kept: 64 << 20 }
     }
 }
+
+/// The mode of the folders above releases: others may pass through, and see nothing.
+const PASSABLE: u32 = 0o711;
 
 /// The release folders of a state folder. All calls block; they belong on a thread of their own.
 #[derive(Clone, Debug)]
@@ -173,8 +179,15 @@ impl Artefacts {
             _ => {}
         }
         make_folder(&incoming, 0o700)?;
-        // Instances run as other users may be told to; they read their release.
-        make_folder(&artefacts.state.join("releases"), 0o755)?;
+        // To be passed through by instances that run as another user, not to be looked into: those of earlier versions are made so.
+        let releases = artefacts.state.join("releases");
+        make_folder(&releases, PASSABLE)?;
+        set_mode(&releases, PASSABLE)?;
+        for entry in fs::read_dir(&releases).map_err(cannot_read(&releases))?.flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                set_mode(&entry.path(), PASSABLE)?;
+            }
+        }
         Ok(artefacts)
     }
 
@@ -183,7 +196,14 @@ impl Artefacts {
     /// # Errors
     /// [`ArtefactError`]; nothing is left behind.
     pub fn take(&self, service: &ServiceName, source: &Path) -> Result<Taken, ArtefactError> {
-        let opened = source::open(source, &self.state)?;
+        let taken = self.take_in(service, source);
+        // What looking at very many entries took in small pieces.
+        crate::sys::give_memory_back();
+        taken
+    }
+
+    fn take_in(&self, service: &ServiceName, source: &Path) -> Result<Taken, ArtefactError> {
+        let opened = source::open(source, &self.state, self.bounds.entries_max)?;
         let survey = survey::survey(&opened, &self.bounds)?;
         self.check_space(&survey)?;
         let beside = self.beside();
@@ -222,7 +242,8 @@ impl Artefacts {
         let digest = digest::of_folder(beside)?;
         sync(beside, |folder| rustix::fs::syncfs(folder).map_err(io::Error::from))?;
         let of_service = self.of(service);
-        make_folder(&of_service, 0o755)?;
+        make_folder(&of_service, PASSABLE)?;
+        set_mode(&of_service, PASSABLE)?;
         let folder = self.folder(service, &digest);
         let taken =
             |already| Taken { digest, folder: folder.clone(), entries: survey.entries, bytes: survey.bytes, already };
@@ -259,6 +280,10 @@ impl Artefacts {
 
 fn make_folder(path: &Path, mode: u32) -> Result<(), ArtefactError> {
     DirBuilder::new().recursive(true).mode(mode).create(path).map_err(cannot_write(path))
+}
+
+fn set_mode(path: &Path, mode: u32) -> Result<(), ArtefactError> {
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(cannot_write(path))
 }
 
 fn sync(folder: &Path, how: impl FnOnce(&File) -> io::Result<()>) -> Result<(), ArtefactError> {

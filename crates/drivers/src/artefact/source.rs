@@ -1,13 +1,14 @@
 //! Reading what an artefact comes as: a folder, or an archive known by its first bytes, not by its name.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::entry::{EntryPath, EntryRefused, Node, executable, refuse};
-use super::{ArtefactError, cannot_read};
+use super::entry::{EntryPath, EntryRefused, FileMode, Node, refuse};
+use super::names::Names;
+use super::{ArtefactError, cannot_read, zip_directory};
 
 /// The longest target of a link, in bytes.
 const TARGET_BYTES_MAX: u64 = 4_096;
@@ -19,6 +20,7 @@ const TAR_BLOCK: usize = 512;
 pub(super) struct Source {
     pub(super) path: PathBuf,
     form: Form,
+    entries_max: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,15 +35,15 @@ enum Form {
 /// Called with each entry in turn.
 pub(super) type Visit<'a> = dyn FnMut(&EntryPath, Node<'_>) -> Result<(), ArtefactError> + 'a;
 
-/// Looks what it is.
-pub(super) fn open(path: &Path, state: &Path) -> Result<Source, ArtefactError> {
+/// Looks what it is; more than `entries_max` entries are refused before they are read where the source says how many it has.
+pub(super) fn open(path: &Path, state: &Path, entries_max: u64) -> Result<Source, ArtefactError> {
     let meta = fs::metadata(path).map_err(cannot_read(path))?;
     let path = path.canonicalize().map_err(cannot_read(path))?;
     if meta.is_dir() {
         if state.canonicalize().is_ok_and(|state| state.starts_with(&path)) {
             return Err(ArtefactError::HoldsState { path });
         }
-        return Ok(Source { path, form: Form::Folder });
+        return Ok(Source { path, form: Form::Folder, entries_max });
     }
     if !meta.is_file() {
         return Err(ArtefactError::Unknown { path });
@@ -56,7 +58,7 @@ pub(super) fn open(path: &Path, state: &Path) -> Result<Source, ArtefactError> {
         head if head.get(257..262) == Some(b"ustar") => Form::Tar,
         _ => return Err(ArtefactError::Unknown { path }),
     };
-    Ok(Source { path, form })
+    Ok(Source { path, form, entries_max })
 }
 
 impl Source {
@@ -72,7 +74,7 @@ impl Source {
                 let decoder = zstd::Decoder::with_buffer(file()?).map_err(|error| self.damaged(&error))?;
                 self.tar(decoder, visit)
             }
-            Form::Zip => self.zip(file()?, visit),
+            Form::Zip => self.zip(visit),
         }
     }
 
@@ -112,8 +114,8 @@ impl Source {
         match kind {
             EntryType::Directory => visit(&path, Node::Folder),
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                let executable = executable(&path, mode)?;
-                visit(&path, Node::File { executable, content: &mut entry })
+                let mode = FileMode::new(&path, mode)?;
+                visit(&path, Node::File { mode, content: &mut entry })
             }
             EntryType::Symlink => {
                 let target = target.ok_or_else(|| self.damaged(&"a link without a target"))?;
@@ -130,8 +132,22 @@ impl Source {
         }
     }
 
-    fn zip(&self, reader: impl Read + Seek, visit: &mut Visit<'_>) -> Result<(), ArtefactError> {
+    fn zip(&self, visit: &mut Visit<'_>) -> Result<(), ArtefactError> {
+        let mut raw = File::open(&self.path).map(BufReader::new).map_err(cannot_read(&self.path))?;
+        // Before the library takes them all into memory.
+        match zip_directory::entries(&mut raw).map_err(cannot_read(&self.path))? {
+            Some(count) if count > self.entries_max => {
+                return Err(ArtefactError::TooMany { entries_max: self.entries_max });
+            }
+            Some(_) => {}
+            None => return Err(self.damaged(&"it has no directory")),
+        }
+        let reader = File::open(&self.path).map(BufReader::new).map_err(cannot_read(&self.path))?;
         let mut archive = zip::ZipArchive::new(reader).map_err(|error| self.damaged(&error))?;
+        self.zip_modes(&mut raw, archive.central_directory_start())?;
+        if archive.has_duplicate_names() {
+            return Err(ArtefactError::Entry { entry: "some entry".to_owned(), why: EntryRefused::Twice });
+        }
         for index in 0..archive.len() {
             let mut entry = archive.by_index(index).map_err(|error| self.damaged(&error))?;
             let Some(path) = EntryPath::new(entry.name_raw())? else { continue };
@@ -149,13 +165,45 @@ impl Source {
                 }
                 visit(&path, Node::Link { target: PathBuf::from(std::ffi::OsStr::from_bytes(&target)) })?;
             } else if kind == 0 || kind == libc::S_IFREG {
-                let executable = executable(&path, mode)?;
-                visit(&path, Node::File { executable, content: &mut entry })?;
+                let mode = FileMode::new(&path, mode)?;
+                visit(&path, Node::File { mode, content: &mut entry })?;
             } else {
                 return Err(path.refuse(EntryRefused::Special));
             }
         }
         Ok(())
+    }
+
+    /// The library clears the set-id bits and keeps one of two entries of one name: both are looked for in the directory itself.
+    fn zip_modes(&self, raw: &mut BufReader<File>, start: u64) -> Result<(), ArtefactError> {
+        let mut names = Names::default();
+        zip_directory::modes(raw, start, |name, mode| {
+            let Some(path) = EntryPath::new(name).map_err(Looked::Refused)? else { return Ok(()) };
+            let is_file = matches!(mode & libc::S_IFMT, 0 | libc::S_IFREG) && !name.ends_with(b"/");
+            if is_file {
+                FileMode::new(&path, mode).map_err(Looked::Refused)?;
+            }
+            if names.add(&path, 0).is_some() && is_file {
+                return Err(Looked::Refused(path.refuse(EntryRefused::Twice)));
+            }
+            Ok(())
+        })
+        .map_err(|looked| match looked {
+            Looked::Refused(refused) => refused,
+            Looked::Unreadable(error) => self.damaged(&error),
+        })
+    }
+}
+
+/// Why the directory of a zip archive was not read to its end.
+enum Looked {
+    Refused(ArtefactError),
+    Unreadable(io::Error),
+}
+
+impl From<io::Error> for Looked {
+    fn from(error: io::Error) -> Looked {
+        Looked::Unreadable(error)
     }
 }
 
@@ -178,9 +226,9 @@ pub(super) fn folder(root: &Path, visit: &mut Visit<'_>) -> Result<(), ArtefactE
                 let target = fs::read_link(&full).map_err(cannot_read(&full))?;
                 visit(&path, Node::Link { target })?;
             } else if kind.is_file() {
-                let executable = executable(&path, meta.mode())?;
+                let mode = FileMode::new(&path, meta.mode())?;
                 let mut content = File::open(&full).map_err(cannot_read(&full))?;
-                visit(&path, Node::File { executable, content: &mut content })?;
+                visit(&path, Node::File { mode, content: &mut content })?;
             } else {
                 debug_assert!(kind.is_fifo() || kind.is_socket() || kind.is_block_device() || kind.is_char_device());
                 return Err(path.refuse(EntryRefused::Special));

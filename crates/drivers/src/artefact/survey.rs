@@ -1,20 +1,20 @@
 //! The first reading: everything is judged before a byte is written.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use super::entry::{EntryPath, EntryRefused, Node};
+use super::names::Names;
 use super::source::Source;
 use super::{ArtefactError, Bounds};
 
 /// What an artefact holds.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Survey {
     /// Files, links and folders.
     pub(super) entries: u64,
     /// Bytes of its files, of hard links as well: each becomes a file of its own.
     pub(super) bytes: u64,
-    found: BTreeMap<EntryPath, Found>,
+    found: Names,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +22,25 @@ enum Found {
     Folder,
     File { bytes: u64 },
     Link,
+}
+
+impl Found {
+    /// As a number beside the path; no file has as many bytes as the last two say.
+    fn to_number(self) -> u64 {
+        match self {
+            Found::Folder => u64::MAX,
+            Found::Link => u64::MAX - 1,
+            Found::File { bytes } => bytes.min(u64::MAX - 2),
+        }
+    }
+
+    fn of_number(number: u64) -> Found {
+        match number {
+            u64::MAX => Found::Folder,
+            number if number == u64::MAX - 1 => Found::Link,
+            bytes => Found::File { bytes },
+        }
+    }
 }
 
 /// Reads a source to its end.
@@ -38,33 +57,42 @@ pub(super) fn survey(source: &Source, bounds: &Bounds) -> Result<Survey, Artefac
             }
             Node::Link { target } if target.is_absolute() => return Err(path.refuse(EntryRefused::LinkLeaves)),
             Node::Link { .. } => Found::Link,
-            Node::HardLink { target } => match survey.found.get(&target) {
-                Some(Found::File { bytes }) => Found::File { bytes: *bytes },
+            Node::HardLink { target } => match survey.found(&target) {
+                Some(Found::File { bytes }) => Found::File { bytes },
                 _ => return Err(path.refuse(EntryRefused::HardLinkWithoutFile)),
             },
         };
         survey.add(path, found, bounds)
     })?;
-    if survey.found.values().all(|found| *found == Found::Folder) {
+    if survey.found.numbers().all(|number| Found::of_number(number) == Found::Folder) {
         return Err(ArtefactError::Empty { path: source.path.clone() });
     }
     Ok(survey)
 }
 
 impl Survey {
+    fn found(&self, path: &EntryPath) -> Option<Found> {
+        self.found.number(path).map(Found::of_number)
+    }
+
+    fn note(&mut self, path: &EntryPath, found: Found) -> Option<Found> {
+        self.found.add(path, found.to_number()).map(Found::of_number)
+    }
+
     fn add(&mut self, path: &EntryPath, found: Found, bounds: &Bounds) -> Result<(), ArtefactError> {
         for parent in path.parents() {
-            match self.found.get(&parent) {
+            match self.found(&parent) {
                 Some(Found::Folder) => break,
                 Some(_) => return Err(path.refuse(EntryRefused::Twice)),
                 // Archives need not name the folders of their files.
                 None => {
-                    self.found.insert(parent, Found::Folder);
+                    self.note(&parent, Found::Folder);
                     self.entries += 1;
+                    self.is_within(bounds)?;
                 }
             }
         }
-        match self.found.insert(path.clone(), found) {
+        match self.note(path, found) {
             None => self.entries += 1,
             Some(Found::Folder) if found == Found::Folder => {}
             Some(_) => return Err(path.refuse(EntryRefused::Twice)),
@@ -72,6 +100,10 @@ impl Survey {
         if let Found::File { bytes } = found {
             self.bytes = self.bytes.saturating_add(bytes);
         }
+        self.is_within(bounds)
+    }
+
+    fn is_within(&self, bounds: &Bounds) -> Result<(), ArtefactError> {
         if self.entries > bounds.entries_max {
             return Err(ArtefactError::TooMany { entries_max: bounds.entries_max });
         }

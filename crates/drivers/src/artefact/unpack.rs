@@ -10,12 +10,13 @@ use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use super::entry::{EntryPath, EntryRefused, Node};
 use super::source::Source;
 use super::survey::Survey;
-use super::{ArtefactError, cannot_write, make_folder};
+use super::{ArtefactError, cannot_write, make_folder, set_mode};
 
 /// Unpacks into a folder that is not there yet.
 pub(super) fn unpack(source: &Source, survey: &Survey, into: &Path) -> Result<(), ArtefactError> {
-    make_folder(into, 0o755)?;
-    set_mode(into, 0o755)?;
+    // Closed to others, whatever the modes of what is in it: `process::access` opens it to the user it runs as.
+    make_folder(into, 0o700)?;
+    set_mode(into, 0o700)?;
     let mut links: Vec<(EntryPath, PathBuf)> = Vec::new();
     let (mut bytes, mut entries) = (0_u64, 0_u64);
     source.visit(&mut |path, node| {
@@ -25,17 +26,17 @@ pub(super) fn unpack(source: &Source, survey: &Survey, into: &Path) -> Result<()
         let full = into.join(path.as_path());
         match node {
             Node::Folder => folder(into, path.as_path())?,
-            Node::File { executable, content } => {
+            Node::File { mode, content } => {
                 folder_of(into, path)?;
-                let mut file = create(&full, executable)?;
+                let mut file = create(&full, mode.bits())?;
                 bytes += copy(source, path, &mut content.take(left), &mut file, &full)?;
             }
             Node::HardLink { target } => {
                 folder_of(into, path)?;
                 let from = into.join(target.as_path());
                 let mut content = File::open(&from).map_err(cannot_write(&from))?;
-                let executable = content.metadata().map_err(cannot_write(&from))?.permissions().mode() & 0o111 != 0;
-                let mut file = create(&full, executable)?;
+                let mode = content.metadata().map_err(cannot_write(&from))?.permissions().mode() & 0o777;
+                let mut file = create(&full, mode)?;
                 bytes += io::copy(&mut content, &mut file).map_err(cannot_write(&full))?;
             }
             Node::Link { target } => links.push((path.clone(), target)),
@@ -91,10 +92,9 @@ fn copy(
     }
 }
 
-fn create(full: &Path, executable: bool) -> Result<File, ArtefactError> {
+fn create(full: &Path, mode: u32) -> Result<File, ArtefactError> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(full).map_err(cannot_write(full))?;
     // Whatever the mask of this process: modes are part of the content.
-    let mode = if executable { 0o755 } else { 0o644 };
     file.set_permissions(Permissions::from_mode(mode)).map_err(cannot_write(full))?;
     Ok(file)
 }
@@ -115,8 +115,4 @@ fn folder(into: &Path, relative: &Path) -> Result<(), ArtefactError> {
         }
     }
     Ok(())
-}
-
-fn set_mode(path: &Path, mode: u32) -> Result<(), ArtefactError> {
-    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(cannot_write(path))
 }
