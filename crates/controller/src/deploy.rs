@@ -12,7 +12,7 @@ use gapless_wire::api::{self, DeployRequest, ErrorBody, ErrorCode, OrderAccepted
 use gapless_wire::config::{parse_service_config, routes_taken};
 use gapless_wire::record::ReleaseRecord;
 
-use crate::core::{Accepted, Core, Known, RELEASES, TakeError, fact_key};
+use crate::core::{Accepted, Core, Known, RELEASES, TakeError, Tended, fact_key};
 use crate::shared::Shared;
 use crate::wall;
 
@@ -51,7 +51,7 @@ pub async fn deploy(
 ) -> Result<OrderAccepted, DeployFailed> {
     let spec = read_spec(name, &request.config, &request.config_name)?;
     let label = read_label(&request.label)?;
-    refuse_taken_routes(&shared.core(), &spec)?;
+    refuse_early(&shared.core(), name, &label, &spec)?;
     let source = Path::new(&request.from).to_owned();
     if !source.is_absolute() {
         let body =
@@ -118,23 +118,8 @@ fn register<S: gapless_journal::Store>(
         return refused(*body);
     }
     let tended = core.tend(name);
-    if let Some(known) = tended.kept_with_label(label.as_str())
-        && (known.release.digest != digest || known.record.config != request.config)
-    {
-        let error =
-            format!("the label {label} belongs to release {} of {name}, which has another content", known.release.id);
-        return refused(ErrorBody::new(ErrorCode::LabelTaken, error).hint("give the new release a label of its own"));
-    }
-    if let Some(known) = tended.kept_with_label(label.as_str()) {
-        let error = format!("release {label} of {name} is registered already, with the same content");
-        let current = tended.state.current().is_some_and(|current| current.id == known.release.id);
-        let hint = match current {
-            true => "it is the current release; there is nothing to deploy",
-            false => {
-                "to put it back into service, use `gapless rollback SERVICE --to LABEL`, or deploy it under a new label"
-            }
-        };
-        return refused(ErrorBody::new(ErrorCode::LabelTaken, error).hint(hint));
+    if let Err(body) = refuse_taken_label(tended, name, label) {
+        return refused(body);
     }
     let id = next_release(&tended.releases);
     let rollout = tended.state.last_rollout().next();
@@ -161,6 +146,46 @@ fn register<S: gapless_journal::Store>(
     let tended = core.tend(name);
     tended.releases.insert(id, Known { release, record });
     Ok((orders, Ok(crate::api::accepted(name, &placed, Some(label)))))
+}
+
+/// What would be refused is refused before its artefact is unpacked. Asked is the machine itself, with a release whose content is not known yet: no
+/// order is refused for its content.
+fn refuse_early<S: gapless_journal::Store>(
+    core: &Core<S>,
+    name: &ServiceName,
+    label: &ReleaseLabel,
+    spec: &ReleaseSpec,
+) -> Result<(), DeployFailed> {
+    refuse_taken_routes(core, spec)?;
+    let (state, id) = match core.service(name) {
+        Some(tended) => {
+            refuse_taken_label(tended, name, label)?;
+            (tended.state.clone(), next_release(&tended.releases))
+        }
+        None => (gapless_rollout::Service::new(name.clone()), ReleaseId(1)),
+    };
+    let release = Release { id, label: label.clone(), digest: Digest([0; 32]), spec: spec.clone() };
+    let rollout = state.last_rollout().next();
+    let origin = gapless_rollout::Origin::default();
+    let order = DeployOrder { rollout, release: Arc::new(release), strategy: None, origin };
+    match gapless_rollout::step(state, Input::DeployOrdered(order), core.now()) {
+        Ok(_) => Ok(()),
+        Err(refused) => Err(DeployFailed::Take(TakeError::Refused(refused.reason))),
+    }
+}
+
+/// A label names one release for ever, whatever the content of a second one.
+fn refuse_taken_label(tended: &Tended, name: &ServiceName, label: &ReleaseLabel) -> Result<(), ErrorBody> {
+    let Some(known) = tended.kept_with_label(label.as_str()) else { return Ok(()) };
+    let error = format!("release {label} of {name} is registered already, as release {}", known.release.id);
+    let current = tended.state.current().is_some_and(|current| current.id == known.release.id);
+    let hint = match current {
+        true => "it is the current release; give a new one a label of its own",
+        false => {
+            "to put it back into service, use `gapless rollback SERVICE --to LABEL`; give a new one a label of its own"
+        }
+    };
+    Err(ErrorBody::new(ErrorCode::LabelTaken, error).hint(hint))
 }
 
 fn next_release(releases: &BTreeMap<ReleaseId, Known>) -> ReleaseId {

@@ -87,12 +87,15 @@ fn a_second_deploy_is_refused_where_the_policy_says_so() {
     let world = World::up();
     world.assert_done(&world.deploy(&observed_for_seconds("reject"), "1.0", "rolling"));
     let second = world.release(&observed_for_seconds("reject"), "1.2");
+    let unpacked = || std::fs::read_dir(world.state().join("releases/shop")).map_or(0, Iterator::count);
     std::thread::scope(|scope| {
         let first = scope.spawn(|| world.deploy(&observed_for_seconds("reject"), "1.1", "rolling"));
         world.eventually("the first rollout runs", || world.status()["services"][0]["situation"]["kind"] == "rollout");
+        let before = unpacked();
         let ended = world.gapless(&["deploy", "shop", "--label", "1.2", "--from", second.to_str().expect("UTF-8")]);
         assert_eq!(ended.code, 5, "{}", world.tell(&ended));
         assert_three_parts(&world, &ended, "gapless status -w");
+        assert_eq!(unpacked(), before, "what is refused is not unpacked first");
         let first = first.join().expect("the first deploy");
         assert_eq!(first.code, 0, "{}", world.tell(&first));
     });
