@@ -12,6 +12,8 @@ pub const NAME_SERVICE: &str =
     "name the service, or run this in the folder of its `gapless.toml`; `gapless status` lists the services";
 /// The state folder is not known.
 pub const NAME_STATE: &str = "name a folder with --state DIR (or GAPLESS_STATE)";
+/// Others may write the state folder.
+pub const OWN_STATE: &str = "see who put it there; then `chown` it to the user of `gapless up`, `chmod go-w` it, and put a folder in the place of a link";
 /// The journal is damaged or cannot be written.
 pub const MEND_JOURNAL: &str = "the proxy serves on meanwhile; repair the disk, then `gapless restore FILE` puts a backup back, or `gapless recover` rebuilds the journal \
     from what runs; then start `gapless up` again";

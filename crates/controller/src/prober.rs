@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use gapless_drivers::probe::{Change, ProbeState, ProbeTarget, ask};
+use gapless_drivers::probe::{Change, ProbeFailure, ProbeResult, ProbeState, ProbeTarget, ask};
+use gapless_drivers::process::Listener;
 use gapless_model::{EffectNumber, InstanceId, Release};
-use gapless_rollout::Input;
+use gapless_rollout::{EndedBy, Input, Listing};
 
-use crate::performer::start_order;
+use crate::performer::{forget, start_order};
 use crate::shared::Shared;
 
 /// Begins to ask. Every change of its health becomes a fact.
@@ -25,11 +26,24 @@ pub fn watch(shared: &Arc<Shared>, instance: &InstanceId, release: &Arc<Release>
 async fn probe(shared: Arc<Shared>, instance: InstanceId, release: Arc<Release>, target: ProbeTarget) {
     let probe = &release.spec.probe;
     let mut state = ProbeState::new(probe);
+    let mut was_ready = false;
     loop {
-        let result = ask(&probe.kind, &target, probe.timeout).await;
+        let result = match ask(&probe.kind, &target, probe.timeout).await {
+            ProbeResult::Passed => believed(&shared, &instance).await,
+            failed => failed,
+        };
+        if let ProbeResult::Failed(ProbeFailure::Foreign(foreign)) = &result
+            && !was_ready
+            && !is_live(&shared, &instance)
+        {
+            // It will not get its port any more; its successor gets another.
+            tokio::spawn(give_up(Arc::clone(&shared), instance.clone(), foreign.to_string()));
+            return;
+        }
         let now = shared.core().now();
         match state.observe(result, now) {
             Some(Change::BecameHealthy) => {
+                was_ready = true;
                 shared.fact(&instance.service, Input::InstanceReady { instance: instance.clone() });
             }
             Some(Change::BecameUnhealthy { failure }) => {
@@ -40,4 +54,32 @@ async fn probe(shared: Arc<Shared>, instance: InstanceId, release: Arc<Release>,
         }
         tokio::time::sleep(probe.interval.to_duration()).await;
     }
+}
+
+/// A probe that passed proves something only where the instance itself answered it.
+async fn believed(shared: &Shared, instance: &InstanceId) -> ProbeResult {
+    match shared.driver.listener(instance).await {
+        Listener::Foreign(foreign) => ProbeResult::Failed(ProbeFailure::Foreign(foreign)),
+        Listener::Own | Listener::Nobody | Listener::Unknown => ProbeResult::Passed,
+    }
+}
+
+/// Whether clients' requests go to it: then it leaves in order, as any that is unhealthy.
+fn is_live(shared: &Shared, instance: &InstanceId) -> bool {
+    let core = shared.core();
+    let tended = core.service(&instance.service);
+    tended.is_some_and(|tended| {
+        tended.state.instances().any(|known| known.id == *instance && known.listing == Listing::Live)
+    })
+}
+
+async fn give_up(shared: Arc<Shared>, instance: InstanceId, status: String) {
+    tracing::warn!(%instance, status, "an instance cannot have its port");
+    if let Err(error) = shared.driver.kill(&instance).await {
+        tracing::warn!(%instance, %error, "an instance that cannot have its port could not be ended");
+        return;
+    }
+    let ended_by = EndedBy::Itself;
+    shared.fact(&instance.service, Input::InstanceExited { instance: instance.clone(), status, ended_by });
+    forget(&shared, &instance).await;
 }

@@ -55,6 +55,9 @@ pub enum StartFailed {
         /// Why.
         source: io::Error,
     },
+    /// Others could have changed something in it.
+    #[error("the state folder is not this controller's own")]
+    NotOwn(#[from] gapless_drivers::state_folder::NotOwn),
     /// The journal cannot be taken over.
     #[error(transparent)]
     Recover(#[from] RecoverError),
@@ -91,6 +94,7 @@ pub enum StartFailed {
 pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<End, StartFailed> {
     let Options { state, config, gapless } = options;
     make_folder(&state)?;
+    gapless_drivers::state_folder::check(&state)?;
     let (journal, known) = take_up_journal(&state).await?;
     let threads = config.proxy_threads.map_or_else(cores, usize::from);
     let wanted: Vec<SocketAddr> = config.listeners.iter().map(|listener| listener.address).collect();

@@ -1,12 +1,12 @@
 //! The checks of the Test phase: asking a candidate, through the proxy, before anyone is switched to it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use gapless_model::{Check, CheckKind, ReleaseLabel};
 
 use crate::probe::{BODY_BYTES_MAX, CommandOrder, Get, get, run_command};
+use crate::process::of_machine;
 
 /// The header that reaches a release before it has any weight; its value is the release's label.
 pub const PREVIEW_HEADER: &str = "X-Gapless-Preview";
@@ -77,7 +77,8 @@ fn host(target: &CheckTarget) -> String {
 
 fn command(argv: &[String], target: &CheckTarget) -> CommandOrder {
     let url = format!("http://{}{}", target.proxy, target.prefix.trim_end_matches('/'));
-    let environment = BTreeMap::from([
+    let mut environment = of_machine();
+    environment.extend([
         ("GAPLESS_URL".to_owned(), url),
         ("GAPLESS_HOST".to_owned(), host(target)),
         ("GAPLESS_PREVIEW".to_owned(), target.preview.to_string()),

@@ -7,6 +7,7 @@
 //! - [`keeper`]: the other side: the small parent process of one instance, which outlives the controller.
 //! - [`logs`]: what instances write, kept in bounded files.
 //! - [`proxylink`]: the controller's hand on a proxy: its process, its control socket, the listening sockets.
+//! - [`state_folder`]: whether a state folder is the controller's own.
 //! - [`probe`] and [`check`]: asking an instance, and a candidate, how they are.
 //!
 //! **Invariant D1**: an order performed twice equals the order performed once (`tests/process.rs`).
@@ -25,4 +26,5 @@ pub mod logs;
 pub mod probe;
 pub mod process;
 pub mod proxylink;
+pub mod state_folder;
 mod sys;

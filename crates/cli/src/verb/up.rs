@@ -101,6 +101,7 @@ fn not_started(failed: &StartFailed) -> Failure {
         StartFailed::Folder { .. } | StartFailed::Driver(_) | StartFailed::Artefacts(_) => {
             failure.hint(hint::NAME_STATE)
         }
+        StartFailed::NotOwn(_) => failure.hint(hint::OWN_STATE),
         StartFailed::Signals(_) => failure,
     }
 }

@@ -36,7 +36,7 @@ use std::process::ExitCode;
 use rustix::fs::FlockOperation;
 
 pub(crate) use message::{Announcement, Answer, Ask, PROTOCOL, Reply, Request, frame, take_frame};
-pub(crate) use orphan::{Answerable, answerable, end, remove_cgroup};
+pub(crate) use orphan::{Answerable, answerable, end, processes_of, remove_cgroup};
 pub(crate) use serve::KILL_PATIENCE;
 pub(crate) use spec::{InstanceFolder, Spec, replace, write_json};
 pub(crate) use tree::boot;

@@ -48,6 +48,21 @@ pub(crate) fn running_main(folder: &InstanceFolder) -> Option<tree::Process> {
     folder.read_main_process().filter(|main| same_boot && runs(main))
 }
 
+/// The processes of an instance, by number: its main process and what descends from it first, then those that its cgroup or their mark shows,
+/// which takes longer to find. Some may come twice.
+pub(crate) fn processes_of(folder: &InstanceFolder) -> impl Iterator<Item = i32> + use<> {
+    let main = running_main(folder);
+    let descendants = main.iter().flat_map(|main| tree::descendants(main.pid)).map(|process| process.pid);
+    let near: Vec<i32> = main.iter().map(|main| main.pid).chain(descendants).collect();
+    let folder = folder.clone();
+    let far = move || match (noted_cgroup(&folder), Spec::read(&folder.spec())) {
+        (Some(group), _) => group.processes(),
+        (None, Ok(spec)) => marked(&format!("{MARK}={}", spec.mark)).into_iter().map(|process| process.pid).collect(),
+        (None, Err(_)) => Vec::new(),
+    };
+    near.into_iter().chain(std::iter::once_with(far).flatten())
+}
+
 /// Removes the cgroup of an instance that has ended, if it had one. False while there is a process in it.
 pub(crate) fn remove_cgroup(folder: &InstanceFolder) -> bool {
     noted_cgroup(folder).is_none_or(|group| group.remove())

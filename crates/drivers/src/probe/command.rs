@@ -16,7 +16,7 @@ pub const OUTPUT_BYTES_MAX: usize = 4 << 10;
 pub struct CommandOrder {
     /// Program and arguments, at least one.
     pub argv: Vec<String>,
-    /// Set beside what this process has in its own environment.
+    /// Its whole environment: nothing of this process's own is handed on.
     pub environment: BTreeMap<String, String>,
     /// The working folder; this process's own when none is given.
     pub folder: Option<PathBuf>,
@@ -41,7 +41,7 @@ impl Drop for Group {
 pub async fn run(order: &CommandOrder) -> Result<(), String> {
     let (program, arguments) = order.argv.split_first().ok_or("no program is named")?;
     let mut command = Command::new(program);
-    command.args(arguments).envs(&order.environment).process_group(0).kill_on_drop(true);
+    command.args(arguments).env_clear().envs(&order.environment).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(folder) = &order.folder {
         command.current_dir(folder);

@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use gapless_model::{Millis, ProbeKind};
 use tokio::net::TcpStream;
 
+use crate::process::Foreign;
+
 pub use command::{CommandOrder, OUTPUT_BYTES_MAX, run as run_command};
 pub use http::{BODY_BYTES_MAX, Get, GetFailed, HEAD_BYTES_MAX, Response, get};
 pub use state::{Change, ProbeState};
@@ -51,6 +53,8 @@ pub enum ProbeFailure {
     Answer(String),
     /// The command could not be run, or did not exit with 0; with the end of what it wrote.
     Command(String),
+    /// It passed, and it was another program that answered.
+    Foreign(Foreign),
 }
 
 impl fmt::Display for ProbeFailure {
@@ -61,6 +65,7 @@ impl fmt::Display for ProbeFailure {
             ProbeFailure::Status(status) => write!(f, "answered with status {status}"),
             ProbeFailure::Answer(reason) => write!(f, "no proper answer: {reason}"),
             ProbeFailure::Command(reason) => write!(f, "the command failed: {reason}"),
+            ProbeFailure::Foreign(foreign) => write!(f, "{foreign}"),
         }
     }
 }

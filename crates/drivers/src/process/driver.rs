@@ -1,6 +1,6 @@
 //! The driver: orders to keepers and what they answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,8 +13,8 @@ use tokio::task::{JoinSet, spawn_blocking};
 use super::launch::Errand;
 use super::link::{Events, Joined, Link, Place};
 use super::{
-    Adopted, AdoptedState, DriverError, Exit, ExitCause, InstanceEvent, Resources, StartError, StartOrder, Started,
-    instance_address, launch,
+    Adopted, AdoptedState, DriverError, Exit, ExitCause, InstanceEvent, Listener, Resources, StartError, StartOrder,
+    Started, access, instance_address, launch, listener,
 };
 use crate::keeper::{self, Announcement, InstanceFolder, KILL_PATIENCE, Reply, Request, Spec};
 use crate::logs;
@@ -52,6 +52,18 @@ type Slot = tokio::sync::Mutex<Option<Arc<Known>>>;
 struct Known {
     started: Started,
     link: Link,
+    /// The listening sockets on its port that were found to be its own.
+    own_sockets: Mutex<BTreeSet<u64>>,
+}
+
+impl Known {
+    fn new(started: Started, link: Link) -> Arc<Known> {
+        Arc::new(Known { started, link, own_sockets: Mutex::default() })
+    }
+
+    fn own_sockets(&self) -> std::sync::MutexGuard<'_, BTreeSet<u64>> {
+        self.own_sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl ProcessDriver {
@@ -90,9 +102,11 @@ impl ProcessDriver {
             return Err(StartError::Stale);
         }
         let (inner, for_write, ordered) = (Arc::clone(&self.inner), folder.clone(), order.clone());
-        blocking(move || launch::write_order(&inner.state, &for_write, &ordered, inner.epoch))
-            .await
-            .map_err(StartError::Keeper)?;
+        let prepared = blocking(move || {
+            access::grant(&ordered.folder, ordered.run.user.as_deref())?;
+            launch::write_order(&inner.state, &for_write, &ordered, inner.epoch)
+        });
+        prepared.await.map_err(StartError::Keeper)?;
         let place = self.place(&order.instance);
         let announced = match launch::launch(&self.inner.gapless, &folder, &order.instance, Errand::Start).await {
             Ok(announced) => announced,
@@ -121,7 +135,7 @@ impl ProcessDriver {
             // Too fast for the link: the keeper told it with its status.
             let _nobody_listens = self.inner.events.send(InstanceEvent::Exited { instance: order.instance, exit });
         }
-        *slot = Some(Arc::new(Known { started, link }));
+        *slot = Some(Known::new(started, link));
         Ok(started)
     }
 
@@ -186,6 +200,25 @@ impl ProcessDriver {
         }
     }
 
+    /// Who listens on the port of an instance that was started. Cheap where nothing has changed since it was asked last: then the processes are
+    /// not looked at again.
+    pub async fn listener(&self, instance: &InstanceId) -> Listener {
+        let Some(known) = self.known(instance).await else { return Listener::Unknown };
+        let (folder, port) = (self.folder(instance), known.started.address.port());
+        let looked = blocking(move || {
+            let Ok(sockets) = listener::sockets(port) else { return Ok(Listener::Unknown) };
+            if !sockets.is_empty() && *known.own_sockets() == sockets {
+                return Ok(Listener::Own);
+            }
+            let owner = listener::owner(&folder, port, &sockets);
+            if owner == Listener::Own {
+                *known.own_sockets() = sockets;
+            }
+            Ok(owner)
+        });
+        looked.await.unwrap_or(Listener::Unknown)
+    }
+
     /// Forgets an instance that has ended: its keeper goes, its files go, its log stays until newer ones push it out. Nothing where
     /// there is none.
     ///
@@ -233,7 +266,7 @@ impl ProcessDriver {
         let link = self.reach(self.place(&instance)).await?;
         let pid = folder.read_main_process().map(|main| main.pid.unsigned_abs());
         let state = link.exit().map_or(AdoptedState::Running, AdoptedState::Exited);
-        *place = Some(Arc::new(Known { started: Started { pid: pid.unwrap_or(0), address }, link }));
+        *place = Some(Known::new(Started { pid: pid.unwrap_or(0), address }, link));
         adopted(pid, state)
     }
 

@@ -24,12 +24,18 @@ pub(super) fn of_keeper() -> BTreeMap<String, String> {
     OF_KEEPER.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()
 }
 
+/// What describes the machine, of the controller's environment.
+pub(crate) fn of_machine() -> BTreeMap<String, String> {
+    let mut environment = BTreeMap::from([("PATH".to_owned(), PATH_DEFAULT.to_owned())]);
+    environment.extend(HANDED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))));
+    environment
+}
+
 impl StartOrder {
     /// The instance's whole environment: what describes the machine, above it the release's own, above that `PORT` and `GAPLESS_*`.
     #[must_use]
     pub fn environment(&self) -> BTreeMap<String, String> {
-        let mut environment = BTreeMap::from([("PATH".to_owned(), PATH_DEFAULT.to_owned())]);
-        environment.extend(HANDED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))));
+        let mut environment = of_machine();
         if let Some(user) = self.run.user.as_deref().and_then(|name| sys::user(name).ok().flatten()) {
             environment.insert("HOME".to_owned(), user.home);
             environment.insert("USER".to_owned(), user.name.clone());

@@ -1,5 +1,6 @@
 //! The controller's side of running processes: start, adopt, stop, watch.
 
+mod access;
 mod driver;
 mod environment;
 mod exit;
@@ -7,12 +8,15 @@ mod exit;
 mod fixture;
 mod launch;
 mod link;
+mod listener;
 mod order;
 mod ports;
 mod remains;
 
 pub use driver::ProcessDriver;
+pub(crate) use environment::of_machine;
 pub use exit::{Exit, ExitCause};
+pub use listener::{Foreign, Listener};
 pub use order::{
     Adopted, AdoptedState, DriverError, Fence, InstanceEvent, NotEnforced, Resources, StartError, StartOrder, Started,
     instance_address,
