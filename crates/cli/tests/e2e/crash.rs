@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use gapless_load::Run;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::clients::{assert_nothing_lost, brisk, end, until_under_way};
@@ -150,13 +151,20 @@ fn a_killed_proxy_refuses_nobody_and_is_back_with_its_last_table() {
     assert_ne!(world.proxy_pid(), pid);
 }
 
+/// Lets a process end as if it had failed by itself.
+fn fail(pid: u32) {
+    let pid = Pid::from_raw(i32::try_from(pid).expect("a process id")).expect("a process id");
+    kill_process(pid, Signal::ABORT).expect("SIGABRT");
+}
+
 #[test]
 fn requests_wait_while_all_instances_are_started_again() {
     let world = World::up();
     // Long enough for the table without instances to be in use, and for a request to meet it.
     let service = service().with("[restart]\nbackoff_min = \"3s\"\n");
     world.assert_done(&world.deploy(&service, "1.0", "rolling"));
-    world.live().into_iter().for_each(|(_, pid)| kill(pid));
+    // As a program that fails by itself: what was killed from outside is started again at once.
+    world.live().into_iter().for_each(|(_, pid)| fail(pid));
     world.eventually("no instance is in load", || world.live().is_empty());
     world.eventually("the proxy knows", || {
         let proxy = &world.status()["proxies"][0];
