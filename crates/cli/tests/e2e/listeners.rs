@@ -61,9 +61,9 @@ fn a_program_that_takes_the_port_first_gets_no_request_and_is_told_by_name() {
         class Handler(http.server.BaseHTTPRequestHandler):\n\
         \x20 protocol_version = 'HTTP/1.1'\n\
         \x20 def answer(self):\n\
-        \x20   length = int(self.headers.get('Content-Length') or 0); self.rfile.read(length)\n\
-        \x20   self.send_response(200); self.send_header('X-Release', '1.1'); self.send_header('Content-Length', '2')\n\
-        \x20   self.end_headers(); self.wfile.write(b'ok')\n\
+        \x20   length = int(self.headers.get('Content-Length') or 0); body = self.rfile.read(length) or b'ok'\n\
+        \x20   self.send_response(200); self.send_header('Content-Length', str(len(body)))\n\
+        \x20   self.end_headers(); self.wfile.write(body)\n\
         \x20 do_GET = do_POST = answer\n\
         \x20 def log_message(self, *words): pass\n\
         try:\n  http.server.ThreadingHTTPServer(('127.0.0.1', port), Handler).serve_forever()\n\
