@@ -33,7 +33,12 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// How long a proxy may take to hand out copies of its sockets.
 const GIVE_WITHIN: Duration = Duration::from_secs(5);
 
-/// The files in which a proxy keeps its last tables.
+/// The control sockets at which proxies of earlier terms may listen: whoever takes the journal up asks each whom it obeys.
+pub fn sockets(state: &std::path::Path) -> Vec<PathBuf> {
+    vec![state.join(SOCKET)]
+}
+
+/// The files in which proxies keep their last tables: whoever takes the journal up looks for what they name.
 pub fn kept_tables(state: &std::path::Path) -> Vec<PathBuf> {
     ["table.json", "table.json.prev"].iter().map(|name| state.join(name)).collect()
 }

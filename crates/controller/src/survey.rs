@@ -14,7 +14,7 @@ use gapless_wire::control::SealedTable;
 use gapless_wire::record::ManifestRecord;
 
 use crate::manifest;
-use crate::proxies::{SOCKET, kept_tables};
+use crate::proxies::{kept_tables, sockets};
 use crate::traces::{Traces, Witness};
 use gapless_journal::Position;
 use gapless_model::Epoch;
@@ -28,7 +28,7 @@ const TABLE_BYTES_MAX: u64 = gapless_wire::control::frame::FRAME_BYTES_MAX as u6
 /// What there is of earlier terms.
 #[derive(Debug, Default)]
 pub struct Survey {
-    /// The epoch that a running proxy obeys; none where no proxy runs.
+    /// The highest epoch that a running proxy obeys; none where no proxy runs.
     pub proxy: Option<Epoch>,
     /// The newest table that a proxy keeps on disk.
     pub table: Option<TableSpec>,
@@ -65,11 +65,7 @@ impl Survey {
     /// # Errors
     /// [`SurveyFailed`]: what cannot be asked may know more than the journal.
     pub async fn of(state: &Path) -> Result<Survey, SurveyFailed> {
-        let proxy = match ProxyLink::ask_whom_it_obeys(&state.join(SOCKET), ANSWER_WITHIN).await {
-            Ok(term) => Some(term.epoch),
-            Err(LinkFailed::Connect { .. }) => None,
-            Err(failed) => return Err(SurveyFailed::Proxy(failed)),
-        };
+        let proxy = ask_proxies(state).await.map_err(SurveyFailed::Proxy)?;
         let folder = |path: PathBuf| move |source| SurveyFailed::Folder { path, source };
         let remains = remains(state).await.map_err(folder(state.join("instances")))?;
         let releases = release_folders(state).map_err(folder(state.join("releases")))?;
@@ -128,6 +124,18 @@ impl Survey {
         }
         Ok(())
     }
+}
+
+async fn ask_proxies(state: &Path) -> Result<Option<Epoch>, LinkFailed> {
+    let mut highest = None;
+    for socket in sockets(state) {
+        match ProxyLink::ask_whom_it_obeys(&socket, ANSWER_WITHIN).await {
+            Ok(term) => highest = highest.max(Some(term.epoch)),
+            Err(LinkFailed::Connect { .. }) => {}
+            Err(failed) => return Err(failed),
+        }
+    }
+    Ok(highest)
 }
 
 fn read_table(path: &Path) -> Result<Option<TableSpec>, String> {

@@ -1,6 +1,8 @@
 //! What every store must do, whatever it is made of. A store's tests call [`run`] with a way to open it afresh.
 
-use crate::{Batch, RecordKind, Sequence, Store, StoreError};
+use gapless_model::Epoch;
+
+use crate::{Batch, Position, RecordKind, Sequence, Store, StoreError};
 
 /// Opens a fresh, empty store for each case, and lets the case close and open it again.
 pub trait Bench {
@@ -25,6 +27,20 @@ pub fn run(bench: &mut impl Bench) {
     facts_are_written_replaced_and_removed(bench);
     terms_rise_over_restarts(bench);
     nothing_is_written_before_a_term(bench);
+    a_term_begins_above_what_others_have_seen(bench);
+}
+
+fn a_term_begins_above_what_others_have_seen<B: Bench>(bench: &mut B) {
+    let mut store = bench.fresh();
+    assert_eq!(store.position(), Position::default());
+    assert_eq!(store.begin_term_above(Epoch(7)).expect("term"), Epoch(8));
+    let before = store.position();
+    assert_eq!(before.epoch, Epoch(8));
+    append(&mut store, "a", b"1");
+    assert!(store.position() > before, "each commit brings it further");
+    store.checkpoint().expect("a checkpoint");
+    let mut store = bench.reopen(store);
+    assert_eq!(store.begin_term_above(Epoch(2)).expect("term"), Epoch(9), "never below its own");
 }
 
 fn started<B: Bench>(bench: &mut B) -> B::Store {

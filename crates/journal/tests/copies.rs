@@ -181,9 +181,9 @@ fn on_a_full_disk_the_reserve_lets_a_journal_open_and_be_written() {
     while matches!(store.begin_term(), Err(StoreError::Full)) {
         assert!(store.give_up_reserve());
     }
-    for _ in 0..100 {
+    for _ in 0..40 {
         while matches!(store.commit(&batch), Err(StoreError::Full)) {
-            assert!(store.give_up_reserve(), "twenty kilobytes a hundred times fit into what facts may have");
+            assert!(store.give_up_reserve(), "twenty kilobytes forty times fit into what facts may have");
         }
     }
     assert!(folder.join("journal.reserve-1").exists(), "the last piece is for a start");
