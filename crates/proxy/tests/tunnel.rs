@@ -61,11 +61,13 @@ fn bytes_go_both_ways_until_either_side_ends() {
         client.send(&bytes);
         assert!(client.bytes(size) == bytes);
     }
-    assert_eq!(world.plane.in_flight_on(world.slot(instance.address)), 1);
+    let slot = world.slot(instance.address);
+    assert_eq!((world.plane.in_flight_on(slot), world.plane.lasting_on(slot)), (1, 1));
     client.end();
     assert!(client.is_ended());
     assert_eq!(world.ends(1), "101:1");
     world.settled();
+    assert_eq!(world.plane.lasting_on(slot), 0);
     assert_eq!(world.plane.workers()[0].counts().tunnels.read(), 0);
 }
 
@@ -239,4 +241,26 @@ fn only_the_protocol_that_was_asked_for_makes_a_tunnel() {
     client.send(UPGRADE);
     assert!(client.head().unwrap().starts_with("HTTP/1.1 101"));
     assert_eq!(client.bytes(4), frame(b"hi"), "names of protocols have no case");
+}
+
+#[test]
+fn a_stream_of_events_is_counted_as_one_without_an_end_in_sight_and_other_answers_are_not() {
+    for (kind, lasting) in
+        [("text/event-stream", 1), ("Text/Event-Stream; charset=utf-8", 1), ("text/event-streams", 0)]
+    {
+        let instance = Instance::start(move |_, connection, _| {
+            connection.head();
+            connection.send(format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"));
+            connection.rest();
+        });
+        let world = World::new(&Plan::of(&[&instance]));
+        let slot = world.slot(instance.address);
+        let mut client = world.client();
+        client.send(get("/events"));
+        client.head().unwrap();
+        assert_eq!((world.plane.in_flight_on(slot), world.plane.lasting_on(slot)), (1, lasting), "{kind}");
+        client.reset();
+        world.settled();
+        assert_eq!(world.plane.lasting_on(slot), 0);
+    }
 }

@@ -98,13 +98,20 @@ impl Station {
 
     fn in_flight(&self) -> Vec<InFlightDoc> {
         let by_slot = self.plane.in_flight();
-        let mut by_instance: BTreeMap<&InstanceId, u64> = BTreeMap::new();
+        let mut by_instance: BTreeMap<&InstanceId, (u64, u64)> = BTreeMap::new();
         for (slot, instance, _) in self.registry.instances() {
             if let Some(count) = by_slot.get(&slot.index()) {
-                *by_instance.entry(instance).or_default() += count;
+                let (requests, lasting) = by_instance.entry(instance).or_default();
+                *requests += count;
+                *lasting += self.plane.lasting_on(slot.index());
             }
         }
-        let doc = |(instance, requests): (&InstanceId, u64)| InFlightDoc { instance: instance.to_string(), requests };
+        // The two are read one after the other, while threads go on counting.
+        let doc = |(instance, (requests, lasting)): (&InstanceId, (u64, u64))| InFlightDoc {
+            instance: instance.to_string(),
+            requests,
+            lasting: lasting.min(requests),
+        };
         by_instance.into_iter().map(doc).collect()
     }
 

@@ -81,7 +81,7 @@ impl Worker {
                 let Some(mut upstream) = self.upstreams.take(key) else {
                     tracing::error!("BUG: the connection of an exchange is gone");
                     exchange.attempt = Attempt::Over;
-                    self.left_instance(slot);
+                    self.left_instance(slot, &mut exchange);
                     return self.abandon(client, exchange, Terminal::Cut(CutReason::Internal));
                 };
                 let before = client.stream.written() + upstream.stream.written();
@@ -94,7 +94,7 @@ impl Worker {
                     Carried::Waiting => Step::Wait(Phase::Exchange(exchange)),
                     Carried::Over => {
                         exchange.attempt = Attempt::Over;
-                        self.left_instance(slot);
+                        self.left_instance(slot, &mut exchange);
                         self.check_in(key, client, &exchange);
                         self.finish(client, exchange)
                     }

@@ -136,17 +136,27 @@ impl Worker {
     pub(super) fn break_off(&mut self, exchange: &mut Exchange) {
         if let Attempt::On { upstream, slot, .. } = exchange.attempt {
             exchange.attempt = Attempt::Over;
-            self.left_instance(slot);
+            self.left_instance(slot, exchange);
             self.close_upstream(upstream);
         }
         exchange.attempt = Attempt::Over;
     }
 
     /// A request is with the instance no more.
-    pub(super) fn left_instance(&mut self, slot: usize) {
+    pub(super) fn left_instance(&mut self, slot: usize, exchange: &mut Exchange) {
+        if std::mem::take(&mut exchange.lasting) {
+            self.mailbox.counts().lasting(slot).take(1);
+        }
         self.mailbox.counts().in_flight(slot).take(1);
         if let Some(state) = self.instances.get_mut(slot) {
             state.in_flight = state.in_flight.saturating_sub(1);
+        }
+    }
+
+    /// A request has turned out to have no end in sight.
+    pub(super) fn note_lasting(&self, slot: usize, exchange: &mut Exchange) {
+        if !std::mem::replace(&mut exchange.lasting, true) {
+            self.mailbox.counts().lasting(slot).add(1);
         }
     }
 

@@ -143,6 +143,8 @@ pub(crate) struct Exchange {
     pub(crate) ours: Option<OurAnswer>,
     /// Whether the client's connection ends with this answer.
     pub(crate) close: bool,
+    /// Whether it is counted as one that has no end in sight.
+    pub(crate) lasting: bool,
     /// The instance of the last attempt.
     pub(crate) last_slot: Option<u32>,
     /// Pooled connections are not to be used: one was found closed.
@@ -219,6 +221,7 @@ impl Exchange {
             settled: false,
             ours: None,
             close: false,
+            lasting: false,
             last_slot: None,
             fresh_only: false,
             status: 0,
@@ -253,6 +256,7 @@ impl Exchange {
             settled,
             ours,
             close,
+            lasting,
             last_slot,
             fresh_only,
             status,
@@ -288,6 +292,7 @@ impl Exchange {
         *settled = false;
         *ours = None;
         *close = false;
+        *lasting = false;
         *last_slot = None;
         *fresh_only = false;
         *status = 0;

@@ -95,6 +95,11 @@ impl DataPlane {
         self.workers.iter().map(|worker| worker.counts().in_flight(slot).read()).sum()
     }
 
+    /// Those of the requests in flight on one instance that have no end in sight: tunnels and streams of events.
+    pub fn lasting_on(&self, slot: usize) -> u64 {
+        self.workers.iter().map(|worker| worker.counts().lasting(slot).read()).sum()
+    }
+
     /// The counts of one series, summed over all threads.
     pub fn series(&self, series: usize) -> SeriesCounts {
         let mut sum = SeriesCounts::default();

@@ -216,8 +216,19 @@ impl Worker {
             let kept_ms = (u64::from(seconds) * 1_000).saturating_sub(KEEP_ALIVE_MARGIN_MS);
             upstream.idle_max_ms = kept_ms.min(self.settings.idle_max_ms);
         }
+        if matches!(head.framing, Framing::Chunked | Framing::UntilClose) && is_event_stream(head) {
+            self.note_lasting(upstream.slot, exchange);
+        }
         self.note_answer(upstream.slot, exchange, head.status);
     }
+}
+
+/// Whether the answer is a stream of events (the HTML standard's `text/event-stream`), which ends when somebody tires of it.
+fn is_event_stream(head: &ResponseHead<'_, '_>) -> bool {
+    const TYPE: &[u8] = b"text/event-stream";
+    head.lines.find("content-type").and_then(|kind| kind.split_at_checked(TYPE.len())).is_some_and(|(kind, rest)| {
+        kind.eq_ignore_ascii_case(TYPE) && matches!(rest.trim_ascii_start().first(), None | Some(b';'))
+    })
 }
 
 /// An interim answer goes to whoever understands it. `100` only goes to a client that waits for it, and once.

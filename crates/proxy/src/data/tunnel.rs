@@ -80,6 +80,7 @@ impl Worker {
         first: &[u8],
     ) -> Step {
         exchange.attempt = Attempt::Over;
+        self.note_lasting(slot, &mut exchange);
         let websocket = exchange.asked.upgrade.as_ref().is_some_and(Protocol::is_websocket);
         let mut frames = websocket.then(|| (Frames::new(), Frames::new()));
         if let Some((to_client, _)) = &mut frames {
@@ -145,7 +146,7 @@ impl Worker {
     )]
     pub(super) fn end_tunnel(&mut self, client: &mut Client, mut tunnel: Box<Tunnel>, terminal: Terminal) -> Step {
         tunnel.to_instance.discard(&mut self.buffers);
-        self.left_instance(tunnel.slot);
+        self.left_instance(tunnel.slot, &mut tunnel.exchange);
         self.close_upstream(tunnel.upstream);
         self.mailbox.counts().tunnels.take(1);
         let mut exchange = tunnel.exchange;

@@ -11,6 +11,7 @@ use super::counter::Counter;
 #[derive(Debug)]
 pub struct WorkerCounts {
     in_flight: Box<[Counter]>,
+    lasting: Box<[Counter]>,
     series: Box<[OnceLock<Box<SeriesCells>>]>,
     /// Client connections that are open.
     pub connections: Counter,
@@ -28,6 +29,7 @@ impl WorkerCounts {
     pub(crate) fn new() -> Self {
         Self {
             in_flight: (0..INSTANCE_SLOTS_MAX).map(|_| Counter::default()).collect(),
+            lasting: (0..INSTANCE_SLOTS_MAX).map(|_| Counter::default()).collect(),
             series: (0..SERIES_MAX).map(|_| OnceLock::new()).collect(),
             connections: Counter::default(),
             upstream_connections: Counter::default(),
@@ -41,6 +43,12 @@ impl WorkerCounts {
     #[inline]
     pub fn in_flight(&self, slot: usize) -> &Counter {
         &self.in_flight[slot]
+    }
+
+    /// Those of them that have no end in sight: tunnels, and answers that are streams of events.
+    #[inline]
+    pub fn lasting(&self, slot: usize) -> &Counter {
+        &self.lasting[slot]
     }
 
     /// The counts of one series, made when first asked for.

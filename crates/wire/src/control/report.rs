@@ -45,6 +45,13 @@ pub struct InFlightDoc {
     pub instance: String,
     /// Exact, over all threads; tunnels count until they end.
     pub requests: u64,
+    /// Those of them that have no end in sight: tunnels, and answers that are streams of events.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lasting: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The health of one instance as the proxy's own probes and its requests show it.
