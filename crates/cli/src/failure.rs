@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use gapless_drivers::talk::say;
 use gapless_wire::api::causes;
 use gapless_wire::config::ConfigErrors;
 
@@ -62,10 +63,10 @@ impl Failure {
     /// Prints it on stderr (as one line of JSON where that was asked for) and gives the exit code.
     #[must_use]
     pub fn report(&self, json: bool) -> Exit {
-        if json {
-            eprintln!("{}", self.json());
-        } else {
-            eprintln!("{self}");
+        // Not by `eprintln!`: where nobody reads the words, the exit code still says it.
+        match json {
+            true => say(self.json()),
+            false => say(self),
         }
         self.exit
     }

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write as _};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use gapless_drivers::talk::say;
 use gapless_wire::api::{Event, OrderAccepted, Receipt, RolloutState, RolloutSummary};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -39,7 +40,7 @@ pub async fn rollout(
     detach: bool,
 ) -> Result<Exit, Failure> {
     for warning in &order.warnings {
-        eprintln!("warning: {warning}");
+        say(format_args!("warning: {warning}"));
     }
     if detach {
         if context.json {
@@ -57,7 +58,7 @@ pub async fn rollout(
             Ok(exit_of(&summary, wanted))
         }
         _ = tokio::signal::ctrl_c() => {
-            eprintln!("\nrollout {} of {} goes on without you: {}", order.rollout, order.service, hint::WATCH_ROLLOUT);
+            say(format_args!("\nrollout {} of {} goes on without you: {}", order.rollout, order.service, hint::WATCH_ROLLOUT));
             Ok(Exit::Interrupted)
         }
     }
@@ -166,7 +167,7 @@ impl Screen {
     }
 
     fn say(&self, words: &str) {
-        self.bar.suspend(|| eprintln!("{words}"));
+        self.bar.suspend(|| say(words));
     }
 }
 

@@ -22,6 +22,7 @@ pub mod project;
 pub mod reference;
 pub mod show;
 mod state;
+mod talk;
 pub mod verb;
 
 pub use arguments::{Arguments, Context, Verb};
@@ -39,8 +40,7 @@ pub fn main() -> std::process::ExitCode {
         Ok(context) => context,
         Err(failure) => return failure.report(arguments.json).into(),
     };
-    match verb::run(arguments.verb, &context) {
-        Ok(exit) => exit.into(),
-        Err(failure) => failure.report(context.json).into(),
-    }
+    let exit = verb::run(arguments.verb, &context).unwrap_or_else(|failure| failure.report(context.json));
+    gapless_drivers::talk::finish();
+    exit.into()
 }

@@ -8,6 +8,7 @@
 //! - [`logs`]: what instances write, kept in bounded files.
 //! - [`proxylink`]: the controller's hand on a proxy: its process, its control socket, the listening sockets.
 //! - [`state_folder`]: whether a state folder is the controller's own.
+//! - [`talk`]: what a long-running process says, so that saying can fail nothing.
 //! - [`probe`] and [`check`]: asking an instance, and a candidate, how they are.
 //!
 //! **Invariant D1**: an order performed twice equals the order performed once (`tests/process.rs`).
@@ -28,3 +29,4 @@ pub mod process;
 pub mod proxylink;
 pub mod state_folder;
 mod sys;
+pub mod talk;

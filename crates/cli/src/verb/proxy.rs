@@ -7,10 +7,7 @@ use gapless_proxy::data::Settings;
 use gapless_proxy::{Mode, Options, RunFailed};
 use gapless_wire::config::Network;
 
-use crate::{Context, Exit, Failure, hint};
-
-/// What says how much the proxy tells on stderr; in the words of tracing's `EnvFilter`.
-const LOG_ENV: &str = "GAPLESS_LOG";
+use crate::{Context, Exit, Failure, hint, talk};
 
 /// The control socket in the state folder, unless another is named.
 const SOCKET: &str = "proxy.sock";
@@ -52,9 +49,7 @@ pub struct Args {
 /// # Errors
 /// What kept the proxy from serving.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_from_env(LOG_ENV).unwrap_or_else(|_| "info".into());
-    let writing = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr);
-    let _set_before = writing.try_init();
+    talk::begin();
     match gapless_proxy::run(options(args, context)) {
         Ok(()) => Ok(Exit::Done),
         Err(failed) => Err(told(&failed)),

@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 
 use gapless_controller::start::StartFailed;
 use gapless_controller::{End, Options};
+use gapless_drivers::talk::say;
 use gapless_wire::config::{ServerConfig, parse_server_config};
 
-use crate::{Context, Exit, Failure, hint};
+use crate::{Context, Exit, Failure, hint, talk};
 
 /// The machine's configuration in the state folder.
 const CONFIG: &str = "gapless-server.toml";
-
-/// What says how much the controller tells on stderr; in the words of tracing's `EnvFilter`.
-const LOG_ENV: &str = "GAPLESS_LOG";
 
 /// What `gapless up` is given.
 #[derive(clap::Args, Debug)]
@@ -28,8 +26,7 @@ pub struct Args {
 /// # Errors
 /// What kept the controller from starting, or made it stop acting.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_from_env(LOG_ENV).unwrap_or_else(|_| "info".into());
-    let _set_before = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    talk::begin();
     let gapless =
         std::env::current_exe().map_err(|error| Failure::new("cannot tell where this program is").because(&error))?;
     let options = Options { state: context.state.path().to_path_buf(), config: read_config(args, context)?, gapless };
@@ -41,7 +38,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let ended = runtime.block_on(gapless_controller::run(options, |addresses| ready(addresses, &state)));
     match ended {
         Ok(End::Stopped) => {
-            eprintln!("the controller has ended; proxy and instances serve on, and `gapless up` takes them over again");
+            say("the controller has ended; proxy and instances serve on, and `gapless up` takes them over again");
             Ok(Exit::Done)
         }
         Ok(End::Down) => Ok(Exit::Done),
@@ -61,7 +58,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 
 fn ready(addresses: &[SocketAddr], state: &Path) {
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    eprintln!("ready: serving on {}, state in {}", addresses.join(", "), state.display());
+    say(format_args!("ready: serving on {}, state in {}", addresses.join(", "), state.display()));
 }
 
 fn read_config(args: &Args, context: &Context) -> Result<ServerConfig, Failure> {

@@ -19,6 +19,7 @@ mod refusals;
 mod refused_tables;
 mod secrets;
 mod servers;
+mod talk;
 mod tunnels;
 mod world;
 mod wrk;

@@ -84,6 +84,18 @@ impl World {
         self.eventually("the controller answers", || self.gapless(&["status", "--json"]).code == 0);
     }
 
+    /// Starts `gapless up` with its standard error as a pipe that the caller reads, or does not.
+    pub fn start_controller_with_pipe(&mut self, environment: &[(&str, &str)]) -> std::process::ChildStderr {
+        let mut command = Command::new(program());
+        command.arg("up").arg("--state").arg(self.state()).arg("--config").arg(self.path("gapless-server.toml"));
+        command.envs(environment.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().expect("gapless up starts");
+        let stderr = child.stderr.take().expect("a pipe");
+        self.controller = Some(child);
+        stderr
+    }
+
     /// Starts `gapless up` where it may crash on its own at any time: nothing is waited for.
     pub fn start_crashing_controller(&mut self, crash_at: &str) {
         let mut command = self.up_command();

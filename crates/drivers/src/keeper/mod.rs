@@ -39,7 +39,9 @@ pub(crate) use message::{Announcement, Answer, Ask, PROTOCOL, Reply, Request, fr
 pub(crate) use orphan::{Answerable, answerable, end, processes_of, remove_cgroup};
 pub(crate) use serve::KILL_PATIENCE;
 pub(crate) use spec::{InstanceFolder, Spec, replace, write_json};
-pub(crate) use tree::boot;
+pub(crate) use tree::{boot, process};
+
+use crate::talk::{end_on_panic, say};
 
 /// The environment variable by which the processes of one instance are known among all others.
 pub(crate) const MARK: &str = "GAPLESS_KEEPER";
@@ -59,6 +61,7 @@ enum Errand {
 ///
 /// Standard output gets one line of JSON, how the start went; whatever else there is to say goes to standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    end_on_panic();
     let mut arguments = arguments.into_iter();
     let (flag, path, errand, rest) = (arguments.next(), arguments.next(), arguments.next(), arguments.next());
     let errand = match errand {
@@ -85,11 +88,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn misused() -> ExitCode {
     say(format_args!("error: gapless keeper takes --spec FILE [--take-over]"));
     ExitCode::from(2)
-}
-
-/// Says something in the keeper's own log. Unlike `eprintln!` it does not end the keeper where the disk takes no more.
-fn say(text: std::fmt::Arguments<'_>) {
-    let _the_disk_may_be_full = writeln!(io::stderr(), "{text}");
 }
 
 fn keep(path: &Path, errand: Errand) -> io::Result<()> {

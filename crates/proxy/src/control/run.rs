@@ -55,15 +55,6 @@ pub enum RunFailed {
         #[source]
         source: TableInvalid,
     },
-    /// The access log cannot be written.
-    #[error("cannot write the access log {path:?}")]
-    AccessLog {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
     /// The process cannot be kept to the cores it was given.
     #[error("cannot keep to the cores {cpus:?}")]
     Cpus {
@@ -98,10 +89,7 @@ pub fn run(options: Options) -> Result<(), RunFailed> {
         let _leader_already = rustix::process::setsid(); // outlive the terminal and the controller
     }
     let records = match &options.access_log {
-        Some(path) => {
-            let failed = |source| RunFailed::AccessLog { path: path.clone(), source };
-            Some(access_log::start(path).map_err(failed)?)
-        }
+        Some(path) => Some(access_log::start(path)?),
         None => None,
     };
     let (told, events) = sync_channel(EVENTS_MAX);

@@ -6,6 +6,7 @@ mod carry;
 mod checkout;
 mod client;
 mod clock;
+mod crash_point;
 mod deadlines;
 mod dispatch;
 mod drive;

@@ -185,6 +185,7 @@ impl Worker {
                         half_closed: None,
                     });
                     self.mailbox.counts().connections.add(1);
+                    self.crash_point.accepted();
                     let registered = self.clients.get_mut(key).map(|client| {
                         epoll::add(&self.epoll, client.stream.socket(), Token::Client(key).to_data(), EVERYTHING)
                     });

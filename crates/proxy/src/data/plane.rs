@@ -11,7 +11,7 @@ use gapless_model::{TableVersion, Tick};
 use gapless_routing::{INSTANCE_SLOTS_MAX, SeriesCounts, Table};
 
 use super::settings::Settings;
-use super::worker::{Worker, WorkerParts};
+use super::worker::{Stopped, Worker, WorkerParts};
 use crate::seam::{AccessRecord, Command, Event, WorkerHandle};
 
 /// The worker threads. Dropping it stops them and cuts what they serve.
@@ -46,8 +46,9 @@ impl DataPlane {
                 settings: Arc::clone(&settings),
                 origin: plane.origin,
                 threads: threads.max(1),
+                index,
             })?;
-            let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || worker.run())?;
+            let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || serve(worker))?;
             plane.workers.push(handle);
             plane.threads.push(thread);
         }
@@ -117,11 +118,31 @@ impl DataPlane {
     }
 }
 
+/// Runs a worker to its end. A thread that ends in any other way than by being told to would leave its share of new connections unanswered for ever and
+/// block every later table: the whole process ends with it, and whoever keeps its listening sockets starts it again.
+fn serve(worker: Worker) {
+    let unless_told = EndOfProcess;
+    match worker.run() {
+        Ok(Stopped { .. }) => std::mem::forget(unless_told),
+        Err(error) => tracing::error!(%error, "a worker thread cannot go on: the process ends"),
+    }
+}
+
+/// Dropped, also by a panic, it ends the process.
+struct EndOfProcess;
+
+impl Drop for EndOfProcess {
+    fn drop(&mut self) {
+        gapless_drivers::talk::finish();
+        std::process::abort();
+    }
+}
+
 impl Drop for DataPlane {
     fn drop(&mut self) {
         self.post_all(|| Command::Stop);
         for thread in self.threads.drain(..) {
-            // A thread that panicked has said so itself.
+            // A thread that panicked has ended the process.
             let _ = thread.join();
         }
     }

@@ -12,6 +12,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use super::buffers::Buffers;
 use super::client::Client;
 use super::clock::Clock;
+use super::crash_point::CrashPoint;
 use super::exchange::Exchange;
 use super::hold::Holds;
 use super::ids::RequestIds;
@@ -108,6 +109,10 @@ pub(super) enum Drain {
     Over,
 }
 
+/// A worker thread ended because it was told to; nothing else makes one.
+#[derive(Debug)]
+pub(crate) struct Stopped(());
+
 /// Everything one thread owns.
 pub(crate) struct Worker {
     pub(super) epoll: OwnedFd,
@@ -133,6 +138,7 @@ pub(crate) struct Worker {
     pub(super) retry_budget: RetryBudget,
     /// How many threads share the bounds of the service.
     pub(super) threads: usize,
+    pub(super) crash_point: CrashPoint,
     turn: u64,
     sweep_next_ms: u64,
     /// When the instances of each release are compared with each other next.
@@ -147,6 +153,8 @@ pub(crate) struct WorkerParts {
     pub(crate) settings: Arc<Settings>,
     pub(crate) origin: Instant,
     pub(crate) threads: usize,
+    /// Which of them it is.
+    pub(crate) index: usize,
 }
 
 impl Worker {
@@ -177,6 +185,7 @@ impl Worker {
             drain: Drain::No,
             retry_budget: RetryBudget::new(gapless_model::Tick(0)),
             threads: parts.threads.max(1),
+            crash_point: CrashPoint::of_thread(parts.index),
             turn: 0,
             sweep_next_ms: 0,
             compare_next_ms: 0,
@@ -184,7 +193,10 @@ impl Worker {
     }
 
     /// Serves until told to stop.
-    pub(crate) fn run(mut self) {
+    ///
+    /// # Errors
+    /// When the system takes the event queue away: the thread cannot go on, and the process not without it.
+    pub(crate) fn run(mut self) -> std::io::Result<Stopped> {
         let mut scratch =
             Scratch { read: vec![0; READ_BYTES].into_boxed_slice(), out: Vec::with_capacity(2 * READ_BYTES) };
         let mut batch = [epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; BATCH];
@@ -193,14 +205,14 @@ impl Worker {
             let count = match epoll::wait(&self.epoll, &mut batch[..], timeout.as_ref()) {
                 Ok(count) => count,
                 Err(rustix::io::Errno::INTR) => 0,
-                Err(error) => {
-                    tracing::error!(%error, "event queue failed");
-                    return;
-                }
+                Err(error) => return Err(error.into()),
             };
             self.clock.update();
+            if self.crash_point.is_broken() {
+                return Err(std::io::Error::other("it was told to end"));
+            }
             if self.turn(&batch[..count], &mut scratch) == Course::Stop {
-                return;
+                return Ok(Stopped(()));
             }
         }
     }
