@@ -18,7 +18,7 @@ use gapless_rollout::{
 };
 use gapless_routing::{ProxyId, SeriesKey};
 use gapless_wire::control::ReportDoc;
-use gapless_wire::record::{ReleaseRecord, STEP_KIND, StepRecord};
+use gapless_wire::record::{PROXIES, ProxyRecord, ReleaseRecord, STEP_KIND, StepRecord};
 
 use crate::chronicle::Chronicle;
 use crate::clock::Clock;
@@ -123,6 +123,15 @@ pub struct Core<S> {
     pub publication: Publication,
     /// The counts of the proxies.
     pub ledger: Ledger,
+    /// The proxies that are members, and whether that is durable yet.
+    proxies: BTreeMap<ProxyId, (ProxyRecord, Durable)>,
+}
+
+/// Whether something is in the journal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Durable {
+    Yes,
+    NotYet,
 }
 
 impl<S> std::fmt::Debug for Core<S> {
@@ -156,7 +165,74 @@ impl<S: Store> Core<S> {
             undelivered: Vec::new(),
             publication,
             ledger,
+            proxies: BTreeMap::new(),
         }
+    }
+
+    /// With the proxies that were members in the term before: silent until they speak.
+    #[must_use]
+    pub fn with_proxies(mut self, recorded: Vec<(ProxyId, ProxyRecord)>) -> Core<S> {
+        for (proxy, record) in recorded {
+            self.publication.joined(&proxy);
+            self.proxies.insert(proxy, (record, Durable::Yes));
+        }
+        self
+    }
+
+    /// The proxies that are members, as they are on record.
+    #[must_use]
+    pub fn proxies(&self) -> Vec<(ProxyId, ProxyRecord)> {
+        self.proxies.iter().map(|(proxy, (record, _))| (proxy.clone(), record.clone())).collect()
+    }
+
+    /// A proxy becomes a member. For want of room in the journal it is one all the same, and is written down by [`Core::flush_all`] when there is some.
+    ///
+    /// # Errors
+    /// [`TakeError::Journal`] alone.
+    pub fn proxy_joined(&mut self, proxy: &ProxyId, record: ProxyRecord) -> Result<Vec<Order>, TakeError> {
+        self.publication.joined(proxy);
+        if self.proxies.get(proxy).is_none_or(|(known, _)| *known != record) {
+            self.proxies.insert(proxy.clone(), (record, Durable::NotYet));
+        }
+        self.flush_proxies()?;
+        Ok(Vec::new())
+    }
+
+    /// A member's process is known to be gone, with all it had in flight.
+    ///
+    /// # Errors
+    /// [`TakeError::Journal`] alone.
+    pub fn proxy_gone(&mut self, proxy: &ProxyId) -> Result<Vec<Order>, TakeError> {
+        self.ledger.proxy_gone(proxy);
+        let news = self.publication.proxy_gone(proxy);
+        if self.proxies.remove(proxy).is_some() {
+            let mut batch = Batch::new();
+            batch.delete(PROXIES, proxy.0.clone());
+            match self.store.commit(&batch) {
+                // It will be found to be gone again.
+                Ok(_) | Err(StoreError::Full) => {}
+                Err(error) => return Err(TakeError::Journal(error)),
+            }
+        }
+        self.heard(news)
+    }
+
+    fn flush_proxies(&mut self) -> Result<(), TakeError> {
+        let mut batch = Batch::new();
+        for (proxy, (record, durable)) in &self.proxies {
+            if *durable == Durable::NotYet {
+                batch.put(PROXIES, proxy.0.clone(), serde_json::to_vec(record).expect("BUG: a record is always JSON"));
+            }
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        match self.store.commit(&batch) {
+            Ok(_) => self.proxies.values_mut().for_each(|(_, durable)| *durable = Durable::Yes),
+            Err(StoreError::Full) => {}
+            Err(error) => return Err(TakeError::Journal(error)),
+        }
+        Ok(())
     }
 
     /// The epoch of the term.
@@ -268,6 +344,7 @@ impl<S: Store> Core<S> {
     /// # Errors
     /// [`TakeError`]; with [`TakeError::Full`] some still wait.
     pub fn flush_all(&mut self) -> Result<Vec<Order>, TakeError> {
+        self.flush_proxies()?;
         let waiting: Vec<ServiceName> = self
             .services
             .iter()
@@ -289,6 +366,7 @@ impl<S: Store> Core<S> {
     /// Whether facts wait for room in the journal.
     pub fn is_full(&self) -> bool {
         self.services.values().any(|tended| !tended.unwritten.is_empty())
+            || self.proxies.values().any(|(_, durable)| *durable == Durable::NotYet)
     }
 
     /// Steps every service whose deadline has come.

@@ -15,17 +15,16 @@ const DRAIN_WITHIN: Millis = Millis(10_000);
 /// Stops it all, bounded in time.
 pub async fn stop_everything(shared: &Arc<Shared>) {
     shared.stop_acting();
-    let link = shared.proxy().link.clone();
-    if let Some(link) = link
-        && link.drain(DRAIN_WITHIN).await.is_ok()
-    {
-        let gone = async {
-            while shared.proxy().link.is_some() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let _late = tokio::time::timeout(DRAIN_WITHIN.to_duration() + Duration::from_secs(2), gone).await;
-    }
+    let links = shared.proxies().links();
+    let gone = async {
+        for link in &links {
+            let _gone = link.drain(DRAIN_WITHIN).await;
+        }
+        while !shared.proxies().links().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let _late = tokio::time::timeout(DRAIN_WITHIN.to_duration() + Duration::from_secs(2), gone).await;
     let running: Vec<(InstanceId, Millis)> = {
         let (fleet, core) = (shared.fleet(), shared.core());
         let grace = |instance: &InstanceId| {

@@ -179,6 +179,7 @@ fn receipt(
         tunnels_draining: 0,
         reasons,
         complete,
+        unknown: Vec::new(),
         rollout,
     }
 }

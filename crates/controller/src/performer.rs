@@ -12,11 +12,8 @@ use gapless_wire::api::in_one_line;
 use tokio::sync::mpsc;
 
 use crate::core::Order;
-use crate::prober;
 use crate::shared::Shared;
-
-/// How long the end of a receipt waits for a proxy's newest counts. Proxies report each second.
-const COUNTS_WAIT_MAX: Duration = Duration::from_millis(2_500);
+use crate::{prober, proxies};
 
 /// Performs orders until the controller ends.
 pub async fn perform(shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
@@ -27,7 +24,7 @@ pub async fn perform(shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Or
                 tokio::spawn(start(shared, instance, number));
             }
             // The core has put it into the publication already; the proxies' tasks send what is new there.
-            Effect::PublishRoutes(_) => shared.tables.notify_one(),
+            Effect::PublishRoutes(_) => {}
             Effect::StopInstance { instance, grace } => {
                 tokio::spawn(stop(shared, instance, grace));
             }
@@ -133,7 +130,7 @@ async fn run_check(
     let Some(release) = release(&shared, &service, release_id) else {
         return failed("its release is not kept".to_owned());
     };
-    let Some(proxy) = shared.proxy().reachable_at() else {
+    let Some(proxy) = shared.proxies().reachable_at() else {
         return failed("no proxy is there to ask through".to_owned());
     };
     let route = release.spec.routes.first();
@@ -151,11 +148,7 @@ async fn run_check(
 }
 
 async fn close_receipt(shared: Arc<Shared>, service: ServiceName, rollout: RolloutId) {
-    let deadline = tokio::time::Instant::now() + COUNTS_WAIT_MAX;
-    let mut fresh = shared.proxy().reports.subscribe();
-    let seen = *fresh.borrow_and_update();
-    let newer = async { fresh.wait_for(|count| *count > seen).await.is_ok() };
-    let _late = tokio::time::timeout_at(deadline, newer).await;
+    let unknown = proxies::ask_counts(&shared).await;
     loop {
         let in_flight = shared.in_flight();
         let closed = shared.act(|core| {
@@ -168,6 +161,8 @@ async fn close_receipt(shared: Arc<Shared>, service: ServiceName, rollout: Rollo
             // A rollout ends with instances that drain only where their requests have had their time: what is left are tunnels.
             let left = tended.state.left_behind(rollout);
             receipt.tunnels_draining = left.filter_map(|instance| in_flight.get(&instance.to_string())).sum();
+            receipt.complete &= unknown.is_empty();
+            receipt.unknown.clone_from(&unknown);
             core.close_receipt(&service, rollout, &receipt)
         });
         match closed {

@@ -3,8 +3,8 @@
 //! Pure. Every service orders its own part of the table ([`ServiceRoutes`], numbered by its effect); here the parts are put together to
 //! whole tables, numbered by (epoch, generation), and the proxies' acknowledgements are translated back to the services' numbers.
 //!
-//! **Invariant P1**: a part counts as applied only when every known proxy uses a table that carries it or a later one; no proxy
-//! known means not applied.
+//! **Invariant P1**: a part counts as applied only when every member uses a table that carries it or a later one; no member means not applied. A
+//! proxy is a member from [`Publication::joined`] on, heard or not, and over restarts of the controller (`membership`).
 //! An acknowledgement of another term, or of a table that this term never published, is none: what a proxy uses
 //! then is not what was ordered here, however large its number.
 //! **Invariant P2**: a service's parts are carried in the order of their numbers; an older part never takes the place of a newer one.
@@ -100,6 +100,14 @@ impl Publication {
     #[must_use]
     pub fn version(&self) -> TableVersion {
         self.version
+    }
+
+    /// A proxy is a member: until it speaks it has acknowledged nothing and drained nothing. What one that is known said stays.
+    pub fn joined(&mut self, proxy: &ProxyId) {
+        if !self.proxies.contains_key(proxy) {
+            self.proxies.insert(proxy.clone(), TableVersion::default());
+            self.drains.reported(proxy, TableVersion::default(), []);
+        }
     }
 
     /// A proxy said which table it uses and what it has in flight.
@@ -284,6 +292,22 @@ mod tests {
         }
         assert_eq!(tables.reported(&b, version(1), []), [], "a uses a table of somebody else");
         assert_eq!(tables.reported(&a, version(1), []).len(), 2, "applied and drained");
+    }
+
+    #[test]
+    fn a_member_that_was_not_heard_has_neither_acknowledged_nor_drained() {
+        let old = InstanceId { service: shop(), release: ReleaseId(1), ordinal: 1 };
+        let mut tables = Publication::new(Epoch(3));
+        tables.joined(&proxy("frozen"));
+        tables.order(EffectNumber(4), part());
+        tables.leaving_since_before(old.clone());
+        tables.next_table();
+        assert_eq!(tables.reported(&proxy("a"), version(1), []), [], "the other may still route to it");
+        let drained = News { service: shop(), input: Input::Drained { instance: old, routes: EffectNumber(4) } };
+        assert_eq!(tables.proxy_gone(&proxy("frozen")), [applied(4), drained]);
+        tables.joined(&proxy("a"));
+        assert_eq!(tables.proxies().count(), 1);
+        assert_eq!(tables.proxies().next(), Some((&proxy("a"), version(1))), "joining again forgets nothing");
     }
 
     #[test]

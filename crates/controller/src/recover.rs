@@ -20,6 +20,7 @@ use crate::clock::{Clock, ClockMark};
 use crate::core::{BASELINES, Core, Identity, Known, RECEIPTS, RELEASES, Tended};
 use crate::identity;
 use crate::ledger::Ledger;
+use crate::membership;
 use crate::traces::Standing;
 
 /// The table and key of the clock's mark.
@@ -137,13 +138,14 @@ impl<S: Store> Recovered<S> {
         let epoch = with_reserve(store, |store| store.begin_term_above(known))?;
         let earlier = store.fact(CLOCK.0, CLOCK.1)?.and_then(|bytes| serde_json::from_slice::<ClockMark>(&bytes).ok());
         let clock = Clock::begin(earlier.as_ref(), self.last);
+        let proxies = membership::recorded(store)?;
         let journal = self.journal.unwrap_or_else(identity::by_chance);
         let mut batch = Batch::new();
         batch.put(CLOCK.0, CLOCK.1, serde_json::to_vec(clock.mark()).expect("BUG: a mark is always JSON"));
         batch.put(IDENTITY.0, IDENTITY.1, journal.as_bytes());
         with_reserve(store, |store| store.commit(&batch))?;
         let term = Term { epoch, controller: ControllerId::new(&identity::by_chance()).ok() };
-        Ok(Core::new(self.store, clock, Identity { term, journal }, self.services, self.ledger))
+        Ok(Core::new(self.store, clock, Identity { term, journal }, self.services, self.ledger).with_proxies(proxies))
     }
 }
 

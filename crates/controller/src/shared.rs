@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::core::{Core, Order, TakeError};
 use crate::fleet::Fleet;
-use crate::proxies::ProxyView;
+use crate::proxies::Crew;
 
 /// A running controller.
 #[derive(Debug)]
@@ -32,14 +32,16 @@ pub struct Shared {
     pub artefact_gate: tokio::sync::RwLock<()>,
     /// The instances that run, and who asks for their health.
     pub fleet: Mutex<Fleet>,
-    /// What is known of the proxy.
-    pub proxy: Mutex<ProxyView>,
+    /// What is known of the proxies.
+    pub crew: Mutex<Crew>,
     /// Something about a service changed.
     pub changed: watch::Sender<u64>,
     /// The next deadline may have changed.
     pub timers: Notify,
-    /// There may be a table to send.
-    pub tables: Notify,
+    /// Something about who of the proxies serves may have changed.
+    pub crew_changed: Notify,
+    /// What of the machine's configuration does not hold, for people.
+    pub remarks: Vec<String>,
     /// What ends the controller.
     pub end: watch::Sender<Option<End>>,
     acting: std::sync::atomic::AtomicBool,
@@ -78,10 +80,11 @@ impl Shared {
             artefacts,
             artefact_gate: tokio::sync::RwLock::new(()),
             fleet: Mutex::new(fleet),
-            proxy: Mutex::new(ProxyView::default()),
+            crew: Mutex::new(Crew::default()),
             changed: watch::Sender::new(0),
             timers: Notify::new(),
-            tables: Notify::new(),
+            crew_changed: Notify::new(),
+            remarks: Vec::new(),
             end: watch::Sender::new(None),
             acting: std::sync::atomic::AtomicBool::new(true),
             core: Mutex::new(core),
@@ -99,16 +102,20 @@ impl Shared {
         self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The proxy. Never held over an await.
-    pub fn proxy(&self) -> MutexGuard<'_, ProxyView> {
-        self.proxy.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The proxies. Never held over an await, nor while the core is asked for.
+    pub fn proxies(&self) -> MutexGuard<'_, Crew> {
+        self.crew.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The requests in flight by instance, as the proxy told last.
+    /// The requests in flight by instance, as the proxies told last.
     pub fn in_flight(&self) -> BTreeMap<String, u64> {
-        let view = self.proxy();
-        let docs = view.last.iter().flat_map(|report| &report.in_flight);
-        docs.map(|doc| (doc.instance.clone(), doc.requests)).collect()
+        let crew = self.proxies();
+        let mut in_flight: BTreeMap<String, u64> = BTreeMap::new();
+        for doc in crew.all().iter().filter_map(|(_, member)| member.last.as_ref()).flat_map(|report| &report.in_flight)
+        {
+            *in_flight.entry(doc.instance.clone()).or_default() += doc.requests;
+        }
+        in_flight
     }
 
     /// Tells the core something and hands its orders to the performer. A journal that failed ends the controller.
@@ -138,7 +145,6 @@ impl Shared {
         }
         self.changed.send_modify(|count| *count += 1);
         self.timers.notify_one();
-        self.tables.notify_one();
         Ok(())
     }
 

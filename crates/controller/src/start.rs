@@ -101,7 +101,7 @@ pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<
     let api_listener = OwnUserListener::bind(&state.join(api::SOCKET))?;
     // Whatever may refuse the start comes before the term, as far as it can: a refused start takes none.
     let opened = match known.proxy {
-        None => Some(proxies::listeners(&wanted, threads, None).await?),
+        None => Some(proxies::listeners(&wanted, threads, &mut []).await?),
         Some(_) => None,
     };
     let core = journal.begin(known.epoch)?;
@@ -113,15 +113,20 @@ pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<
         ..Bounds::default()
     };
     let artefacts = Artefacts::with_bounds(&state, bounds)?;
-    let place = Place { state: state.clone(), gapless, threads, arguments: proxy_arguments(&config, &state) };
+    let place = Place::new(&state, gapless, threads, &config);
+    for trouble in &place.troubles {
+        tracing::warn!(trouble, "not as it should be");
+    }
     let mut found = place.find(&term).await?;
     let listeners = match opened {
-        Some(opened) if found.is_none() => opened,
-        _ => proxies::listeners(&wanted, threads, found.as_mut()).await?,
+        Some(opened) if found.is_empty() => opened,
+        _ => proxies::listeners(&wanted, threads, &mut found).await?,
     };
 
     let (orders, ordered) = mpsc::unbounded_channel();
-    let shared = Arc::new(Shared::new(&config, &state, driver, artefacts, core, orders));
+    let mut shared = Shared::new(&config, &state, driver, artefacts, core, orders);
+    shared.remarks.clone_from(&place.troubles);
+    let shared = Arc::new(shared);
     stop_at_signals(&shared).map_err(StartFailed::Signals)?;
     adopt(&shared).await?;
     tokio::spawn(performer::perform(Arc::clone(&shared), ordered));
@@ -132,7 +137,7 @@ pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<
     tokio::spawn(proxies::keep(Arc::clone(&shared), place, listeners, found));
     let api = tokio::spawn(api::serve(Arc::clone(&shared), api_listener));
     serving(&shared).await;
-    let addresses = shared.proxy().addresses.clone();
+    let addresses = shared.proxies().addresses.clone();
     ready(&addresses);
 
     let mut end = shared.end.subscribe();
@@ -184,20 +189,6 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// What the machine's configuration says to the proxy.
-fn proxy_arguments(config: &ServerConfig, state: &std::path::Path) -> Vec<std::ffi::OsString> {
-    let mut arguments: Vec<std::ffi::OsString> = Vec::new();
-    if let Some(log) = &config.access_log {
-        arguments.extend(["--access-log".into(), state.join(log).into_os_string()]);
-    }
-    for peer in &config.trusted_peers {
-        arguments.extend(["--trusted-peer".into(), peer.to_string().into()]);
-    }
-    arguments.extend(["--head-timeout-ms".into(), config.head_timeout.0.to_string().into()]);
-    arguments.extend(["--keep-alive-timeout-ms".into(), config.keep_alive_timeout.0.to_string().into()]);
-    arguments
-}
-
 /// Takes over what runs: every service hears which of its instances are alive, and what nobody knows is ended.
 async fn adopt(shared: &Arc<Shared>) -> Result<(), StartFailed> {
     let adopted = shared.driver.adopt().await?;
@@ -245,13 +236,14 @@ async fn adopt(shared: &Arc<Shared>) -> Result<(), StartFailed> {
 async fn instances_end(shared: Arc<Shared>, mut events: mpsc::UnboundedReceiver<InstanceEvent>) {
     while let Some(InstanceEvent::Exited { instance, exit }) = events.recv().await {
         shared.fleet().unprobed(&instance);
-        let link = shared.proxy().link.clone();
+        let links = shared.proxies().links();
         let ended_by = if exit.is_own_doing() { EndedBy::Itself } else { EndedBy::Outside };
         let status = exit.to_string();
         shared.fact(&instance.service, Input::InstanceExited { instance: instance.clone(), status, ended_by });
-        if let Some(link) = link {
-            // The table that leaves it out is on its way; until then the proxy need not find out by itself.
-            let _ = link.set_health(&instance, gapless_model::Health::Unhealthy).await;
+        for link in links {
+            // The table that leaves it out is on its way; until then the proxy need not find out by itself. One that is frozen takes nothing.
+            let told = link.set_health(&instance, gapless_model::Health::Unhealthy);
+            let _ = tokio::time::timeout(Duration::from_millis(100), told).await;
         }
         performer::forget(&shared, &instance).await;
     }
@@ -318,9 +310,13 @@ async fn serving(shared: &Arc<Shared>) {
     let mut end = shared.end.subscribe();
     loop {
         {
-            let (core, view) = (shared.core(), shared.proxy());
-            let applied = view.applied.is_some_and(|applied| core.publication.is_newest(applied));
-            if view.link.is_some() && (applied || core.services().is_empty()) {
+            let (version, empty) = {
+                let core = shared.core();
+                (core.publication.version(), core.services().is_empty())
+            };
+            let crew = shared.proxies();
+            let serves = |applied: Option<gapless_model::TableVersion>| empty || applied == Some(version);
+            if crew.all().iter().any(|(_, member)| member.is_in_place() && serves(member.applied)) {
                 return;
             }
         }

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gapless_drivers::process::{Remains, remains};
-use gapless_drivers::proxylink::{LinkFailed, ProxyLink};
+use gapless_drivers::proxylink::LinkFailed;
 use gapless_model::ServiceName;
 use gapless_routing::TableSpec;
 use gapless_wire::control::SealedTable;
 use gapless_wire::record::ManifestRecord;
 
 use crate::manifest;
-use crate::proxies::{kept_tables, sockets};
+use crate::proxies::{kept_tables, newest_epoch};
 use crate::traces::{Traces, Witness};
 use gapless_journal::Position;
 use gapless_model::Epoch;
@@ -65,7 +65,7 @@ impl Survey {
     /// # Errors
     /// [`SurveyFailed`]: what cannot be asked may know more than the journal.
     pub async fn of(state: &Path) -> Result<Survey, SurveyFailed> {
-        let proxy = ask_proxies(state).await.map_err(SurveyFailed::Proxy)?;
+        let proxy = newest_epoch(state, ANSWER_WITHIN).await.map_err(SurveyFailed::Proxy)?;
         let folder = |path: PathBuf| move |source| SurveyFailed::Folder { path, source };
         let remains = remains(state).await.map_err(folder(state.join("instances")))?;
         let releases = release_folders(state).map_err(folder(state.join("releases")))?;
@@ -126,22 +126,12 @@ impl Survey {
     }
 }
 
-async fn ask_proxies(state: &Path) -> Result<Option<Epoch>, LinkFailed> {
-    let mut highest = None;
-    for socket in sockets(state) {
-        match ProxyLink::ask_whom_it_obeys(&socket, ANSWER_WITHIN).await {
-            Ok(term) => highest = highest.max(Some(term.epoch)),
-            Err(LinkFailed::Connect { .. }) => {}
-            Err(failed) => return Err(failed),
-        }
-    }
-    Ok(highest)
-}
-
 fn read_table(path: &Path) -> Result<Option<TableSpec>, String> {
-    match fs::metadata(path) {
+    // The folder is the proxies' own, who are not trusted with more than that: no link of theirs is followed.
+    match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
+        Ok(meta) if !meta.is_file() => return Err("it is no file".to_owned()),
         Ok(meta) if meta.len() > TABLE_BYTES_MAX => return Err("it is too long for a table".to_owned()),
         Ok(_) => {}
     }

@@ -8,4 +8,4 @@ pub mod control;
 pub mod data;
 pub mod seam;
 
-pub use control::{Mode, Options, RunFailed, run};
+pub use control::{Confinement, Mode, Options, RunFailed, confine, run};

@@ -17,7 +17,7 @@ use gapless_model::{
 use gapless_proxy::data::Settings;
 use gapless_proxy::{Mode, Options};
 use gapless_routing::{InstanceSpec, Intake, PoolSpec, ServiceSpec, TableSpec};
-use gapless_wire::control::{HealthDoc, ReportDoc, SealedTable};
+use gapless_wire::control::{HealthDoc, ReportDoc, SealedTable, SettingsDoc};
 
 use world::{Client, Instance, PATIENCE, get, ok, policy, until};
 
@@ -32,9 +32,16 @@ fn as_a_proxy_process() {
     let Some(state) = path(STATE) else { return };
     let mode = match path(TABLE) {
         Some(table) => Mode::Static { table, listen: vec![std::env::var(LISTEN).unwrap().parse().unwrap()] },
-        None => Mode::Controlled { socket: state.join("proxy.sock"), state },
+        None => Mode::Controlled { socket: state.join("proxy.sock"), spare: None, state },
     };
-    let options = Options { mode, threads: Some(2), cpus: Vec::new(), access_log: None, settings: Settings::default() };
+    let options = Options {
+        mode,
+        threads: Some(2),
+        cpus: Vec::new(),
+        access_log: None,
+        settings: Settings::default(),
+        troubles: Vec::new(),
+    };
     gapless_proxy::run(options).unwrap();
 }
 
@@ -420,6 +427,39 @@ async fn a_damaged_table_gives_way_to_the_one_before_it() {
         None => returned.heard("the damage is told", notice).await,
     };
     assert!(text.contains("table.json"), "{text}");
+}
+
+#[tokio::test]
+async fn a_report_that_is_asked_for_comes_at_once() {
+    let state = tempfile::tempdir().unwrap();
+    let instance = Instance::named("only");
+    let (_process, mut controller, _address, _opened) = served(state.path(), &instance).await;
+    let began = Instant::now();
+    for number in 1..=50 {
+        controller.link.ask_report(number).await.unwrap();
+        controller.report("the answer", |report| report.asked == number).await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(10), "not once a second: {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn settings_hold_from_the_moment_they_are_told() {
+    let state = tempfile::tempdir().unwrap();
+    let instance = Instance::named("only");
+    let (_process, mut controller, address, _opened) = served(state.path(), &instance).await;
+    let log = state.path().join("access.jsonl");
+    let settings = SettingsDoc {
+        head_timeout_ms: Some(300),
+        access_log: Some(log.display().to_string()),
+        ..SettingsDoc::default()
+    };
+    controller.link.set(&settings).await.unwrap();
+    controller.in_step().await;
+    assert_eq!(ask(address), "only");
+    until("the request is in the access log", || std::fs::read_to_string(&log).is_ok_and(|text| text.contains("GET")));
+    let mut slow = Client::connect(address);
+    slow.send("GET / HTTP/1.1\r\n");
+    assert_eq!(slow.answer().status(), 408);
 }
 
 #[tokio::test]

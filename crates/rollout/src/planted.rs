@@ -26,11 +26,13 @@ pub enum PlantedBug {
     FixedConsequence,
     /// A batch waits for tunnels as it does for requests.
     WaitsForTunnels,
+    /// A controller that takes over counts only the proxies that it has heard since.
+    ForgottenProxy,
 }
 
 impl PlantedBug {
     /// All of them.
-    pub const ALL: [PlantedBug; 11] = [
+    pub const ALL: [PlantedBug; 12] = [
         PlantedBug::StopBeforeDrained,
         PlantedBug::BelowFloor,
         PlantedBug::SkipAcknowledgement,
@@ -42,5 +44,6 @@ impl PlantedBug {
         PlantedBug::WordsToTheRunning,
         PlantedBug::FixedConsequence,
         PlantedBug::WaitsForTunnels,
+        PlantedBug::ForgottenProxy,
     ];
 }

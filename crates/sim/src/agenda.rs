@@ -42,6 +42,8 @@ pub(crate) enum Event {
     ControllerBack,
     /// A proxy that was killed is back.
     ProxyBack(usize),
+    /// A proxy that stood still goes on.
+    ProxyThaws { proxy: usize, life: u32 },
 }
 
 /// The events to come.

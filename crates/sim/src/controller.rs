@@ -6,10 +6,10 @@ use std::sync::Arc;
 use gapless_journal::{Batch, MemoryStore, Sequence, Store};
 use gapless_model::{Epoch, InstanceId, Release, ReleaseId, Tick};
 use gapless_rollout::{Change, Input, Listing, NextDeadline, PlantedBug, Refusal, Service, Step, step};
-use gapless_wire::record::{IntentRecord, STEP_KIND, StepRecord};
+use gapless_wire::record::{IntentRecord, PROXIES, STEP_KIND, StepRecord};
 
 use crate::book::Book;
-use crate::publication::Publication;
+use crate::publication::{ProxyLife, Publication};
 use crate::releases::service;
 
 /// The stream of the one service.
@@ -20,6 +20,8 @@ pub(crate) struct Controller {
     pub epoch: Epoch,
     pub service: Service,
     pub publication: Publication,
+    /// The proxies on record.
+    pub members: BTreeSet<ProxyLife>,
     store: MemoryStore,
     /// What is told of its orders.
     pub book: Book,
@@ -49,7 +51,6 @@ impl Controller {
     pub(crate) fn take_over(
         disk: &MemoryStore,
         releases: &BTreeMap<ReleaseId, Arc<Release>>,
-        proxies: usize,
         planted: Option<PlantedBug>,
     ) -> Result<Controller, ReplayDiffers> {
         let mut store = disk.reopen();
@@ -73,13 +74,37 @@ impl Controller {
             book.told(&step);
             state = step.state;
         }
-        let mut publication = Publication::new(epoch, proxies);
-        for instance in state.instances() {
-            if matches!(instance.listing, Listing::Left { .. }) {
-                publication.leaving_before(instance.id.clone());
-            }
+        let recorded = store.facts(PROXIES).map_err(|error| differs(error.to_string()))?;
+        let members: BTreeSet<ProxyLife> = recorded.iter().filter_map(|(name, _)| ProxyLife::named(name)).collect();
+        let left = state.instances().filter(|instance| matches!(instance.listing, Listing::Left { .. }));
+        let leaving: Vec<InstanceId> = left.map(|instance| instance.id.clone()).collect();
+        // A planted mistake: only who is heard since counts.
+        let heard_of = members.iter().filter(|_| planted != Some(PlantedBug::ForgottenProxy)).map(|proxy| proxy.id());
+        let publication = Publication::new(epoch, state.published(), leaving.into_iter(), heard_of);
+        Ok(Controller { epoch, service: state, publication, members, store, book, timer: None })
+    }
+
+    /// A proxy has connected: it is a member, on record, before it hears anything. Answers whether the controller lives.
+    #[must_use]
+    pub(crate) fn proxy_connected(&mut self, proxy: ProxyLife) -> bool {
+        self.publication.joined(proxy);
+        if !self.members.insert(proxy) {
+            return true;
         }
-        Ok(Controller { epoch, service: state, publication, store, book, timer: None })
+        let mut batch = Batch::new();
+        batch.put(PROXIES, proxy.id().0, Vec::new());
+        self.store.commit(&batch).is_ok()
+    }
+
+    /// The process of a proxy is known to be gone. Answers what follows; none where the controller dies over it.
+    pub(crate) fn proxy_gone(&mut self, proxy: ProxyLife) -> Option<Vec<Input>> {
+        if !self.members.remove(&proxy) {
+            return Some(Vec::new());
+        }
+        let mut batch = Batch::new();
+        batch.delete(PROXIES, proxy.id().0);
+        self.store.commit(&batch).ok()?;
+        Some(self.publication.gone(proxy))
     }
 
     /// Whether it follows an earlier controller that had begun something.

@@ -18,6 +18,8 @@ pub(crate) struct Proxy {
     pub in_flight: BTreeMap<InstanceId, u64>,
     /// It serves from its disk since it was killed and has heard nothing newer.
     pub from_disk: bool,
+    /// Until when it stands still: it hears nothing, says nothing and carries nothing.
+    pub frozen_until: Tick,
     turn: u64,
 }
 
@@ -44,6 +46,7 @@ impl Proxy {
             kept: None,
             in_flight: BTreeMap::new(),
             from_disk: false,
+            frozen_until: Tick::ZERO,
             turn: 0,
         }
     }

@@ -67,10 +67,11 @@ fn quality(chance: &mut Chance) -> Quality {
 
 fn fault(chance: &mut Chance) -> Fault {
     let which = chance.bits();
-    match chance.between(0, 5) {
+    match chance.between(0, 6) {
         0 | 1 => Fault::KillProcess(which),
         2 => Fault::SickenProcess(which),
         3 | 4 => Fault::KillController(chance.between(50, 4_000)),
-        _ => Fault::KillProxy((which % 3) as usize, chance.between(50, 2_000)),
+        5 => Fault::KillProxy((which % 3) as usize, chance.between(50, 2_000)),
+        _ => Fault::FreezeProxy((which % 3) as usize, chance.between(200, 6_000)),
     }
 }

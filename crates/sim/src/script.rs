@@ -64,6 +64,8 @@ pub enum Fault {
     KillController(u64),
     /// `kill -9` of a proxy; it is back after so many milliseconds.
     KillProxy(usize, u64),
+    /// SIGSTOP of a proxy, for so many milliseconds.
+    FreezeProxy(usize, u64),
 }
 
 /// What is bent in a run, at one place, for the harness that bends every place in turn.

@@ -71,10 +71,10 @@ impl World {
     /// Sends a request to an instance, or lets it wait.
     pub(crate) fn dispatch(&mut self, number: u64) {
         let Some(request) = self.ledger.open.get(&number).cloned() else { return };
-        let proxy = &mut self.proxies[request.proxy];
-        if !proxy.up {
+        if !self.proxies[request.proxy].up || self.is_frozen(request.proxy) {
             return self.wait(number, &request); // it is in the backlog of the listening socket
         }
+        let proxy = &mut self.proxies[request.proxy];
         match proxy.route(&request.tried, self.chance.bits(), self.agenda.now) {
             Way::To(instance) => self.attempt(number, request, instance),
             Way::Held => self.wait(number, &request),
@@ -137,6 +137,9 @@ impl World {
     pub(crate) fn answered(&mut self, number: u64) {
         let Some(request) = self.ledger.open.get(&number) else { return };
         let (Some(instance), proxy) = (request.at.clone(), request.proxy) else { return };
+        if self.is_frozen(proxy) {
+            return self.agenda.at(self.proxies[proxy].frozen_until, Event::Answered(number));
+        }
         self.ledger.open.remove(&number);
         self.ledger.answered += 1;
         self.leave(proxy, &instance);

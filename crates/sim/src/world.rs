@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use gapless_journal::{Fault as DiskFault, MemoryStore};
-use gapless_model::{InstanceId, Release, ReleaseId, RolloutId, Tick};
+use gapless_model::{InstanceId, Release, ReleaseId, RolloutId, TableVersion, Tick};
 use gapless_rollout::{DeployOrder, Input, Life, Origin, RollbackOrder};
 
 use crate::agenda::{Agenda, Event};
@@ -15,6 +15,7 @@ use crate::fleet::{End, Fleet, State};
 use crate::invariants::Watch;
 use crate::outcome::{Outcome, RolloutEnd, Violation};
 use crate::proxy::Proxy;
+use crate::publication::ProxyLife;
 use crate::releases::release;
 use crate::script::{Fault, Order, Quality, Script};
 use crate::traffic::Ledger;
@@ -146,10 +147,7 @@ impl World {
             Event::Table { proxy, life, table } => self.table(proxy, life, &table),
             Event::Report { term, proxy, life, applied, in_flight } => {
                 if self.term() == Some(term) && self.proxies[proxy].life == life {
-                    let controller = self.controller.as_mut();
-                    let news =
-                        controller.map(|c| c.publication.reported(proxy, applied, in_flight)).unwrap_or_default();
-                    news.into_iter().for_each(|input| self.tell_later(1, input));
+                    self.reported(ProxyLife { proxy, life }, applied, in_flight);
                 }
             }
             Event::Request(number) => self.request(number),
@@ -158,6 +156,12 @@ impl World {
             Event::Fault(fault) => self.fault(fault),
             Event::ControllerBack => self.take_over(),
             Event::ProxyBack(proxy) => self.proxy_back(proxy),
+            Event::ProxyThaws { proxy, life } => {
+                if self.proxies[proxy].life == life && self.proxies[proxy].up {
+                    self.report(proxy);
+                    self.send_newest(proxy);
+                }
+            }
         }
     }
 
@@ -214,12 +218,7 @@ impl World {
             Heard::Nothing => self.set_timer(),
             Heard::Refused(refusal) => return Some(refusal),
             Heard::Died => {
-                if self.script.knobs.keep_timeline {
-                    self.timeline.push(format!("{:>8}ms  the controller dies over {input:?}", now.0));
-                }
-                let away = self.script.knobs.crash.map_or(1_000, |point| point.away);
-                self.controller = None;
-                self.agenda.after(away, Event::ControllerBack);
+                self.controller_dies(&format!("{input:?}"));
             }
             Heard::Acted(step) => {
                 self.act(&step);
@@ -246,8 +245,8 @@ impl World {
     }
 
     fn table(&mut self, proxy: usize, life: u32, table: &Arc<gapless_routing::TableSpec>) {
-        if !self.proxies[proxy].up || self.proxies[proxy].life != life {
-            return;
+        if !self.proxies[proxy].up || self.proxies[proxy].life != life || self.is_frozen(proxy) {
+            return; // one that stands still hears the newest when it goes on
         }
         match self.proxies[proxy].apply(table, self.agenda.now) {
             Ok(_) => self.report(proxy),
@@ -257,7 +256,7 @@ impl World {
 
     /// A proxy tells the controller what it uses and what it has in flight.
     pub(crate) fn report(&mut self, proxy: usize) {
-        let Some(term) = self.term() else { return };
+        let Some(term) = self.term().filter(|_| !self.is_frozen(proxy)) else { return };
         let (life, applied) = (self.proxies[proxy].life, self.proxies[proxy].version());
         let in_flight = self.proxies[proxy].in_flight.clone();
         // One stream per proxy: reports arrive in the order in which they were sent.
@@ -292,19 +291,62 @@ impl World {
                 if self.proxies[proxy].up {
                     self.proxies[proxy].up = false;
                     self.break_off_proxy(proxy);
-                    if let Some(controller) = self.controller.as_mut() {
-                        controller.publication.restarted(proxy);
-                    }
+                    let life = self.proxies[proxy].life;
+                    self.proxy_gone(ProxyLife { proxy, life });
                     self.agenda.after(away, Event::ProxyBack(proxy));
+                }
+            }
+            Fault::FreezeProxy(which, length) => {
+                let proxy = which % self.proxies.len();
+                if self.proxies[proxy].up {
+                    let until = self.agenda.now.after(gapless_model::Millis(length));
+                    self.proxies[proxy].frozen_until = until;
+                    let life = self.proxies[proxy].life;
+                    self.agenda.at(until, Event::ProxyThaws { proxy, life });
                 }
             }
         }
     }
 
+    /// Proxies are started by a controller, which sends the newest table before it lends the listening sockets.
     fn proxy_back(&mut self, proxy: usize) {
+        if self.controller.is_none() {
+            return self.agenda.after(50, Event::ProxyBack(proxy));
+        }
         self.proxies[proxy].restart(self.agenda.now);
         self.report(proxy);
         self.send_newest(proxy);
+    }
+
+    pub(crate) fn is_frozen(&self, proxy: usize) -> bool {
+        self.agenda.now < self.proxies[proxy].frozen_until
+    }
+
+    /// A report reaches the controller; the first of a life is the connection.
+    fn reported(&mut self, proxy: ProxyLife, applied: TableVersion, in_flight: BTreeMap<InstanceId, u64>) {
+        let Some(controller) = self.controller.as_mut() else { return };
+        if !controller.proxy_connected(proxy) {
+            return self.controller_dies("a proxy that connects");
+        }
+        let news = controller.publication.reported(proxy, applied, in_flight);
+        news.into_iter().for_each(|input| self.tell_later(1, input));
+    }
+
+    fn proxy_gone(&mut self, proxy: ProxyLife) {
+        let Some(controller) = self.controller.as_mut() else { return };
+        match controller.proxy_gone(proxy) {
+            Some(news) => news.into_iter().for_each(|input| self.tell_later(1, input)),
+            None => self.controller_dies("a proxy that is gone"),
+        }
+    }
+
+    fn controller_dies(&mut self, over: &str) {
+        if self.script.knobs.keep_timeline {
+            self.timeline.push(format!("{:>8}ms  the controller dies over {over}", self.agenda.now.0));
+        }
+        let away = self.script.knobs.crash.map_or(1_000, |point| point.away);
+        self.controller = None;
+        self.agenda.after(away, Event::ControllerBack);
     }
 
     fn send_newest(&mut self, proxy: usize) {
@@ -318,22 +360,29 @@ impl World {
     /// A controller starts on the journal that is there.
     fn take_over(&mut self) {
         let planted = self.script.knobs.planted;
-        match Controller::take_over(&self.disk, &self.releases, self.proxies.len(), planted) {
+        match Controller::take_over(&self.disk, &self.releases, planted) {
             Ok(controller) => self.controller = Some(controller),
             Err(differs) => return self.violation("L3", format!("the replay gives something else: {}", differs.0)),
         }
         let Some(controller) = &self.controller else { return };
-        if !controller.has_past() {
-            return;
+        // Members whose process ended meanwhile are found to be gone; the others are connected to, and count until they speak.
+        let dead = |member: &ProxyLife| {
+            let proxy = &self.proxies[member.proxy];
+            proxy.life != member.life || !proxy.up
+        };
+        let gone: Vec<ProxyLife> = controller.members.iter().copied().filter(dead).collect();
+        let has_past = controller.has_past();
+        gone.into_iter().for_each(|proxy| self.proxy_gone(proxy));
+        for proxy in 0..self.proxies.len() {
+            if self.proxies[proxy].up {
+                self.report(proxy);
+                self.send_newest(proxy);
+            }
         }
+        let Some(controller) = self.controller.as_ref().filter(|_| has_past) else { return };
         let present: BTreeSet<InstanceId> = self.fleet.present().cloned().collect();
         let alive = controller.alive(&present);
         self.tell(Input::ControllerRestarted { alive: alive.clone() });
-        (0..self.proxies.len())
-            .filter(|proxy| self.proxies[*proxy].up)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .for_each(|proxy| self.report(proxy));
         alive.iter().for_each(|instance| self.probe(instance));
     }
 

@@ -1,7 +1,7 @@
 //! The suites can fail: each mistake planted in the machine is caught by some seed or some crash.
 
 use gapless_rollout::PlantedBug;
-use gapless_sim::{Knobs, Order, Outcome, Quality, ReleaseShape, Script, random_script, run};
+use gapless_sim::{Fault, Knobs, Order, Outcome, Quality, ReleaseShape, Script, random_script, run};
 
 use gapless_model::{Amount, Millis, Order as BatchOrder, SecondOrder, Strategy, Tick};
 
@@ -110,6 +110,23 @@ fn believing_a_late_report_of_a_drain_is_caught() {
     };
     assert!(breaks(Some(PlantedBug::UnfencedDrain)), "the bug survives");
     assert!(!breaks(None), "the fence does not hold");
+}
+
+/// A proxy stands still while the controller dies and is followed by another: what that one stops, the proxy may still route to.
+#[test]
+fn forgetting_a_silent_proxy_is_caught() {
+    let script = |planted| {
+        let mut script = two_releases(Knobs { planted, ..Knobs::default() });
+        script.requests_until = Tick(16_000);
+        script.orders[1].0 = Tick(3_000);
+        script.faults = vec![(Tick(2_400), Fault::FreezeProxy(1, 9_000)), (Tick(2_500), Fault::KillController(200))];
+        script
+    };
+    let broken = run(&script(Some(PlantedBug::ForgottenProxy)), 7);
+    assert!(broken.violations.iter().any(|violation| violation.invariant == "I1"), "{:?}", broken.violations);
+    let sound = run(&script(None), 7);
+    assert_eq!(sound.violations, []);
+    assert_eq!(sound.current, Some(2), "the rollout goes on when the proxy does: {:?}", sound.rollouts);
 }
 
 fn deploy(release: u64, strategy: Strategy) -> Order {

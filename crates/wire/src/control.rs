@@ -18,13 +18,15 @@ mod message;
 mod policy;
 mod report;
 pub mod seal;
+mod settings;
 mod table;
 
 pub use convert::DocInvalid;
-pub use message::{FromProxy, HealthDoc, Hello, PROTOCOL, ProxyHello, ToProxy};
+pub use message::{FromProxy, HealthDoc, Hello, PROTOCOL, ProxyHello, ToProxy, feature};
 pub use policy::{BalanceDoc, PolicyDoc, ProbeDoc};
 pub use report::{HealthReport, InFlightDoc, ReportDoc, SeriesDoc};
 pub use seal::{SealBroken, SealedTable};
+pub use settings::SettingsDoc;
 pub use table::{
     FallbackDoc, HoldDoc, InstanceDoc, IntakeDoc, PinScopeDoc, PinsDoc, PoolDoc, RouteDoc, ServiceDoc, TableDoc,
     VersionDoc,

@@ -12,6 +12,7 @@
 mod effect;
 mod input;
 mod manifest;
+mod proxy;
 mod release;
 mod rest;
 
@@ -23,6 +24,7 @@ use std::sync::Arc;
 pub use effect::{EffectRecord, IntentRecord, MemberRecord, OutcomeRecord, PoolRecord};
 pub use input::{InputRecord, OriginRecord, RequestsEndedRecord, StrategyRecord};
 pub use manifest::{ManifestBroken, ManifestRecord};
+pub use proxy::{PROXIES, ProxyRecord};
 pub use release::{ReleaseRecord, ReleaseUnreadable};
 pub use rest::{BackoffRecord, InstanceRecord, LifeRecord, ListingRecord, PublishedRecord, REST_KIND, RestRecord};
 

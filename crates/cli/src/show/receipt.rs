@@ -61,8 +61,12 @@ pub fn text(receipt: &Receipt, style: Style) -> String {
     row(
         "failed by us",
         receipt.failed_by_us,
-        String::new(),
-        if receipt.failed_by_us > 0 { Paint::Bad } else { Paint::Good },
+        if receipt.unknown.is_empty() { String::new() } else { "at least".to_owned() },
+        match (receipt.failed_by_us, receipt.unknown.is_empty()) {
+            (0, true) => Paint::Good,
+            (0, false) => Paint::Busy,
+            _ => Paint::Bad,
+        },
     );
     text.push_str(&table.text("  ", style));
     if !receipt.reasons.is_empty() {
@@ -76,7 +80,10 @@ pub fn text(receipt: &Receipt, style: Style) -> String {
             receipt.tunnels_draining
         );
     }
-    if !receipt.complete {
+    for unknown in &receipt.unknown {
+        let _ = writeln!(text, "  not counted: {unknown}");
+    }
+    if !receipt.complete && receipt.unknown.is_empty() {
         text.push_str("  a proxy ended meanwhile: the counts of its last second are not known\n");
     }
     text

@@ -49,9 +49,10 @@ fn proxy_line(proxy: &ProxyStatus, style: Style) -> String {
         _ => String::new(),
     };
     let held = if proxy.held > 0 { format!(", {} held", proxy.held) } else { String::new() };
+    let leaving = if proxy.leaving { ", drains: another serves in its place" } else { "" };
     let tunnels = if proxy.tunnels > 0 { format!(", {} tunnels", proxy.tunnels) } else { String::new() };
     format!(
-        "proxy       {}: table {applied}{behind}, {} connections, {} in flight{held}{tunnels}\n",
+        "proxy       {}: table {applied}{behind}, {} connections, {} in flight{held}{tunnels}{leaving}\n",
         proxy.name, proxy.connections, proxy.in_flight
     )
 }

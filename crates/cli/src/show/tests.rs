@@ -140,6 +140,7 @@ fn status_of(services: Vec<ServiceStatus>) -> Status {
                 in_flight: 3,
                 held: 2,
                 tunnels: 0,
+                leaving: false,
             },
             ProxyStatus {
                 name: "other".to_owned(),
@@ -151,6 +152,7 @@ fn status_of(services: Vec<ServiceStatus>) -> Status {
                 in_flight: 0,
                 held: 0,
                 tunnels: 0,
+                leaving: false,
             },
         ],
         services,
@@ -357,6 +359,7 @@ fn paid(failed_by_us: u64) -> Receipt {
         reasons: [("no_route".to_owned(), 2)].into(),
         tunnels_draining: failed_by_us,
         complete: failed_by_us == 0,
+        unknown: Vec::new(),
     }
 }
 

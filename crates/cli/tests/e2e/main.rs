@@ -7,6 +7,7 @@
 mod bad_input;
 mod clients;
 mod crash;
+mod disks;
 mod foreign;
 mod full_disk;
 mod keepers;
@@ -19,6 +20,7 @@ mod refusals;
 mod refused_tables;
 mod secrets;
 mod servers;
+mod takeover;
 mod talk;
 mod tunnels;
 mod world;

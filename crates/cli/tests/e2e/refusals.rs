@@ -151,8 +151,14 @@ fn another_user_can_neither_ask_nor_order() {
     for folder in [world.state(), world.state().parent().expect("a parent").to_path_buf()] {
         std::fs::set_permissions(folder, open(0o755)).expect("permissions");
     }
-    world.eventually("both sockets are there", || world.state().join("proxy.sock").exists());
-    for socket in ["api.sock", "proxy.sock"] {
+    let proxy_socket = || {
+        let entries = std::fs::read_dir(world.state().join("proxy")).into_iter().flatten().flatten();
+        let mut names = entries.map(|entry| format!("proxy/{}", entry.file_name().display()));
+        names.find(|name| name.ends_with(".sock"))
+    };
+    world.eventually("both sockets are there", || proxy_socket().is_some());
+    let proxy_socket = proxy_socket().expect("it was there just now");
+    for socket in ["api.sock", proxy_socket.as_str()] {
         let path = world.state().join(socket);
         let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).expect(socket).permissions());
         assert_eq!(mode & 0o777, 0o600, "{socket}");
@@ -161,7 +167,7 @@ fn another_user_can_neither_ask_nor_order() {
     let python = "import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.settimeout(5)\ns.connect(sys.argv[1])\n\
                   s.sendall(b'GET /v1/status HTTP/1.1\\r\\nhost: x\\r\\n\\r\\n')\n\
                   try:\n  sys.exit(3 if s.recv(1) else 0)\nexcept ConnectionError:\n  sys.exit(0)\n";
-    for socket in ["api.sock", "proxy.sock"] {
+    for socket in ["api.sock", proxy_socket.as_str()] {
         let mut command = Command::new("python3");
         command.args(["-c", python]).arg(world.state().join(socket)).uid(65_534).gid(65_534).stdin(Stdio::null());
         let Ok(output) = command.output() else { return eprintln!("skipped: no python3 for another user") };

@@ -43,6 +43,7 @@ async fn converse(stream: std::os::unix::net::UnixStream, asked: Arc<Mutex<Vec<u
         applied: Some(AHEAD),
         listeners: Vec::new(),
         started_unix_ms: 0,
+        leaving: false,
     };
     let _gone = writer.send(&FromProxy::Hello(hello), &[]).await;
     let mut number = 0;

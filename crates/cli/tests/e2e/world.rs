@@ -169,6 +169,20 @@ impl World {
         self.gapless(&["deploy", "shop", "--label", label, "--from", from, "--strategy", strategy])
     }
 
+    /// Orders a deploy of the service `shop` and does not wait for it.
+    pub fn deploy_detached(&self, service: &Service, label: &str) -> Ended {
+        let folder = self.release(service, label);
+        let from = folder.to_str().expect("a path in UTF-8");
+        self.gapless(&["deploy", "shop", "--label", label, "--from", from, "--detach"])
+    }
+
+    /// Writes other lines into the section `proxy` of the machine's configuration; they hold from the next start of the controller on.
+    pub fn configure_proxy(&self, lines: &str) {
+        let path = self.path("gapless-server.toml");
+        let text = fs::read_to_string(&path).expect("the server's configuration");
+        fs::write(&path, text.replace("[proxy]\nthreads = 2\n", &format!("[proxy]\n{lines}"))).expect("another one");
+    }
+
     /// What `gapless status --json` says.
     pub fn status(&self) -> Value {
         let ended = self.gapless(&["status", "--json"]);
@@ -194,11 +208,11 @@ impl World {
         .collect()
     }
 
-    /// The proxy's process.
+    /// The process of the proxy that serves; between the death of one and the start of the next it is waited for.
     pub fn proxy_pid(&self) -> u32 {
-        let status = self.status();
-        let pid = status["proxies"][0]["pid"].as_u64().unwrap_or_else(|| panic!("no proxy in {status:#}"));
-        u32::try_from(pid).expect("a process id")
+        let pid = || self.status()["proxies"][0]["pid"].as_u64();
+        self.eventually("there is a proxy", || pid().is_some());
+        pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0)
     }
 
     /// Asserts that a deploy or rollback ended well, with a receipt that counts nothing failed by us.

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::answer::{Failed, no_service, service_name};
 use crate::core::Tended;
+use crate::proxies::{Member, Role};
 use crate::shared::Shared;
 use crate::wall;
 
@@ -26,7 +27,7 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
     let names: Vec<ServiceName> = shared.core().services().keys().cloned().collect();
     Json(Status {
         controller: controller(&shared),
-        proxies: vec![proxy(&shared)],
+        proxies: proxies(&shared),
         services: names.iter().filter_map(|name| service_status(&shared, name)).collect(),
     })
 }
@@ -156,8 +157,16 @@ fn controller(shared: &Shared) -> ControllerStatus {
         let mut core = shared.core();
         (core.epoch().0, core.is_out_of_room(), core.is_full())
     };
-    let view = shared.proxy();
+    let view = shared.proxies();
     let mut warnings: Vec<String> = view.trouble.iter().map(|trouble| format!("the proxy: {trouble}")).collect();
+    for (id, member) in view.all() {
+        warnings.extend(member.warnings().into_iter().map(|warning| format!("proxy {id}: {warning}")));
+    }
+    warnings.extend(shared.remarks.iter().cloned());
+    let dropped = gapless_drivers::talk::dropped();
+    if dropped > 0 {
+        warnings.push(format!("{dropped} lines of the controller's log could not be written"));
+    }
     match (out_of_room, waits) {
         (true, true) => {
             warnings.push("the journal cannot be written for want of room: facts wait, orders are refused".to_owned());
@@ -179,20 +188,31 @@ fn controller(shared: &Shared) -> ControllerStatus {
     }
 }
 
-fn proxy(shared: &Shared) -> ProxyStatus {
-    let wanted = shared.core().publication.version();
-    let view = shared.proxy();
-    let last = view.last.as_ref();
+/// The proxies, the one that serves first; where none is there yet, one that is not connected.
+fn proxies(shared: &Shared) -> Vec<ProxyStatus> {
+    let wanted = shared.core().publication.version().to_string();
+    let crew = shared.proxies();
+    let all = crew.all();
+    let none = Member::unheard(Role::Serving, None);
+    match all.is_empty() {
+        true => vec![proxy("proxy".to_owned(), &none, wanted)],
+        false => all.into_iter().map(|(id, member)| proxy(id.to_string(), member, wanted.clone())).collect(),
+    }
+}
+
+fn proxy(name: String, member: &Member, wanted: String) -> ProxyStatus {
+    let last = member.last.as_ref();
     ProxyStatus {
-        name: view.id.as_ref().map_or_else(|| "proxy".to_owned(), ToString::to_string),
-        pid: view.pid,
-        connected: view.link.is_some(),
-        table_applied: view.applied.map(|version| version.to_string()),
-        table_wanted: Some(wanted.to_string()),
+        name,
+        pid: member.process.as_ref().map(|process| process.pid),
+        connected: member.link.is_some() && !member.is_silent(),
+        table_applied: member.applied.map(|version| version.to_string()),
+        table_wanted: Some(wanted),
         connections: last.map_or(0, |report| report.connections),
         in_flight: last.map_or(0, |report| report.in_flight.iter().map(|doc| doc.requests).sum()),
         held: last.map_or(0, |report| report.holding),
         tunnels: last.map_or(0, |report| report.tunnels),
+        leaving: member.role != Role::Serving,
     }
 }
 

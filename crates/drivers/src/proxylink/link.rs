@@ -10,10 +10,11 @@ use std::time::Duration;
 use gapless_model::{ControllerId, Epoch, Health, InstanceId, Millis, TableVersion, Term};
 use gapless_routing::{ProxyId, TableSpec};
 use gapless_wire::control::frame::{FDS_MAX, encode};
-use gapless_wire::control::{FromProxy, Hello, ProxyHello, ReportDoc, SealedTable, ToProxy};
+use gapless_wire::control::{FromProxy, Hello, ProxyHello, ReportDoc, SealedTable, SettingsDoc, ToProxy};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::address::ControlAddress;
 use super::listen::Listening;
 use super::socket::{FrameReader, FrameWriter, PeerRefused, check_peer, split};
 
@@ -41,6 +42,15 @@ pub enum LinkFailed {
     /// Somebody else did.
     #[error("the proxy's socket is not ours")]
     Peer(#[from] PeerRefused),
+    /// It could not be connected to.
+    #[error("the proxy at {address} cannot be connected to")]
+    Unreachable {
+        /// Its control socket.
+        address: ControlAddress,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// It did not introduce itself in time.
     #[error("the proxy did not introduce itself")]
     Silent,
@@ -85,6 +95,8 @@ pub enum ProxyEvent {
     Listeners(Vec<Listening>),
     /// Something an operator should know.
     Notice(String),
+    /// It was told to end, and serves on until it may drain.
+    Leaving,
     /// Nothing is left to drain: it exits.
     Drained,
     /// The answer to [`ProxyLink::ping`].
@@ -121,13 +133,26 @@ impl ProxyEvents {
 }
 
 impl ProxyLink {
-    /// Connects as the controller of a term, trying until the proxy listens or the time is up.
+    /// Connects as the controller of a term to a proxy of our own user, trying until the proxy listens or the time is up.
     ///
     /// # Errors
     /// [`LinkFailed`].
     pub async fn connect(path: &Path, term: &Term, within: Duration) -> Result<(ProxyLink, ProxyEvents), LinkFailed> {
         let until = Instant::now() + within;
-        let (first, mut reader, writer) = introduce(path, term, until, until).await?;
+        let stream = connect(path, until).await?;
+        ProxyLink::over(stream, term, until.saturating_duration_since(Instant::now())).await
+    }
+
+    /// Introduces ourselves as the controller of a term over a connection whose other end was made sure of, and hears who is there.
+    ///
+    /// # Errors
+    /// [`LinkFailed`].
+    pub async fn over(
+        stream: UnixStream,
+        term: &Term,
+        within: Duration,
+    ) -> Result<(ProxyLink, ProxyEvents), LinkFailed> {
+        let (first, mut reader, writer) = introduce(stream, term, Instant::now() + within).await?;
         let hello = match first {
             Some(FromProxy::Hello(hello)) if hello.hello.speaks() => hello,
             Some(FromProxy::Hello(hello)) => return Err(LinkFailed::Protocol { theirs: hello.hello.protocol }),
@@ -147,15 +172,21 @@ impl ProxyLink {
         Ok((ProxyLink { hello: hello.into(), controller, orders }, ProxyEvents { events }))
     }
 
-    /// Asks whom a proxy obeys, without becoming its controller: nothing changes by it, also for a controller that is connected. The socket
-    /// is tried once: what a dead proxy left of it is not waited for.
+    /// Asks whom a proxy of our own user obeys. The socket is tried once: what a dead proxy left of it is not waited for.
     ///
     /// # Errors
     /// [`LinkFailed`]; [`LinkFailed::Connect`] where nobody listens.
     pub async fn ask_whom_it_obeys(path: &Path, within: Duration) -> Result<Term, LinkFailed> {
+        ProxyLink::ask_over(connect(path, Instant::now()).await?, within).await
+    }
+
+    /// Asks whom a proxy obeys, without becoming its controller: nothing changes by it, also for a controller that is connected.
+    ///
+    /// # Errors
+    /// [`LinkFailed`].
+    pub async fn ask_over(stream: UnixStream, within: Duration) -> Result<Term, LinkFailed> {
         let nobody = Term::default();
-        let now = Instant::now();
-        let (first, _reader, _writer) = introduce(path, &nobody, now, now + within).await?;
+        let (first, _reader, _writer) = introduce(stream, &nobody, Instant::now() + within).await?;
         match first {
             Some(FromProxy::Fenced { epoch, controller }) => {
                 let controller = controller.and_then(|text| ControllerId::new(&text).ok());
@@ -209,6 +240,12 @@ impl ProxyLink {
         Ok(())
     }
 
+    /// Whether the proxy can do this; the names are in `gapless_wire::control::feature`.
+    #[must_use]
+    pub fn can(&self, feature: &str) -> bool {
+        self.hello.hello.can(feature)
+    }
+
     /// Asks for copies of the proxy's listening sockets: what a returning controller does. [`ProxyEvent::Listeners`] answers.
     ///
     /// # Errors
@@ -258,6 +295,22 @@ impl ProxyLink {
         self.order(&ToProxy::Quit, Vec::new()).await
     }
 
+    /// Has the proxy go by these settings from now on.
+    ///
+    /// # Errors
+    /// [`LinkFailed::Closed`].
+    pub async fn set(&self, settings: &SettingsDoc) -> Result<(), LinkFailed> {
+        self.order(&ToProxy::Settings { settings: settings.clone() }, Vec::new()).await
+    }
+
+    /// Asks for a report now. A [`ProxyEvent::Report`] that names this number answers.
+    ///
+    /// # Errors
+    /// [`LinkFailed::Closed`].
+    pub async fn ask_report(&self, number: u64) -> Result<(), LinkFailed> {
+        self.order(&ToProxy::Report { number }, Vec::new()).await
+    }
+
     /// Asks whether it is there. [`ProxyEvent::Pong`] answers.
     ///
     /// # Errors
@@ -273,23 +326,27 @@ impl ProxyLink {
     }
 }
 
-/// Connects and says in whose name; the proxy's first word.
-async fn introduce(
-    path: &Path,
-    term: &Term,
-    connect_until: Instant,
-    answer_until: Instant,
-) -> Result<(Option<FromProxy>, FrameReader, FrameWriter), LinkFailed> {
+/// Connects to a proxy of our own user.
+async fn connect(path: &Path, until: Instant) -> Result<UnixStream, LinkFailed> {
     let stream = loop {
         match UnixStream::connect(path) {
             Ok(stream) => break stream,
-            Err(source) if Instant::now() >= connect_until => {
+            Err(source) if Instant::now() >= until => {
                 return Err(LinkFailed::Connect { path: path.to_owned(), source });
             }
             Err(_) => tokio::time::sleep(RETRY).await,
         }
     };
     check_peer(&stream)?;
+    Ok(stream)
+}
+
+/// Says in whose name; the proxy's first word.
+async fn introduce(
+    stream: UnixStream,
+    term: &Term,
+    answer_until: Instant,
+) -> Result<(Option<FromProxy>, FrameReader, FrameWriter), LinkFailed> {
     let (mut reader, mut writer) = split(stream).map_err(LinkFailed::Broken)?;
     let controller = term.controller.as_ref().map(ToString::to_string);
     let hello = ToProxy::Hello { hello: Hello::ours(), epoch: term.epoch.0, controller };
@@ -333,6 +390,7 @@ async fn read(reader: &mut FrameReader, heard: &mpsc::Sender<ProxyEvent>) -> Lin
                 ProxyEvent::Listeners(std::mem::take(&mut listeners))
             }
             FromProxy::Notice { text } => ProxyEvent::Notice(text),
+            FromProxy::Leaving => ProxyEvent::Leaving,
             FromProxy::Drained => ProxyEvent::Drained,
             FromProxy::Pong { number } => ProxyEvent::Pong(number),
             FromProxy::Fenced { epoch, .. } => return LinkFailed::Fenced { epoch: Epoch(epoch) },

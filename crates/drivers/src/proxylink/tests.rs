@@ -23,6 +23,7 @@ fn hello() -> ProxyHello {
         applied: None,
         listeners: Vec::new(),
         started_unix_ms: 0,
+        leaving: false,
     }
 }
 

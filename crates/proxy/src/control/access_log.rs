@@ -8,7 +8,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -29,15 +30,34 @@ const BUFFER_BYTES: usize = 65_536;
 /// How often a quiet log looks whether its file was moved away.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Starts the writing thread. It ends when every sender is dropped.
-///
-/// # Errors
-/// When the file cannot be opened or the thread not started.
-pub(crate) fn start(path: &Path) -> io::Result<SyncSender<AccessRecord>> {
-    let (sender, records) = sync_channel(RECORDS_MAX);
-    let mut log = Log::open(path.to_owned(), FILE_BYTES_MAX)?;
-    std::thread::Builder::new().name("access-log".into()).spawn(move || log.run(&records))?;
-    Ok(sender)
+/// The access log as the control side holds it.
+#[derive(Clone, Debug)]
+pub(crate) struct AccessLog {
+    /// Where it is written.
+    pub(crate) path: PathBuf,
+    /// What takes records.
+    pub(crate) records: SyncSender<AccessRecord>,
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl AccessLog {
+    /// Starts the writing thread. It ends when every sender is dropped. A file that cannot be opened is tried again.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn start(path: &Path) -> io::Result<AccessLog> {
+        let (records, waiting) = sync_channel(RECORDS_MAX);
+        let trouble = Arc::new(Mutex::new(None));
+        let mut log = Log::new(path.to_owned(), FILE_BYTES_MAX, Arc::clone(&trouble));
+        log.look();
+        std::thread::Builder::new().name("access-log".into()).spawn(move || log.run(&waiting))?;
+        Ok(AccessLog { path: path.to_owned(), records, trouble })
+    }
+
+    /// Why it is not kept, for people; none while it is.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// One line, as it is written.
@@ -83,19 +103,19 @@ impl<'r> Line<'r> {
 
 struct Log {
     path: PathBuf,
-    file: File,
+    /// None while it cannot be opened.
+    file: Option<File>,
     written: u64,
     bytes_max: u64,
     buffer: Vec<u8>,
-    /// Whether the last write failed: told once.
-    failing: bool,
+    /// Why the last act failed; said in the talk once.
+    trouble: Arc<Mutex<Option<String>>>,
+    looked: Instant,
 }
 
 impl Log {
-    fn open(path: PathBuf, bytes_max: u64) -> io::Result<Log> {
-        let file = OpenOptions::new().create(true).append(true).mode(0o640).open(&path)?;
-        let written = file.metadata()?.len();
-        Ok(Log { path, file, written, bytes_max, buffer: Vec::new(), failing: false })
+    fn new(path: PathBuf, bytes_max: u64, trouble: Arc<Mutex<Option<String>>>) -> Log {
+        Log { path, file: None, written: 0, bytes_max, buffer: Vec::new(), trouble, looked: Instant::now() }
     }
 
     fn run(&mut self, records: &Receiver<AccessRecord>) {
@@ -109,6 +129,9 @@ impl Log {
                         self.add(&record);
                     }
                     self.flush();
+                    if self.looked.elapsed() >= LOOK {
+                        self.look();
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => self.look(),
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -128,20 +151,25 @@ impl Log {
             let rotated = self.rotate();
             self.told("rotate", rotated);
         }
-        let result = self.file.write_all(&self.buffer);
-        self.written += self.buffer.len() as u64;
+        if let Some(file) = &mut self.file {
+            let result = file.write_all(&self.buffer);
+            self.written += self.buffer.len() as u64;
+            self.told("write", result);
+        }
         self.buffer.clear();
-        self.told("write", result);
     }
 
     fn told(&mut self, act: &'static str, result: io::Result<()>) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
-            Ok(()) => self.failing = false,
-            Err(error) if !self.failing => {
-                self.failing = true;
-                tracing::warn!(%error, path = %self.path.display(), act, "access log is not kept");
+            Ok(()) => *trouble = None,
+            Err(error) => {
+                if trouble.is_none() {
+                    tracing::warn!(%error, path = %self.path.display(), act, "access log is not kept");
+                }
+                *trouble =
+                    Some(format!("the access log {} is not kept: cannot {act} it: {error}", self.path.display()));
             }
-            Err(_) => {}
         }
     }
 
@@ -163,17 +191,19 @@ impl Log {
 
     /// Opens the file again when it is no longer the one at its path.
     fn look(&mut self) {
-        let ours = self.file.metadata().map(|file| (file.dev(), file.ino())).ok();
+        self.looked = Instant::now();
+        let ours = self.file.as_ref().and_then(|file| file.metadata().ok()).map(|file| (file.dev(), file.ino()));
         let theirs = fs::metadata(&self.path).map(|file| (file.dev(), file.ino())).ok();
-        if ours != theirs {
+        if ours.is_none() || ours != theirs {
             let reopened = self.reopen();
             self.told("open", reopened);
         }
     }
 
     fn reopen(&mut self) -> io::Result<()> {
-        let Log { file, written, .. } = Log::open(self.path.clone(), self.bytes_max)?;
-        (self.file, self.written) = (file, written);
+        let file = OpenOptions::new().create(true).append(true).mode(0o640).open(&self.path)?;
+        self.written = file.metadata()?.len();
+        self.file = Some(file);
         Ok(())
     }
 }
@@ -207,7 +237,8 @@ mod tests {
     fn a_line_is_json_whatever_the_client_sent() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("access.log");
-        let mut log = Log::open(path.clone(), 1_000_000).unwrap();
+        let mut log = Log::new(path.clone(), 1_000_000, Arc::default());
+        log.look();
         log.add(&record("/a\n\"b"));
         log.flush();
         let text = fs::read_to_string(&path).unwrap();
@@ -221,7 +252,8 @@ mod tests {
     fn it_is_rotated_by_size_and_opened_again_when_moved_away() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("access.log");
-        let mut log = Log::open(path.clone(), 1_000).unwrap();
+        let mut log = Log::new(path.clone(), 1_000, Arc::default());
+        log.look();
         for _ in 0..40 {
             log.add(&record("/"));
             log.flush();
@@ -234,5 +266,22 @@ mod tests {
         log.add(&record("/after"));
         log.flush();
         assert!(fs::read_to_string(&path).unwrap().contains("/after"));
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_opened_is_said_and_opened_when_it_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("later/access.log");
+        let mut log = Log::new(path.clone(), 1_000, Arc::default());
+        log.look();
+        log.add(&record("/lost"));
+        log.flush();
+        assert!(log.trouble.lock().unwrap().as_ref().is_some_and(|text| text.contains("access.log")));
+        fs::create_dir(folder.path().join("later")).unwrap();
+        log.look();
+        log.add(&record("/kept"));
+        log.flush();
+        assert!(log.trouble.lock().unwrap().is_none());
+        assert!(fs::read_to_string(&path).unwrap().contains("/kept"));
     }
 }

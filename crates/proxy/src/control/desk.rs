@@ -5,12 +5,13 @@ use std::os::fd::AsFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gapless_model::{Epoch, InstanceId, Millis, Term};
-use gapless_wire::control::{FromProxy, Hello, ProxyHello, SealedTable, ToProxy, VersionDoc};
+use gapless_wire::control::{FromProxy, Hello, ProxyHello, ReportDoc, SealedTable, ToProxy, VersionDoc, feature};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::fence::Admission;
+use super::keeping::Kept;
 use super::probes::{HealthNews, Probes};
 use super::server::{Arrival, ControlSocket};
 use super::session::{Heard, Lost, Session};
@@ -36,6 +37,9 @@ const MESSAGES_MAX: usize = 64;
 /// What in flight may take when the process is asked to end by a signal.
 const DRAIN_ON_SIGNAL: Millis = Millis(30_000);
 
+/// How long a proxy that was told to end by a signal serves on, so that the controller can put another in its place.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+
 /// Beyond the time of a drain, what the threads may need to tell that they are done.
 const DRAIN_SLACK: Duration = Duration::from_millis(500);
 
@@ -52,12 +56,16 @@ pub(super) struct Desk {
     probes: Probes,
     health: mpsc::Receiver<HealthNews>,
     session: Option<Session>,
+    /// Whether the controller puts another proxy in our place when we say that we leave.
+    controller_lets_leave: bool,
     sessions_begun: u64,
     heard: mpsc::Sender<(u64, Heard)>,
     messages: mpsc::Receiver<(u64, Heard)>,
     identity: ProxyHello,
     /// Told to the first controller that comes: what happened before one was there.
     notices: Vec<String>,
+    /// Told to end by a signal: until when another proxy may take our place before we drain.
+    leaving: Option<Instant>,
     drain: Option<Draining>,
     threads: usize,
 }
@@ -65,6 +73,15 @@ pub(super) struct Desk {
 /// Whom this proxy obeys, in the words of the protocol.
 fn fenced(obeyed: &Term) -> FromProxy {
     FromProxy::Fenced { epoch: obeyed.epoch.0, controller: obeyed.controller.as_ref().map(ToString::to_string) }
+}
+
+/// Where the threads' news come from.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    /// Of the worker threads.
+    pub(super) events: std::sync::mpsc::Receiver<Event>,
+    /// Of the thread that keeps tables.
+    pub(super) kept: mpsc::Receiver<Kept>,
 }
 
 /// The process goes away.
@@ -88,6 +105,7 @@ impl Desk {
             applied: None,
             listeners: Vec::new(),
             started_unix_ms,
+            leaving: false,
         };
         for text in &notices {
             tracing::warn!(text, "notice");
@@ -103,11 +121,13 @@ impl Desk {
             probes,
             health,
             session: None,
+            controller_lets_leave: false,
             sessions_begun: 0,
             heard,
             messages,
             identity,
             notices,
+            leaving: None,
             drain: None,
             threads,
         }
@@ -117,11 +137,8 @@ impl Desk {
     ///
     /// # Errors
     /// When the system takes away what it needs: signals, threads.
-    pub(super) async fn serve(
-        &mut self,
-        socket: Option<ControlSocket>,
-        events: std::sync::mpsc::Receiver<Event>,
-    ) -> io::Result<()> {
+    pub(super) async fn serve(&mut self, socket: Option<ControlSocket>, inbox: Inbox) -> io::Result<()> {
+        let Inbox { events, mut kept } = inbox;
         let (arrived, mut arrivals) = mpsc::channel(4);
         let accepting = async {
             match socket {
@@ -155,14 +172,18 @@ impl Desk {
                 Some((number, heard)) = self.messages.recv() => self.hear(number, heard),
                 Some(event) = events_heard.recv() => self.event(&event),
                 Some(news) = self.health.recv() => { self.health_news(news); Course::On }
-                _ = terminate.recv() => { self.begin_drain(DRAIN_ON_SIGNAL); Course::On }
-                _ = interrupt.recv() => { self.begin_drain(DRAIN_ON_SIGNAL); Course::On }
+                Some(kept) = kept.recv() => { self.kept(kept); Course::On }
+                _ = terminate.recv() => { self.leave(); Course::On }
+                _ = interrupt.recv() => { self.leave(); Course::On }
                 () = look => Course::On,
             };
             self.look_at_threads();
             if reported.elapsed() >= REPORT {
                 reported = Instant::now();
                 self.report();
+            }
+            if self.leaving.is_some_and(|until| Instant::now() >= until) {
+                self.begin_drain(DRAIN_ON_SIGNAL);
             }
             let drained =
                 self.drain.as_ref().is_some_and(|drain| drain.threads_left == 0 || Instant::now() >= drain.deadline);
@@ -190,9 +211,11 @@ impl Desk {
         }
         tracing::info!(%epoch, program = hello.program, "controller connected");
         self.session = Some(session);
+        self.controller_lets_leave = hello.can(feature::LEAVING);
         let identity = ProxyHello {
             applied: self.station.acknowledged().map(VersionDoc::from),
             listeners: self.station.listeners.iter().map(|held| held.address.to_string()).collect(),
+            leaving: self.leaving.is_some() || self.drain.is_some(),
             ..self.identity.clone()
         };
         self.station.books.forget_sent();
@@ -237,6 +260,12 @@ impl Desk {
                     .post_all(|| Command::DrainTunnels { instance: instance.clone(), within: Millis(within_ms) }),
                 Err(_) => tracing::warn!(instance, "tunnels of what is no instance"),
             },
+            ToProxy::Settings { settings } => {
+                if let Some(text) = self.station.set(&settings) {
+                    self.notice(text);
+                }
+            }
+            ToProxy::Report { number } => self.report_asked(number),
             ToProxy::Drain { within_ms } => self.begin_drain(Millis(within_ms)),
             ToProxy::Quit => return Course::End,
             ToProxy::Ping { number } => self.tell(&FromProxy::Pong { number }),
@@ -247,15 +276,12 @@ impl Desk {
 
     fn table(&mut self, sealed: &SealedTable) {
         match self.station.take(sealed) {
-            Ok((Admission::Again, _)) => {
+            Ok(Admission::Again) => {
                 if let Some(version) = self.station.acknowledged() {
                     self.tell(&FromProxy::Applied { version: version.into() });
                 }
             }
-            Ok((Admission::New, not_kept)) => {
-                if let Some(error) = not_kept {
-                    self.notice(format!("the table is used but not kept on disk: {error}"));
-                }
+            Ok(Admission::New) => {
                 if let Some(table) = self.station.table() {
                     self.probes.follow(table);
                 }
@@ -319,6 +345,29 @@ impl Desk {
         }
     }
 
+    /// A report that was asked for is never left out.
+    fn report_asked(&mut self, number: u64) {
+        let report = ReportDoc { asked: number, ..self.station.report() };
+        self.tell(&FromProxy::Report(report));
+    }
+
+    fn kept(&mut self, kept: Kept) {
+        if let Some(text) = self.station.kept(kept) {
+            self.notice(text);
+        }
+    }
+
+    /// Told to end by a signal. Where a controller can put another proxy in our place we serve until it has; asked twice, and without one, we drain.
+    fn leave(&mut self) {
+        if self.leaving.is_some() || self.session.is_none() || !self.controller_lets_leave {
+            return self.begin_drain(DRAIN_ON_SIGNAL);
+        }
+        tracing::info!("told to end: serving on until another proxy does");
+        self.station.keep_nothing();
+        self.leaving = Some(Instant::now() + LEAVE_WITHIN);
+        self.tell(&FromProxy::Leaving);
+    }
+
     fn notice(&mut self, text: String) {
         tracing::warn!(text, "notice");
         if self.session.is_some() {
@@ -340,6 +389,8 @@ impl Desk {
             return;
         }
         tracing::info!(%within, "draining");
+        self.leaving = None;
+        self.station.keep_nothing();
         self.station.plane.post_all(|| Command::Drain { within });
         let deadline = Instant::now() + within.to_duration() + DRAIN_SLACK;
         self.drain = Some(Draining { deadline, threads_left: self.threads });

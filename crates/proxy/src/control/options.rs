@@ -18,6 +18,8 @@ pub struct Options {
     pub access_log: Option<PathBuf>,
     /// Bounds and times that hold for every service.
     pub settings: Settings,
+    /// What could not be done before the start, for people: told to the controller in every report.
+    pub troubles: Vec<String>,
 }
 
 /// Where a proxy's table and listening sockets come from.
@@ -27,6 +29,8 @@ pub enum Mode {
     Controlled {
         /// The control socket; made with mode 0600.
         socket: PathBuf,
+        /// The name of a socket in Linux's abstract namespace, for when the file system takes no socket (it is full, or read-only).
+        spare: Option<String>,
         /// The folder of the last table.
         state: PathBuf,
     },

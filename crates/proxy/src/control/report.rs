@@ -93,6 +93,8 @@ impl Station {
             tunnels: sum(|counts| counts.tunnels.read()),
             holding: sum(|counts| counts.holding.read()),
             dropped: sum(|counts| counts.dropped.read()),
+            asked: 0,
+            troubles: self.troubles(),
         }
     }
 

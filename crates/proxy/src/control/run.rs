@@ -1,18 +1,20 @@
 //! From the options of a proxy process to its threads and its desk.
 
 use std::io;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
 use gapless_drivers::proxylink::{ListenFailed, open_listeners};
 use gapless_routing::TableInvalid;
 use gapless_wire::control::{SealBroken, SealedTable};
 
-use super::access_log;
-use super::desk::Desk;
+use super::access_log::AccessLog;
+use super::desk::{Desk, Inbox};
+use super::keeping::Keeping;
 use super::options::{Mode, Options};
 use super::server::{ControlSocket, SocketFailed};
-use super::station::Station;
+use super::station::{Equipment, Station};
 use super::store::Store;
 use crate::data::DataPlane;
 
@@ -82,40 +84,45 @@ pub fn run(options: Options) -> Result<(), RunFailed> {
     };
     // First of all, so that a second proxy on the same state does nothing at all.
     let socket = match &options.mode {
-        Mode::Controlled { socket, .. } => Some(ControlSocket::bind(socket)?),
+        Mode::Controlled { socket, spare, .. } => Some(ControlSocket::bind(socket, spare.as_deref())?),
         Mode::Static { .. } => None,
     };
     if socket.is_some() {
         let _leader_already = rustix::process::setsid(); // outlive the terminal and the controller
     }
-    let records = match &options.access_log {
-        Some(path) => Some(access_log::start(path)?),
-        None => None,
-    };
+    let access_log = options.access_log.as_deref().map(AccessLog::start).transpose()?;
+    let records = access_log.as_ref().map(|log| log.records.clone());
     let (told, events) = sync_channel(EVENTS_MAX);
     let plane = DataPlane::start(threads, options.settings.clone(), &told, records.as_ref())?;
     drop((told, records));
-    let mut station = match &options.mode {
-        Mode::Controlled { state, .. } => Station::new(plane, Some(Store::new(state))),
-        Mode::Static { .. } => Station::new(plane, None),
+    let (told_kept, kept) = tokio::sync::mpsc::channel(EVENTS_MAX);
+    let store = match &options.mode {
+        Mode::Controlled { state, .. } => Some(Store::new(state)),
+        Mode::Static { .. } => None,
     };
-    let notices = begin(&mut station, &options.mode, threads)?;
+    let found = store.as_ref().map(Store::load);
+    let keeping = store.map(|store| Keeping::start(store, told_kept)).transpose()?;
+    let Options { mode, settings, troubles, .. } = options;
+    let mut station = Station::new(plane, Equipment { keeping, settings, access_log, troubles });
+    let notices = match (&mode, found) {
+        (Mode::Static { table, listen }, _) => begin(&mut station, table, listen, threads)?,
+        (Mode::Controlled { .. }, found) => found.map_or_else(Vec::new, |found| station.restore(found)),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         let mut desk = Desk::new(station, threads, notices);
-        desk.serve(socket, events).await
+        desk.serve(socket, Inbox { events, kept }).await
     });
     runtime.shutdown_background();
     Ok(outcome?)
 }
 
-/// The table and the listening sockets that are there from the start; what an operator should hear.
-fn begin(station: &mut Station, mode: &Mode, threads: usize) -> Result<Vec<String>, RunFailed> {
-    let Mode::Static { table: path, listen } = mode else { return Ok(station.restore()) };
-    let bytes = std::fs::read(path).map_err(|source| RunFailed::TableFile { path: path.clone(), source })?;
-    let broken = |source| RunFailed::TableBroken { path: path.clone(), source };
+/// Begins with the table and the listening sockets of a proxy without a controller; what an operator should hear.
+fn begin(station: &mut Station, path: &Path, listen: &[SocketAddr], threads: usize) -> Result<Vec<String>, RunFailed> {
+    let bytes = std::fs::read(path).map_err(|source| RunFailed::TableFile { path: path.to_owned(), source })?;
+    let broken = |source| RunFailed::TableBroken { path: path.to_owned(), source };
     let spec = SealedTable::from_bytes(&bytes).and_then(|table| table.open_unsealed()).map_err(broken)?;
-    station.begin(&spec).map_err(|source| RunFailed::TableInvalid { path: path.clone(), source })?;
+    station.begin(&spec).map_err(|source| RunFailed::TableInvalid { path: path.to_owned(), source })?;
     for address in listen {
         for listening in open_listeners(*address, threads)? {
             let named = listening.address.to_string();

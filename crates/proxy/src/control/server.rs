@@ -2,8 +2,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::os::unix::net::UnixListener as StdListener;
+use std::os::unix::net::{SocketAddr, UnixListener as StdListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ pub enum SocketFailed {
 #[derive(Debug)]
 pub(super) struct ControlSocket {
     listener: StdListener,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// A controller that has introduced itself.
@@ -58,11 +59,25 @@ pub(super) struct Arrival {
 }
 
 impl ControlSocket {
-    /// Makes the socket. A socket file that a dead proxy left is replaced: whoever holds the lock beside it is the only one alive.
+    /// Makes the socket, or the spare one where the file system takes none: a proxy can be started while the disk is full or read-only.
     ///
     /// # Errors
     /// [`SocketFailed`].
-    pub(super) fn bind(path: &Path) -> Result<ControlSocket, SocketFailed> {
+    pub(super) fn bind(path: &Path, spare: Option<&str>) -> Result<ControlSocket, SocketFailed> {
+        let failed = match (ControlSocket::bind_path(path), spare) {
+            (Err(failed @ SocketFailed::Refused { .. }), Some(spare)) => (failed, spare),
+            (bound, _) => return bound,
+        };
+        let (failed, spare) = failed;
+        let bound = SocketAddr::from_abstract_name(spare).and_then(|address| StdListener::bind_addr(&address));
+        let Ok(listener) = bound else { return Err(failed) };
+        listener.set_nonblocking(true).map_err(|source| SocketFailed::Refused { path: path.to_owned(), source })?;
+        tracing::warn!(error = %failed, spare, "the control socket has no file: the spare one is used");
+        Ok(ControlSocket { listener, _lock: None })
+    }
+
+    /// Makes the socket's file. One that a dead proxy left is replaced: whoever holds the lock beside it is the only one alive.
+    fn bind_path(path: &Path) -> Result<ControlSocket, SocketFailed> {
         let refused = |source| SocketFailed::Refused { path: path.to_owned(), source };
         let mut lock_path = path.to_owned().into_os_string();
         lock_path.push(".lock");
@@ -82,7 +97,7 @@ impl ControlSocket {
         let listener = bound.map_err(refused)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
-        Ok(ControlSocket { listener, _lock: lock })
+        Ok(ControlSocket { listener, _lock: Some(lock) })
     }
 
     /// Accepts controllers for ever. Who does not introduce itself in time, or is of another user, is left.

@@ -4,18 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use gapless_drivers::proxylink::Listening;
 use gapless_model::{Health, InstanceId, TableVersion, Term};
 use gapless_routing::{Registry, Slot, Table, TableInvalid, TableSpec};
-use gapless_wire::control::{SealBroken, SealedTable};
+use gapless_wire::control::{SealBroken, SealedTable, SettingsDoc};
 
+use super::access_log::AccessLog;
 use super::fence::{Admission, Fence, Stale};
+use super::keeping::{Keeping, Kept};
 use super::report::Books;
-use super::store::Store;
-use crate::data::DataPlane;
+use super::store::Found;
+use crate::data::{DataPlane, Settings};
 use crate::seam::{Command, Event};
 
 /// Listening sockets of one proxy: far more than addresses times threads.
@@ -33,7 +36,12 @@ pub(super) struct Station {
     pub(super) listeners: Vec<Listening>,
     table: Option<Arc<Table>>,
     fence: Fence,
-    store: Option<Store>,
+    /// None for a proxy that keeps nothing: one without a controller, and one that leaves, whose files are another's now.
+    keeping: Option<Keeping>,
+    settings: Settings,
+    access_log: Option<AccessLog>,
+    /// What could not be done before the start.
+    troubles: Vec<String>,
     /// The newest version that every thread was seen to use.
     acknowledged: Option<TableVersion>,
 }
@@ -62,8 +70,18 @@ pub(super) enum ListenerRefused {
     Io(#[from] io::Error),
 }
 
+/// What a station begins with beside its threads.
+#[derive(Debug)]
+pub(super) struct Equipment {
+    pub(super) keeping: Option<Keeping>,
+    pub(super) settings: Settings,
+    pub(super) access_log: Option<AccessLog>,
+    pub(super) troubles: Vec<String>,
+}
+
 impl Station {
-    pub(super) fn new(plane: DataPlane, store: Option<Store>) -> Station {
+    pub(super) fn new(plane: DataPlane, equipment: Equipment) -> Station {
+        let Equipment { keeping, settings, access_log, troubles } = equipment;
         Station {
             plane,
             registry: Registry::new(),
@@ -73,7 +91,10 @@ impl Station {
             listeners: Vec::new(),
             table: None,
             fence: Fence::default(),
-            store,
+            keeping,
+            settings,
+            access_log,
+            troubles,
             acknowledged: None,
         }
     }
@@ -92,8 +113,7 @@ impl Station {
     }
 
     /// Begins with the table that was kept, if there is one. What was damaged is returned for an operator to hear.
-    pub(super) fn restore(&mut self) -> Vec<String> {
-        let Some(found) = self.store.as_ref().map(Store::load) else { return Vec::new() };
+    pub(super) fn restore(&mut self, found: Found) -> Vec<String> {
         let mut damage = found.damage;
         if let Some(kept) = found.table {
             match self.build(&kept.spec) {
@@ -117,22 +137,62 @@ impl Station {
         Ok(())
     }
 
-    /// Takes a table of the controller: checks it, keeps it, hands it to every thread. A table that cannot be kept on disk is used all
-    /// the same, and the reason returned: serving the newest matters more than finding it again.
+    /// Takes a table of the controller: checks it, has it kept, hands it to every thread. A table that cannot be kept on disk is used all
+    /// the same: serving the newest matters more than finding it again.
     ///
     /// # Errors
     /// [`Refused`]; the table before stays.
-    pub(super) fn take(&mut self, sealed: &SealedTable) -> Result<(Admission, Option<io::Error>), Refused> {
+    pub(super) fn take(&mut self, sealed: &SealedTable) -> Result<Admission, Refused> {
         let spec = sealed.open()?;
         let admission = self.fence.table(spec.version)?;
         if admission == Admission::Again {
-            return Ok((admission, None));
+            return Ok(admission);
         }
         let table = self.build(&spec)?;
-        let not_kept = self.store.as_ref().and_then(|store| store.save(sealed).err());
+        if let Some(keeping) = &mut self.keeping {
+            keeping.keep(spec.version, sealed);
+        }
         self.fence.taken(spec.version);
         self.install(table);
-        Ok((admission, not_kept))
+        Ok(admission)
+    }
+
+    /// News of what became of a table on the disk. Answers what an operator should hear.
+    pub(super) fn kept(&mut self, kept: Kept) -> Option<String> {
+        self.keeping.as_mut().and_then(|keeping| keeping.heard(kept))
+    }
+
+    /// Keeps no table any more: the files are another proxy's from now on.
+    pub(super) fn keep_nothing(&mut self) {
+        self.keeping = None;
+    }
+
+    /// Has every thread go by these settings. Answers what an operator should hear.
+    pub(super) fn set(&mut self, doc: &SettingsDoc) -> Option<String> {
+        self.settings = self.settings.with(doc);
+        let mut trouble = None;
+        if let Some(path) = &doc.access_log {
+            let wanted = Some(Path::new(path)).filter(|path| !path.as_os_str().is_empty());
+            if self.access_log.as_ref().map(|log| log.path.as_path()) != wanted {
+                match wanted.map(AccessLog::start).transpose() {
+                    Ok(log) => self.access_log = log,
+                    Err(error) => trouble = Some(format!("the access log stays as it was: {error}")),
+                }
+            }
+        }
+        let settings = Arc::new(self.settings.clone());
+        let records = self.access_log.as_ref().map(|log| log.records.clone());
+        self.plane.post_all(|| Command::Settings { settings: Arc::clone(&settings), records: records.clone() });
+        trouble
+    }
+
+    /// What is not as it should be though the proxy serves.
+    pub(super) fn troubles(&self) -> Vec<String> {
+        let kept = self.keeping.as_ref().and_then(Keeping::trouble);
+        let logged = self.access_log.as_ref().and_then(AccessLog::trouble);
+        let dropped = gapless_drivers::talk::dropped();
+        let said = (dropped > 0).then(|| format!("{dropped} lines of its log could not be written"));
+        self.troubles.iter().cloned().chain(kept).chain(logged).chain(said).collect()
     }
 
     /// Builds a table; where counts ran out of room, those of releases that are gone make way.
@@ -160,6 +220,9 @@ impl Station {
     pub(super) fn newly_acknowledged(&mut self) -> Option<TableVersion> {
         let applied = self.plane.applied()?;
         if self.acknowledged == Some(applied) {
+            return None;
+        }
+        if self.keeping.as_ref().is_some_and(|keeping| !keeping.lets_acknowledge(applied)) {
             return None;
         }
         self.acknowledged = Some(applied);

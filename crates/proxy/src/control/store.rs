@@ -93,7 +93,12 @@ impl Store {
     /// # Errors
     /// Of the file system; the table kept before is then still there.
     pub(crate) fn save(&self, table: &SealedTable) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.next)?;
+        // A file of our own making: neither a link that somebody put there, nor one that a proxy which was frozen in the middle still writes to.
+        match fs::remove_file(&self.next) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.next)?;
         file.write_all(&table.to_bytes())?;
         file.sync_all()?;
         match fs::rename(&self.current, &self.previous) {

@@ -37,6 +37,7 @@ impl Worker {
                     self.holds.release_all();
                     self.note_panics();
                 }
+                Command::Settings { settings, records } => (self.settings, self.records) = (settings, records),
                 Command::DrainTunnels { instance, within } => {
                     let wanted = |worker: &Self, slot: usize| {
                         worker.instances.get(slot).is_some_and(|state| state.id == instance)

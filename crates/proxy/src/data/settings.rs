@@ -1,6 +1,8 @@
-//! What the data side is told once, when it starts. What depends on the service comes with the routing table.
+//! What the data side is told of the machine: when it starts, and again when the machine's configuration changed. What depends on the service comes
+//! with the routing table.
 
 use gapless_wire::config::Network;
+use gapless_wire::control::SettingsDoc;
 
 /// Bounds and times that hold for every service.
 #[derive(Debug, Clone)]
@@ -25,6 +27,20 @@ pub struct Settings {
     pub compare_every_ms: u64,
     /// Peers whose `X-Forwarded-…` lines are believed.
     pub trusted_peers: Vec<Network>,
+}
+
+impl Settings {
+    /// These settings with what a controller says; what it leaves out, and a network that is none, changes nothing.
+    #[must_use]
+    pub fn with(&self, doc: &SettingsDoc) -> Settings {
+        let networks = |texts: &Vec<String>| texts.iter().filter_map(|text| text.parse().ok()).collect();
+        Settings {
+            head_timeout_ms: doc.head_timeout_ms.unwrap_or(self.head_timeout_ms),
+            keep_alive_ms: doc.keep_alive_timeout_ms.unwrap_or(self.keep_alive_ms),
+            trusted_peers: doc.trusted_peers.as_ref().map_or_else(|| self.trusted_peers.clone(), networks),
+            ..self.clone()
+        }
+    }
 }
 
 impl Default for Settings {

@@ -2,9 +2,13 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
 use gapless_model::{Health, InstanceId, Millis, ServiceName, TableVersion};
 use gapless_routing::Table;
+
+use super::record::AccessRecord;
+use crate::data::Settings;
 
 /// An order to one worker thread.
 #[derive(Debug)]
@@ -21,6 +25,13 @@ pub enum Command {
         instance: InstanceId,
         /// What it is now.
         health: Health,
+    },
+    /// Go by these settings from now on, and write access records there.
+    Settings {
+        /// All of them.
+        settings: Arc<Settings>,
+        /// Where records go; none when no access log is asked for.
+        records: Option<SyncSender<AccessRecord>>,
     },
     /// Begin to move the tunnels of an instance away: all are ended within this time, spread over it. Without this order
     /// the time of the service's traffic policy holds, from the table on that no longer has the instance.

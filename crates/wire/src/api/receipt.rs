@@ -46,6 +46,9 @@ pub struct Receipt {
     /// Whether the ledger was whole: `false` when a proxy died meanwhile and its last counts are not known.
     #[serde(default = "yes")]
     pub complete: bool,
+    /// Proxies that did not answer at the end, with what they had in flight: how those requests ended is in no count. One sentence each.
+    #[serde(default)]
+    pub unknown: Vec<String>,
 }
 
 impl Receipt {
@@ -70,6 +73,7 @@ impl Receipt {
             tunnels_draining: 0,
             reasons: BTreeMap::new(),
             complete: true,
+            unknown: Vec::new(),
         }
     }
 }

@@ -63,6 +63,9 @@ pub struct ProxyStatus {
     /// Tunnels (WebSockets and other upgrades) that are open.
     #[serde(default)]
     pub tunnels: u64,
+    /// Whether another takes its place: it takes no new connections, or soon none.
+    #[serde(default)]
+    pub leaving: bool,
 }
 
 /// One service: what it does, what it waits for, since when, and what happens next.

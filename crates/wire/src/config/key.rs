@@ -174,7 +174,7 @@ impl Kind {
             Kind::SocketAddress => "IPv4 `a.b.c.d:port` or IPv6 `[a::b]:port`".to_owned(),
             Kind::Networks => "addresses or `address/bits`, up to 256".to_owned(),
             Kind::Ports => "`first-last`, each 1024 to 65535, at least 16 of them".to_owned(),
-            Kind::Path => "absolute, or relative to the state folder".to_owned(),
+            Kind::Path => "absolute, or relative to the folder `proxy` of the state folder".to_owned(),
         }
     }
 }

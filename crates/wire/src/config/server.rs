@@ -34,14 +34,25 @@ pub static SERVER: &[Section] = &[
                 name: "threads",
                 kind: Kind::Count { min: 1, max: 256 },
                 default: Fallback::Absent("one per core"),
-                doc: "How many threads serve requests. Each has its own listening sockets and connections; nothing is shared between them.",
+                doc: "How many threads serve requests. Each has its own listening sockets and connections; nothing is shared between them. A proxy that \
+                      runs keeps its number: `gapless status` says so, and another takes its place without a lost request when it is told to end.",
                 example: "4",
+            },
+            Key {
+                name: "user",
+                kind: Kind::Text { bytes_max: 64 },
+                default: Fallback::Absent("`gapless-proxy` where there is such a user, else the number 65525"),
+                doc: "The user that the proxy becomes where the controller runs as root. It needs no right at all: listening sockets are lent to it, \
+                      and it keeps nothing but what is in the folder `proxy` of the state folder, which is given to it. Without root it runs as the \
+                      controller's own user, without capabilities. Holds for a proxy that is started from then on.",
+                example: "\"www-proxy\"",
             },
             Key {
                 name: "access_log",
                 kind: Kind::Path,
                 default: Fallback::Absent("no access log"),
-                doc: "A file to which one line of JSON is written per request, off the request path.",
+                doc: "A file to which one line of JSON is written per request, off the request path. A relative path is in the folder `proxy` of the \
+                      state folder; elsewhere the proxy's user must be able to write.",
                 example: "\"access.jsonl\"",
             },
             Key {
@@ -109,7 +120,9 @@ pub struct ServerConfig {
     pub listeners: Vec<ListenerConfig>,
     /// How many threads serve requests; one per core when not given.
     pub proxy_threads: Option<u16>,
-    /// The access log, absolute or relative to the state folder.
+    /// The user that the proxy becomes where the controller runs as root.
+    pub proxy_user: Option<String>,
+    /// The access log, absolute or relative to the proxy's folder.
     pub access_log: Option<PathBuf>,
     /// Peers whose forwarding headers are kept.
     pub trusted_peers: Vec<Network>,
@@ -158,6 +171,7 @@ fn meaning(written: &Written, faults: &mut Vec<Fault>) -> Option<ServerConfig> {
     Some(ServerConfig {
         listeners: listeners_of(written, faults),
         proxy_threads: proxy.count("threads").and_then(|threads| u16::try_from(threads).ok()),
+        proxy_user: proxy.text("user"),
         access_log: proxy.path("access_log"),
         trusted_peers: proxy.networks("trusted_peers").unwrap_or_default(),
         head_timeout: proxy.duration("head_timeout")?,

@@ -5,10 +5,21 @@ use serde::{Deserialize, Serialize};
 
 use super::report::ReportDoc;
 use super::seal::SealedTable;
+use super::settings::SettingsDoc;
 use super::table::VersionDoc;
 
 /// The number of this protocol. Neighbours understand each other.
 pub const PROTOCOL: u32 = 1;
+
+/// What a program of this protocol may be able to do beyond its number.
+pub mod feature {
+    /// A proxy takes [`ToProxy::Settings`](super::ToProxy::Settings) while it serves.
+    pub const SETTINGS: &str = "settings";
+    /// A proxy answers [`ToProxy::Report`](super::ToProxy::Report).
+    pub const REPORT: &str = "report";
+    /// A proxy says [`FromProxy::Leaving`](super::FromProxy::Leaving) and serves on until the controller lets it drain.
+    pub const LEAVING: &str = "leaving";
+}
 
 /// How each side introduces itself.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -27,7 +38,14 @@ impl Hello {
     /// This program's.
     #[must_use]
     pub fn ours() -> Hello {
-        Hello { protocol: PROTOCOL, features: Vec::new(), program: format!("gapless {}", env!("CARGO_PKG_VERSION")) }
+        let features = [feature::SETTINGS, feature::REPORT, feature::LEAVING].map(str::to_owned).to_vec();
+        Hello { protocol: PROTOCOL, features, program: format!("gapless {}", env!("CARGO_PKG_VERSION")) }
+    }
+
+    /// Whether the other side can do this; the names are in [`feature`].
+    #[must_use]
+    pub fn can(&self, feature: &str) -> bool {
+        self.features.iter().any(|can| can == feature)
     }
 
     /// Whether the two understand each other: the numbers are the same or next to each other.
@@ -58,6 +76,9 @@ pub struct ProxyHello {
     /// Milliseconds since the Unix epoch at its start, for people.
     #[serde(default)]
     pub started_unix_ms: u64,
+    /// It was told to end, or drains already: another proxy is to take its place.
+    #[serde(default)]
+    pub leaving: bool,
 }
 
 /// From the controller to a proxy.
@@ -113,6 +134,16 @@ pub enum ToProxy {
     },
     /// Exit now.
     Quit,
+    /// Settings that hold from now on.
+    Settings {
+        /// All of them.
+        settings: SettingsDoc,
+    },
+    /// Asks for a report now; [`ReportDoc::asked`] of the answer is this number.
+    Report {
+        /// Rising.
+        number: u64,
+    },
     /// Answered by [`FromProxy::Pong`] with the same number.
     Ping {
         /// Any.
@@ -166,6 +197,8 @@ pub enum FromProxy {
         /// What, for people.
         text: String,
     },
+    /// It was told to end by a signal: it serves on for a moment, so that another proxy can take its place, until [`ToProxy::Drain`] comes.
+    Leaving,
     /// Nothing is left to drain: the proxy exits.
     Drained,
     /// The answer to a ping.

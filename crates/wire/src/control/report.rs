@@ -36,6 +36,10 @@ pub struct ReportDoc {
     pub holding: u64,
     /// Events and access records that were dropped, since the beginning.
     pub dropped: u64,
+    /// The number of the newest [`ToProxy::Report`](super::ToProxy::Report) that this answers; 0 before any.
+    pub asked: u64,
+    /// What is not as it should be though the proxy serves, for people: a table that cannot be kept on disk, an access log that cannot be written.
+    pub troubles: Vec<String>,
 }
 
 /// The requests in flight of one instance.

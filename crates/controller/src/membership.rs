@@ -1,0 +1,37 @@
+//! Which proxies are members, on record: over a restart of the controller a proxy that is silent still counts.
+
+use gapless_drivers::proxylink::{ControlAddress, ProcessMark};
+use gapless_journal::{Store, StoreError};
+use gapless_routing::ProxyId;
+use gapless_wire::record::{PROXIES, ProxyRecord};
+
+/// The record of a proxy.
+#[must_use]
+pub fn record(process: Option<&ProcessMark>, address: &ControlAddress) -> ProxyRecord {
+    let (socket, spare_socket) = match address {
+        ControlAddress::File(path) => (path.display().to_string(), String::new()),
+        ControlAddress::Abstract(name) => (String::new(), name.clone()),
+    };
+    let (pid, started, boot) =
+        process.map_or((0, 0, String::new()), |process| (process.pid, process.started, process.boot.clone()));
+    ProxyRecord { pid, started, boot, socket, spare_socket }
+}
+
+/// The process that a record names.
+#[must_use]
+pub fn process(record: &ProxyRecord) -> Option<ProcessMark> {
+    let ProxyRecord { pid, started, boot, .. } = record.clone();
+    (pid != 0).then_some(ProcessMark { pid, started, boot })
+}
+
+/// Every proxy on record. A record that cannot be read (a newer program's) still names a member: unknown is not gone.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub fn recorded<S: Store>(store: &mut S) -> Result<Vec<(ProxyId, ProxyRecord)>, StoreError> {
+    let facts = store.facts(PROXIES)?;
+    Ok(facts
+        .into_iter()
+        .map(|(name, bytes)| (ProxyId(name), serde_json::from_slice(&bytes).unwrap_or_default()))
+        .collect())
+}

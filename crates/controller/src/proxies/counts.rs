@@ -1,0 +1,46 @@
+//! Asking the proxies for their counts of now, instead of waiting for the second to be over.
+
+use std::time::Duration;
+
+use crate::shared::Shared;
+
+/// How long proxies may take to answer; one that takes longer is frozen, or gone.
+const ANSWER_WITHIN: Duration = Duration::from_millis(2_500);
+
+/// Brings the ledger up to this moment. Answers, for people, of which proxies the counts of this moment are not known, and what they had in flight.
+pub async fn ask_counts(shared: &Shared) -> Vec<String> {
+    let (question, links, mut reports) = {
+        let mut crew = shared.proxies();
+        (crew.next_question(), crew.links(), crew.reports.subscribe())
+    };
+    let seen = *reports.borrow_and_update();
+    let answered = async {
+        for link in links {
+            // The queue to a proxy that is frozen may be full; the time-out below holds for that too.
+            let _gone = link.ask_report(question).await;
+        }
+        loop {
+            {
+                let crew = shared.proxies();
+                // A proxy of an earlier release cannot be asked: its next report is waited for.
+                let due = crew.all_answer() || *reports.borrow() > seen;
+                if due && crew.unanswered(question).is_empty() {
+                    return;
+                }
+            }
+            if reports.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    let _late = tokio::time::timeout(ANSWER_WITHIN, answered).await;
+    let crew = shared.proxies();
+    crew.unanswered(question)
+        .into_iter()
+        .map(|(id, member)| {
+            let in_flight: u64 = member.last.iter().flat_map(|report| &report.in_flight).map(|doc| doc.requests).sum();
+            let since = member.heard.elapsed().as_secs();
+            format!("proxy {id} has not answered for {since} s: it had {in_flight} requests in flight then, and how they ended is not known")
+        })
+        .collect()
+}
