@@ -42,6 +42,9 @@ pub async fn rollout(
     for warning in &order.warnings {
         say(format_args!("warning: {warning}"));
     }
+    if let Some(preview) = &order.preview {
+        eprintln!("preview: X-Gapless-Preview: {preview}");
+    }
     if detach {
         if context.json {
             print_json(order)?;

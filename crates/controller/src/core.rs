@@ -16,7 +16,7 @@ use gapless_model::{Epoch, Release, ReleaseId, RolloutId, ServiceName, Term, Tic
 use gapless_rollout::{
     Action, Change, Effect, Entry, Input, Intent, LoadState, Placed, Refusal, Report, Service, Step, step,
 };
-use gapless_routing::{ProxyId, SeriesKey};
+use gapless_routing::{PreviewKey, PreviewToken, ProxyId, SeriesKey};
 use gapless_wire::control::ReportDoc;
 use gapless_wire::record::{PROXIES, ProxyRecord, ReleaseRecord, STEP_KIND, StepRecord};
 
@@ -119,6 +119,7 @@ pub struct Core<S> {
     crash_point: CrashPoint,
     services: BTreeMap<ServiceName, Tended>,
     undelivered: Vec<Order>,
+    previews: Option<PreviewKey>,
     /// The tables.
     pub publication: Publication,
     /// The counts of the proxies.
@@ -163,6 +164,7 @@ impl<S: Store> Core<S> {
             crash_point,
             services,
             undelivered: Vec::new(),
+            previews: None,
             publication,
             ledger,
             proxies: BTreeMap::new(),
@@ -233,6 +235,27 @@ impl<S: Store> Core<S> {
             Err(error) => return Err(TakeError::Journal(error)),
         }
         Ok(())
+    }
+
+    /// With the secret that gives the right to previews. Without one only the proxies' trusted peers have it.
+    #[must_use]
+    pub fn with_previews(mut self, key: PreviewKey) -> Core<S> {
+        self.previews = Some(key);
+        let names: Vec<ServiceName> = self.services.keys().cloned().collect();
+        names.iter().for_each(|name| self.publication.allow_previews(name, self.preview_token(name)));
+        self
+    }
+
+    /// What gives the right to previews of a service while a rollout of it runs.
+    #[must_use]
+    pub fn preview_token(&self, service: &ServiceName) -> Option<PreviewToken> {
+        self.preview_token_of(service, self.services.get(service)?.state.rollout()?)
+    }
+
+    /// What gives the right to previews while that rollout runs.
+    #[must_use]
+    pub fn preview_token_of(&self, service: &ServiceName, rollout: RolloutId) -> Option<PreviewToken> {
+        self.previews.as_ref().map(|key| key.token(service, rollout))
     }
 
     /// The epoch of the term.
@@ -523,8 +546,13 @@ impl<S: Store> Core<S> {
         }
         let placed = taken.placed.clone();
         let orders = Self::settle(tended, &mut self.publication, taken, now, wall_ms);
-        if let Some(upto) = written.last() {
+        if !written.is_empty() {
             tended.records += 1;
+        }
+        let rollout = tended.state.rollout();
+        let token = rollout.and_then(|rollout| self.preview_token_of(service, rollout));
+        self.publication.allow_previews(service, token);
+        if let Some(upto) = written.last() {
             self.compact(service, *upto, now)?;
         }
         Ok(Took { placed, orders })

@@ -145,7 +145,11 @@ fn register<S: gapless_journal::Store>(
     };
     let tended = core.tend(name);
     tended.releases.insert(id, Known { release, record });
-    Ok((orders, Ok(crate::api::accepted(name, &placed, Some(label)))))
+    let mut accepted = crate::api::accepted(name, &placed, Some(label));
+    let previewed = matches!(spec.strategy, gapless_model::Strategy::BlueGreen { .. });
+    let token = core.preview_token_of(name, rollout).filter(|_| previewed);
+    accepted.preview = token.map(|token| token.header(label));
+    Ok((orders, Ok(accepted)))
 }
 
 /// What would be refused is refused before its artefact is unpacked. Asked is the machine itself, with a release whose content is not known yet: no

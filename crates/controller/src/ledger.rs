@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use gapless_model::{ReleaseId, ReleaseLabel, RolloutId, ServiceName};
-use gapless_routing::{Blame, ProxyId, SeriesCounts, SeriesKey, Terminal};
+use gapless_routing::{Audience, Blame, ProxyId, SeriesCounts, SeriesKey, Terminal};
 use gapless_wire::api::{Receipt, ReleaseCounts, RolloutSummary};
 use gapless_wire::control::{ReportDoc, SeriesDoc};
 
@@ -30,6 +30,8 @@ impl Ledger {
         let life = self.lives.entry(proxy.clone()).or_default();
         for doc in &report.series {
             if let Ok(Some(key)) = doc.key()
+                // Previews are no cost of a rollout's to its clients.
+                && key.audience == Audience::Everybody
                 && (life.contains_key(&key) || counts(&key))
             {
                 life.insert(key, doc.counts());
@@ -196,5 +198,25 @@ fn release_counts(release: ReleaseId, counts: &SeriesCounts, label: Option<Relea
         by_class,
         p50_us: counts.latency_us.quantile_us(5_000),
         p99_us: counts.latency_us.quantile_us(9_900),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gapless_model::{Host, PathPrefix, Route};
+
+    use super::*;
+
+    #[test]
+    fn previews_are_on_no_receipt() {
+        let service = ServiceName::new("shop").unwrap();
+        let route = Route { host: Host::any(), path: PathPrefix::new("/").unwrap() };
+        let key = SeriesKey { service: service.clone(), release: None, route, audience: Audience::Preview };
+        let mut counts = SeriesCounts::default();
+        counts.terminals[Terminal::AnsweredByUs(gapless_routing::OurAnswer::ConnectFailed).index()] = 7;
+        let report = ReportDoc { series: vec![SeriesDoc::new(Some(&key), &counts)], ..ReportDoc::default() };
+        let mut ledger = Ledger::default();
+        ledger.reported(&ProxyId("p".to_owned()), &report, |_| true);
+        assert_eq!(ledger.begin(&service, RolloutId(1)), br#"{"p":[]}"#);
     }
 }

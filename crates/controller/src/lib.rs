@@ -26,6 +26,7 @@ mod logs;
 mod manifest;
 mod membership;
 mod performer;
+mod preview_key;
 mod prober;
 mod proxies;
 pub mod publication;

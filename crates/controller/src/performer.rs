@@ -133,12 +133,14 @@ async fn run_check(
     let Some(proxy) = shared.proxies().reachable_at() else {
         return failed("no proxy is there to ask through".to_owned());
     };
+    let token = shared.core().preview_token(&service);
     let route = release.spec.routes.first();
     let target = CheckTarget {
         proxy,
         host: route.map(|route| route.host.as_str().replacen("*.", "preview.", 1)).filter(|host| host != "*"),
         prefix: route.map(|route| route.path.as_str().trim_end_matches('/').to_owned()).unwrap_or_default(),
         preview: release.label.clone(),
+        preview_header: token.map_or_else(|| release.label.to_string(), |token| token.header(&release.label)),
         folder: shared.artefacts.folder(&service, &release.digest),
     };
     match check::run(&check, &target).await {

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use gapless_model::{EffectNumber, Epoch, Generation, InstanceId, ServiceName, TableVersion};
 use gapless_rollout::{Admission, Input, Member, PoolKind, ServiceRoutes};
-use gapless_routing::{DrainBook, InstanceSpec, Intake, PoolSpec, ProxyId, ServiceSpec, TableSpec};
+use gapless_routing::{DrainBook, InstanceSpec, Intake, PoolSpec, PreviewToken, ProxyId, ServiceSpec, TableSpec};
 
 /// Tables that no proxy acknowledged yet are remembered up to this number; a proxy acknowledges within milliseconds, and one
 /// that comes back acknowledges the newest, which covers all before it.
@@ -35,6 +35,7 @@ pub struct Publication {
     version: TableVersion,
     parts: BTreeMap<ServiceName, (EffectNumber, ServiceRoutes)>,
     changed: bool,
+    previews: BTreeMap<ServiceName, PreviewToken>,
     /// Tables not yet applied everywhere, oldest first, with the parts they carry.
     awaited: VecDeque<(TableVersion, BTreeMap<ServiceName, EffectNumber>)>,
     /// The newest part of each service that every proxy uses.
@@ -52,6 +53,7 @@ impl Publication {
             version: TableVersion { epoch, generation: Generation(0) },
             parts: BTreeMap::new(),
             changed: true,
+            previews: BTreeMap::new(),
             awaited: VecDeque::new(),
             applied: BTreeMap::new(),
             proxies: BTreeMap::new(),
@@ -65,6 +67,16 @@ impl Publication {
             self.parts.insert(part.service.clone(), (number, part));
             self.changed = true;
         }
+    }
+
+    /// The right to previews of a service: the token of the rollout that runs, none between rollouts.
+    pub fn allow_previews(&mut self, service: &ServiceName, token: Option<PreviewToken>) {
+        let before = match token {
+            Some(token) => self.previews.insert(service.clone(), token),
+            // A right that ends must end at the proxies too; one that begins is carried by the next table of its rollout.
+            None => self.previews.remove(service).inspect(|_| self.changed = true),
+        };
+        drop(before);
     }
 
     /// An instance that left load in an earlier term may still have requests in flight: it counts as leaving with the next table.
@@ -93,7 +105,9 @@ impl Publication {
     /// The newest table, for a proxy that comes.
     #[must_use]
     pub fn table(&self) -> TableSpec {
-        TableSpec { version: self.version, services: self.parts.values().map(|(_, part)| service_spec(part)).collect() }
+        let spec =
+            |(_, part): &(EffectNumber, ServiceRoutes)| service_spec(part, self.previews.get(&part.service).cloned());
+        TableSpec { version: self.version, services: self.parts.values().map(spec).collect() }
     }
 
     /// The number of the newest table.
@@ -199,7 +213,7 @@ impl Publication {
     }
 }
 
-fn service_spec(part: &ServiceRoutes) -> ServiceSpec {
+fn service_spec(part: &ServiceRoutes, preview_token: Option<PreviewToken>) -> ServiceSpec {
     ServiceSpec {
         name: part.service.clone(),
         routes: part.routes.clone(),
@@ -227,6 +241,7 @@ fn service_spec(part: &ServiceRoutes) -> ServiceSpec {
         health_path: part.health_path.clone(),
         fallback: None,
         pins: None,
+        preview_token,
     }
 }
 

@@ -273,6 +273,7 @@ mod tests {
             health_path: None,
             fallback: None,
             pins: None,
+            preview_token: None,
         }
     }
 

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use crate::api::{self, BindError, OwnUserListener};
 use crate::core::{Core, TakeError};
 use crate::manifest;
+use crate::preview_key;
 pub use crate::proxies::ProxyUnavailable;
 use crate::proxies::{self, Place};
 use crate::recover::{self, RecoverError, Recovered};
@@ -104,7 +105,7 @@ pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<
         None => Some(proxies::listeners(&wanted, threads, &mut []).await?),
         Some(_) => None,
     };
-    let core = journal.begin(known.epoch)?;
+    let core = journal.begin(known.epoch)?.with_previews(preview_key::load(&state));
     let term = core.term().clone();
     let (driver, instance_events) = ProcessDriver::new(&state, &gapless, term.epoch)?;
     let bounds = Bounds {

@@ -8,7 +8,7 @@ use gapless_model::{Check, CheckKind, ReleaseLabel};
 use crate::probe::{BODY_BYTES_MAX, CommandOrder, Get, get, run_command};
 use crate::process::of_machine;
 
-/// The header that reaches a release before it has any weight; its value is the release's label.
+/// The header that reaches a release before it has any weight.
 pub const PREVIEW_HEADER: &str = "X-Gapless-Preview";
 
 /// Where a candidate is reached.
@@ -22,6 +22,8 @@ pub struct CheckTarget {
     pub prefix: String,
     /// The release.
     pub preview: ReleaseLabel,
+    /// The value of the preview header that reaches it.
+    pub preview_header: String,
     /// The working folder of commands: the release's own.
     pub folder: PathBuf,
 }
@@ -49,7 +51,7 @@ pub async fn run(check: &Check, target: &CheckTarget) -> Result<(), CheckFailed>
                     address: target.proxy,
                     host: host(target),
                     path: format!("{}{path}", target.prefix.trim_end_matches('/')),
-                    headers: vec![(PREVIEW_HEADER.to_owned(), target.preview.to_string())],
+                    headers: preview_lines(target),
                     body_bytes_max: if contains.is_some() { BODY_BYTES_MAX } else { 0 },
                 };
                 let response = get(&order).await.map_err(|error| error.to_string())?;
@@ -71,6 +73,11 @@ pub async fn run(check: &Check, target: &CheckTarget) -> Result<(), CheckFailed>
         .map_err(|reason| CheckFailed { name: check.name.clone(), reason })
 }
 
+/// A proxy of before there were tokens looks at the first line alone and knows labels alone.
+fn preview_lines(target: &CheckTarget) -> Vec<(String, String)> {
+    [target.preview.to_string(), target.preview_header.clone()].map(|value| (PREVIEW_HEADER.to_owned(), value)).into()
+}
+
 fn host(target: &CheckTarget) -> String {
     target.host.clone().unwrap_or_else(|| target.proxy.to_string())
 }
@@ -81,7 +88,7 @@ fn command(argv: &[String], target: &CheckTarget) -> CommandOrder {
     environment.extend([
         ("GAPLESS_URL".to_owned(), url),
         ("GAPLESS_HOST".to_owned(), host(target)),
-        ("GAPLESS_PREVIEW".to_owned(), target.preview.to_string()),
+        ("GAPLESS_PREVIEW".to_owned(), target.preview_header.clone()),
     ]);
     let replaced = argv.iter().map(|text| text.replace("{release}", target.preview.as_str())).collect();
     CommandOrder { argv: replaced, environment, folder: Some(target.folder.clone()) }

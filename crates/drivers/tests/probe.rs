@@ -122,6 +122,7 @@ async fn run_check(kind: CheckKind, proxy: SocketAddr) -> Result<(), String> {
         host: Some("shop.example.com".into()),
         prefix: "/shop".into(),
         preview: ReleaseLabel::new("2.0").unwrap(),
+        preview_header: "2.0:token".into(),
         folder: PathBuf::from("/"),
     };
     check::run(&Check { name: "smoke".into(), kind, timeout: PATIENT }, &target).await.map_err(|e| e.to_string())
@@ -130,7 +131,7 @@ async fn run_check(kind: CheckKind, proxy: SocketAddr) -> Result<(), String> {
 #[tokio::test]
 async fn a_check_reaches_the_candidate_by_the_preview_header() {
     let echo = "HTTP/1.1 200 OK\r\n\r\n{head}";
-    for part in ["GET /shop/api HTTP/1.1\r\n", "Host: shop.example.com\r\n", "X-Gapless-Preview: 2.0\r\n"] {
+    for part in ["GET /shop/api HTTP/1.1\r\n", "Host: shop.example.com\r\n", "X-Gapless-Preview: 2.0:token\r\n"] {
         checked(echo, Some(part)).await.unwrap();
     }
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n";
@@ -138,7 +139,8 @@ async fn a_check_reaches_the_candidate_by_the_preview_header() {
     let error = checked(chunked, Some("goodbye")).await.unwrap_err();
     assert!(error.contains("smoke") && error.contains("goodbye"), "{error}");
     assert!(checked("HTTP/1.1 404 No\r\n\r\n", None).await.unwrap_err().contains("404"));
-    let script = "test $GAPLESS_PREVIEW = 2.0 && case $GAPLESS_URL in http://127.0.0.1:*/shop) ;; *) exit 1;; esac";
+    let script =
+        "test $GAPLESS_PREVIEW = 2.0:token && case $GAPLESS_URL in http://127.0.0.1:*/shop) ;; *) exit 1;; esac";
     let kind = CheckKind::Command { argv: vec!["sh".into(), "-c".into(), script.into()] };
     run_check(kind, SocketAddr::from(([127, 0, 0, 1], 80))).await.unwrap();
 }

@@ -93,6 +93,7 @@ fn spec(instances: &[SocketAddr]) -> Result<TableSpec, Box<dyn std::error::Error
         health_path: None,
         fallback: None,
         pins: None,
+        preview_token: None,
     };
     Ok(TableSpec { version: TableVersion { epoch: Epoch(1), generation: Generation(1) }, services: vec![service] })
 }

@@ -187,6 +187,7 @@ fn table(version: TableVersion, release: u64, instances: &[&Instance]) -> TableS
         health_path: None,
         fallback: None,
         pins: None,
+        preview_token: None,
     };
     TableSpec { version, services: vec![service] }
 }

@@ -7,7 +7,7 @@ use gapless_model::{Balance, Host, InstanceId, ReleaseId, Route, ServiceName, Ti
 use crate::client_key::RingPlace;
 use crate::matching::{Matcher, Target};
 use crate::pin::Pins;
-use crate::registry::{INSTANCE_SLOTS_MAX, Registry, SERIES_MAX, Series, SeriesKey};
+use crate::registry::{Audience, INSTANCE_SLOTS_MAX, Registry, SERIES_MAX, Series, SeriesKey};
 use crate::spec::{InstanceSpec, PoolSpec, ServiceSpec, TableSpec};
 use crate::table::{Instance, Pool, Service, ServiceRoute, Table};
 
@@ -205,13 +205,14 @@ fn check_room(services: &[&ServiceSpec], registry: &Registry) -> Result<(), Tabl
     if new > seats {
         return Err(TableInvalid::TooManyInstances { needed: new - seats });
     }
-    let releases = |service: &ServiceSpec| {
-        std::iter::once(None).chain(service.pools.iter().map(|pool| Some(pool.release))).collect::<Vec<_>>()
+    let counted = |service: &ServiceSpec| {
+        let releases = service.pools.iter().map(|pool| (Some(pool.release), Audience::Everybody));
+        releases.chain([(None, Audience::Everybody), (None, Audience::Preview)]).collect::<Vec<_>>()
     };
     let mut new = 0;
     for service in services {
-        for release in releases(service) {
-            let key = |route: &Route| key(service, release, route);
+        for (release, audience) in counted(service) {
+            let key = |route: &Route| key(service, release, route, audience);
             new += service.routes.iter().filter(|route| !registry.has_series(&key(route))).count();
         }
     }
@@ -221,17 +222,28 @@ fn check_room(services: &[&ServiceSpec], registry: &Registry) -> Result<(), Tabl
     Ok(())
 }
 
-fn key(service: &ServiceSpec, release: Option<ReleaseId>, route: &Route) -> SeriesKey {
-    SeriesKey { service: service.name.clone(), release, route: route.clone() }
+fn key(service: &ServiceSpec, release: Option<ReleaseId>, route: &Route, audience: Audience) -> SeriesKey {
+    SeriesKey { service: service.name.clone(), release, route: route.clone(), audience }
 }
 
 fn made(spec: &ServiceSpec, registry: &mut Registry, now: Tick) -> Service {
-    let mut series = |release, route: &Route| -> Series { registry.series_of(key(spec, release, route)) };
-    let routes =
-        spec.routes.iter().map(|route| ServiceRoute { route: route.clone(), series: series(None, route) }).collect();
+    let mut series =
+        |release, route: &Route, audience| -> Series { registry.series_of(key(spec, release, route, audience)) };
+    let routes = spec
+        .routes
+        .iter()
+        .map(|route| ServiceRoute {
+            route: route.clone(),
+            series: series(None, route, Audience::Everybody),
+            previews: series(None, route, Audience::Preview),
+        })
+        .collect();
     let pools: Vec<(&PoolSpec, Box<[Series]>)> = sorted_pools(spec)
         .into_iter()
-        .map(|pool| (pool, spec.routes.iter().map(|route| series(Some(pool.release), route)).collect()))
+        .map(|pool| {
+            let of_route = |route| series(Some(pool.release), route, Audience::Everybody);
+            (pool, spec.routes.iter().map(of_route).collect())
+        })
         .collect();
     let pools = pools.into_iter().map(|(pool, series)| made_pool(spec, pool, series, registry, now)).collect();
     Service {
@@ -244,6 +256,7 @@ fn made(spec: &ServiceSpec, registry: &mut Registry, now: Tick) -> Service {
         held_since: registry.held(&spec.name, spec.intake, now),
         fallback: spec.fallback.clone(),
         pins: spec.pins.as_ref().map(|pins| Pins::new(&spec.name, pins)),
+        preview_token: spec.preview_token.clone(),
     }
 }
 

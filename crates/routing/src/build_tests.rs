@@ -69,6 +69,7 @@ pub(crate) fn service(text: &str, pools: Vec<PoolSpec>) -> ServiceSpec {
         health_path: None,
         fallback: None,
         pins: None,
+        preview_token: None,
     }
 }
 

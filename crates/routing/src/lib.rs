@@ -27,6 +27,7 @@ mod ledger;
 mod matching;
 mod passive;
 mod pin;
+mod preview;
 mod registry;
 mod retry;
 mod spec;
@@ -43,10 +44,8 @@ pub use ledger::{Blame, CutReason, OurAnswer, SeriesCounts, StatusClass, Termina
 pub use matching::Match;
 pub use passive::{Ejection, Outlier, Tally};
 pub use pin::{Keyring, Pin, PinDecision, PinScope, PinSpec, Pins};
-pub use registry::{INSTANCE_SLOTS_MAX, Registry, SERIES_MAX, Series, SeriesKey, Slot};
+pub use preview::{PeerTrust, PreviewAsked, PreviewKey, PreviewToken, PreviewTokenInvalid};
+pub use registry::{Audience, INSTANCE_SLOTS_MAX, Registry, SERIES_MAX, Series, SeriesKey, Slot};
 pub use retry::{BodyKept, KeySent, Progress, RetryAsk, RetryBudget, RetryPermit, RetryRefused, may_retry};
 pub use spec::{Fallback, InstanceSpec, Intake, PoolSpec, ServiceSpec, TableSpec};
 pub use table::{Instance, Pool, Service, ServiceRoute, Table};
-
-/// The header whose value, the label of a release, reaches that release before it has any weight.
-pub const PREVIEW_HEADER: &str = "x-gapless-preview";

@@ -54,6 +54,18 @@ pub struct SeriesKey {
     pub release: Option<ReleaseId>,
     /// The route that matched.
     pub route: Route,
+    /// Whose requests.
+    pub audience: Audience,
+}
+
+/// Whose requests a series counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Audience {
+    /// Everybody's.
+    #[default]
+    Everybody,
+    /// Those that reached a release by a preview; no release is named then.
+    Preview,
 }
 
 /// What a slot stands for.

@@ -9,6 +9,7 @@ use gapless_model::{
 };
 
 use crate::pin::PinSpec;
+use crate::preview::PreviewToken;
 
 /// A whole table, not yet checked.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,6 +39,8 @@ pub struct ServiceSpec {
     pub fallback: Option<Fallback>,
     /// Pins of clients to releases, where the service uses them.
     pub pins: Option<PinSpec>,
+    /// What gives the right to previews; without one only trusted peers have it.
+    pub preview_token: Option<PreviewToken>,
 }
 
 /// Whether new requests of a service are served or wait.

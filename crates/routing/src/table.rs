@@ -12,6 +12,7 @@ use crate::choice::ramp_permille;
 use crate::client_key::RingPlace;
 use crate::matching::Matcher;
 use crate::pin::Pins;
+use crate::preview::PreviewToken;
 use crate::registry::{Series, Slot};
 use crate::spec::{Fallback, Intake};
 
@@ -34,6 +35,7 @@ pub struct Service {
     pub(crate) held_since: Option<Tick>,
     pub(crate) fallback: Option<Fallback>,
     pub(crate) pins: Option<Pins>,
+    pub(crate) preview_token: Option<PreviewToken>,
 }
 
 /// One route of a service.
@@ -43,6 +45,8 @@ pub struct ServiceRoute {
     pub route: Route,
     /// What counts requests of this route that ended before they reached a release.
     pub series: Series,
+    /// What counts the previews of this route, whichever release they reached: they are no cost of a rollout's to its clients.
+    pub previews: Series,
 }
 
 /// The instances of one release.

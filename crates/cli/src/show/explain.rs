@@ -39,6 +39,9 @@ pub fn text(service: &ServiceStatus, style: Style) -> String {
     if let Some(queued) = service.queued {
         line(&mut text, "queued", &format!("rollout {queued}"));
     }
+    if let Some(preview) = &service.preview {
+        line(&mut text, "preview", &format!("X-Gapless-Preview: {preview}"));
+    }
     line(&mut text, "going back", &going_back(service.rollback));
     if let Some(last) =
         service.last_rollout.as_ref().filter(|_| !matches!(service.situation, Situation::Rollout { .. }))

@@ -77,6 +77,9 @@ pub fn service_text(service: &ServiceStatus, style: Style) -> String {
     if !service.routes.is_empty() {
         let _ = writeln!(text, "  routes: {}", service.routes.join(", "));
     }
+    if let Some(preview) = &service.preview {
+        let _ = writeln!(text, "  preview: X-Gapless-Preview: {preview}");
+    }
     for remark in &service.remarks {
         let _ = writeln!(text, "  {}: {remark}", style.paint(Paint::Busy, "remark"));
     }

@@ -101,6 +101,7 @@ fn rolling() -> ServiceStatus {
         routes: vec!["shop.example.com/".to_owned()],
         floor: Some(2),
         last_rollout: Some(summary(6, "1.3.0", RolloutState::Done)),
+        preview: Some("1.4.0:0123456789abcdef0123456789abcdef".to_owned()),
         remarks: vec!["the CPU limit is not enforced: no cgroup v2 with that controller can be written".to_owned()],
     }
 }
@@ -172,6 +173,7 @@ fn status_shows_a_rollout_with_every_instance() {
             shop  rollout 7, rolling from 1.3.0 to 1.4.0: Warmup 2/4, 38%
               2 ready in load, floor 2; going back: about 2.5s, its instances have to start
               routes: shop.example.com/
+              preview: X-Gapless-Preview: 1.4.0:0123456789abcdef0123456789abcdef
               remark: the CPU limit is not enforced: no cgroup v2 with that controller can be written
               INSTANCE    RELEASE  ROLE       SHARE  STATE                  LOAD  IN FLIGHT  ADDRESS          FOR   CPU  MEMORY
               shop.r2.i1  1.3.0    current    75%    ready                  live  3          127.0.0.1:20001  1m1s  12%  50.0MiB
@@ -202,15 +204,16 @@ fn explain_says_what_is_waited_for_and_what_comes_next() {
     check(
         &explain::text(&rolling(), Style::Plain),
         &expect![[r#"
-        shop: rollout 7, rolling from 1.3.0 to 1.4.0
-          ordered       by ada (the fix for tea)
-          phase         Warmup 2/4, for 3.2s; 38% in 12.7s
-          waits for     shop.r2.i6 to be ready, for 2.1s
-                        all proxies to use table 12, for 12ms
-          next          in 57s: the rollout rolls back
-          queued        rollout 8
-          going back    about 2.5s, its instances have to start
-    "#]],
+            shop: rollout 7, rolling from 1.3.0 to 1.4.0
+              ordered       by ada (the fix for tea)
+              phase         Warmup 2/4, for 3.2s; 38% in 12.7s
+              waits for     shop.r2.i6 to be ready, for 2.1s
+                            all proxies to use table 12, for 12ms
+              next          in 57s: the rollout rolls back
+              queued        rollout 8
+              preview       X-Gapless-Preview: 1.4.0:0123456789abcdef0123456789abcdef
+              going back    about 2.5s, its instances have to start
+        "#]],
     );
 }
 
@@ -219,11 +222,12 @@ fn explain_of_a_settled_service_tells_how_its_last_rollout_ended() {
     check(
         &explain::text(&settled(), Style::Plain),
         &expect![[r#"
-        shop: 1.3.0 serves
-          waits for     nothing
-          going back    one table change
-          last rollout  7 to 1.4.0 rolled back: shop.r2.i5 exited in load: code 1
-    "#]],
+            shop: 1.3.0 serves
+              waits for     nothing
+              preview       X-Gapless-Preview: 1.4.0:0123456789abcdef0123456789abcdef
+              going back    one table change
+              last rollout  7 to 1.4.0 rolled back: shop.r2.i5 exited in load: code 1
+        "#]],
     );
 }
 
@@ -241,10 +245,11 @@ fn explain_tells_who_is_needed() {
     check(
         &explain::text(&service, Style::Plain),
         &expect![[r#"
-        shop: rollout 7 needs an operator, for 5s: Rollback did not end within 1m
-          waits for     nothing
-          going back    one table change
-    "#]],
+            shop: rollout 7 needs an operator, for 5s: Rollback did not end within 1m
+              waits for     nothing
+              preview       X-Gapless-Preview: 1.4.0:0123456789abcdef0123456789abcdef
+              going back    one table change
+        "#]],
     );
 }
 

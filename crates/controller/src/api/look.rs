@@ -224,6 +224,8 @@ fn service_status(shared: &Shared, name: &ServiceName) -> Option<ServiceStatus> 
         if let Some(release) = tended.state.current().or(tended.state.candidate()) {
             let spec = &release.spec;
             status.routes = spec.routes.iter().map(|route| format!("{}{}", route.host, route.path)).collect();
+            let candidate = tended.state.candidate().zip(core.preview_token(name));
+            status.preview = candidate.map(|(release, token)| token.header(&release.label));
             status.floor = Some(spec.floor.share_up(spec.instances));
         }
         status.last_rollout =

@@ -133,6 +133,7 @@ pub fn accepted(name: &ServiceName, placed: &Placed, to: Option<&ReleaseLabel>) 
         Placed::OfRunning(_) => None,
     };
     OrderAccepted {
+        preview: None,
         service: name.to_string(),
         rollout: placed.rollout().0,
         label: own.map(|own| &own.to).or(to).map(ToString::to_string),

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use gapless_http1::{Slots, parse_rendered};
 use gapless_model::{HoldLimits, ServiceName};
 use gapless_routing::{
-    Asker, BodyKept, Draw, Fallback, Intake, KeySent, OurAnswer, Pool, Progress, RetryAsk, Slot, choose, may_retry,
+    Asker, BodyKept, Draw, Fallback, Intake, KeySent, OurAnswer, Pool, PreviewAsked, Progress, RetryAsk, Slot, choose,
+    may_retry,
 };
 
 use super::checkout::NoConnection;
@@ -157,13 +158,15 @@ impl Worker {
         };
         let service = found.service;
         exchange.series = found.service_route().series.index();
-        let preview = match (found.preview, exchange.asked.preview.as_deref()) {
+        let asked = exchange.asked.preview.as_deref().map(|value| service.preview_asked(value, exchange.asked.trust));
+        let preview = match (found.preview, asked) {
             (Some(pool), _) => Some(pool),
-            (None, Some(label)) => match service.preview(label) {
-                Some(pool) => Some(pool),
-                None => return Decision::Ours(OurAnswer::NoPreview),
-            },
-            (None, None) => None,
+            (None, Some(PreviewAsked::Reaches(pool))) => Some(pool),
+            (None, Some(PreviewAsked::Absent)) => {
+                exchange.series = found.service_route().previews.index();
+                return Decision::Ours(OurAnswer::NoPreview);
+            }
+            (None, Some(PreviewAsked::Ignored) | None) => None,
         };
         let held = || (service.name().clone(), service.hold());
         if preview.is_none() {
@@ -204,7 +207,10 @@ impl Worker {
                 break;
             }
         }
-        exchange.series = pool.series(found.route).index();
+        exchange.series = match preview {
+            Some(_) => found.service_route().previews.index(),
+            None => pool.series(found.route).index(),
+        };
         match instance {
             Some(instance) => {
                 if exchange.policy.is_none() || exchange.tries.begun() > 0 {

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use gapless_http1::{BodyDecoder, Delivery, Framing, Persistence, RequestContext, Version};
 use gapless_model::TrafficPolicy;
 
-use gapless_routing::OurAnswer;
+use gapless_routing::{OurAnswer, PeerTrust};
 
 use super::idle::{Finished, RequestBody, RequestEnd, Speaker};
 use super::progress::Taken;
@@ -97,6 +97,8 @@ pub(crate) struct Asked {
     pub(crate) expects_continue: bool,
     /// The preview it names. Not forwarded, so it is kept here for a later dispatch.
     pub(crate) preview: Option<Box<[u8]>>,
+    /// Whether its peer is believed.
+    pub(crate) trust: PeerTrust,
     /// The protocol that the instance was offered to change to.
     pub(crate) upgrade: Option<Protocol>,
 }
@@ -200,6 +202,7 @@ impl Exchange {
                 expects_continue: false,
                 upgrade: None,
                 preview: None,
+                trust: PeerTrust::Stranger,
             },
             sending: Sending {
                 buffer: Vec::new(),

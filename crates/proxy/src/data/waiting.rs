@@ -1,7 +1,9 @@
 //! Between requests: reading a head, and making an exchange of it.
 
-use gapless_http1::{Field, Forwarding, Framing, RequestContext, RequestHead, Slots, parse_request, write_request};
-use gapless_routing::{Asker, OurAnswer};
+use gapless_http1::{
+    Field, Forwarding, Framing, Inbound, RequestContext, RequestHead, Slots, parse_request, write_request,
+};
+use gapless_routing::{Asker, OurAnswer, PeerTrust};
 
 use super::client::{Client, Flushed, Phase};
 use super::dispatch::Question;
@@ -107,7 +109,11 @@ impl Worker {
             has_key: !head.method.is_idempotent() && head.lines.find("idempotency-key").is_some(),
             expects_continue: head.expects_continue,
             upgrade: head.upgrade.map(Protocol::new),
-            preview: head.lines.values(Field::Preview).next().map(Into::into),
+            preview: preview_of(head).map(Into::into),
+            trust: match client.lines.inbound {
+                Inbound::Trusted => PeerTrust::Trusted,
+                Inbound::Dropped => PeerTrust::Stranger,
+            },
         };
         let mut exchange = self.new_exchange(asked, head.framing, buffer);
         if self.records.is_some() {
@@ -122,4 +128,10 @@ impl Worker {
         }
         exchange
     }
+}
+
+/// The preview that a request names: the line with a token where there are several.
+fn preview_of<'b>(head: &RequestHead<'_, 'b>) -> Option<&'b [u8]> {
+    let values = || head.lines.values(Field::Preview);
+    values().find(|value| value.contains(&b':')).or_else(|| values().next())
 }

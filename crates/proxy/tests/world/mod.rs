@@ -16,8 +16,8 @@ use gapless_model::{
 use gapless_proxy::data::{DataPlane, Settings};
 use gapless_proxy::seam::{AccessRecord, Event};
 use gapless_routing::{
-    Fallback, InstanceSpec, Intake, PoolSpec, Registry, SERIES_MAX, SeriesCounts, ServiceSpec, Table, TableSpec,
-    Terminal,
+    Audience, Fallback, InstanceSpec, Intake, PoolSpec, PreviewToken, Registry, SERIES_MAX, SeriesCounts, ServiceSpec,
+    Table, TableSpec, Terminal,
 };
 
 /// How long anything that must happen may take.
@@ -60,6 +60,9 @@ pub struct Plan {
     pub hold: HoldLimits,
     pub fallback: Option<Fallback>,
     pub release: u64,
+    pub preview_token: Option<PreviewToken>,
+    /// A second release with one instance.
+    pub candidate: Option<(ReleaseId, ReleaseLabel, Weight, SocketAddr)>,
 }
 
 impl Plan {
@@ -75,6 +78,8 @@ impl Plan {
             hold: HoldLimits::NONE,
             fallback: None,
             release: 1,
+            preview_token: None,
+            candidate: None,
         }
     }
 }
@@ -119,6 +124,11 @@ impl World {
 
     pub fn client(&self) -> Client {
         Client::connect(self.address)
+    }
+
+    /// Every series that has a key, and whose requests it counts.
+    pub fn series(&self) -> Vec<(usize, Audience)> {
+        self.registry.series().map(|(series, key)| (series.index(), key.audience)).collect()
     }
 
     /// The slot of an instance.
@@ -176,15 +186,28 @@ fn spec(plan: &Plan, version: TableVersion) -> TableSpec {
         preview_hosts: Vec::new(),
         instances,
     };
+    let mut pools = vec![pool];
+    if let Some((release, label, weight, address)) = &plan.candidate {
+        let id = InstanceId { service: service.clone(), release: *release, ordinal: u64::from(address.port()) };
+        let instances = vec![InstanceSpec { id, address: *address }];
+        pools.push(PoolSpec {
+            release: *release,
+            label: label.clone(),
+            weight: *weight,
+            instances,
+            ..pools[0].clone()
+        });
+    }
     let service = ServiceSpec {
         name: service,
         routes: vec![Route { host: Host::any(), path: PathPrefix::new("/").unwrap() }],
-        pools: vec![pool],
+        pools,
         intake: plan.intake,
         hold: plan.hold,
         health_path: Some("/healthz".to_owned()),
         fallback: plan.fallback.clone(),
         pins: None,
+        preview_token: plan.preview_token.clone(),
     };
     let other = ServiceSpec {
         name: ServiceName::new("void").unwrap(),
@@ -195,6 +218,7 @@ fn spec(plan: &Plan, version: TableVersion) -> TableSpec {
         health_path: None,
         fallback: None,
         pins: None,
+        preview_token: None,
     };
     TableSpec { version, services: vec![service, other] }
 }

@@ -31,6 +31,7 @@ pub fn service_status(report: &Report) -> ServiceStatus {
         floor: None,
         last_rollout: None,
         remarks: Vec::new(),
+        preview: None,
     }
 }
 

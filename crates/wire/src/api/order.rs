@@ -50,6 +50,9 @@ pub struct OperatorRequest {
 /// The order is journalled and will be carried out.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OrderAccepted {
+    /// The value of `X-Gapless-Preview` that reaches the candidate while its rollout runs, where it is there before it serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<String>,
     /// The service.
     pub service: String,
     /// The rollout that carries it out.

@@ -99,6 +99,9 @@ pub struct ServiceStatus {
     /// What an operator should know: limits of the configuration that this machine does not enforce.
     #[serde(default)]
     pub remarks: Vec<String>,
+    /// The value of `X-Gapless-Preview` that reaches the candidate of the rollout that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<String>,
 }
 
 /// What a service is doing.

@@ -333,7 +333,7 @@ pub static SERVICE: &[Section] = &[
                 kind: Kind::Command,
                 default: Fallback::Absent("the check is a request"),
                 doc: "A program, run in the release's folder; passes when it exits with 0. `GAPLESS_URL` is the proxy, `GAPLESS_PREVIEW` the value \
-                      of the `X-Gapless-Preview` header that reaches the candidate.",
+                      of the `X-Gapless-Preview` header that reaches the candidate, with the rollout's token.",
                 example: "[\"./smoke-test\"]",
             },
             Key {

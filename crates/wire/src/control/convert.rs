@@ -3,7 +3,9 @@
 use gapless_model::{
     Epoch, Generation, Host, InstanceId, PathPrefix, ReleaseId, ReleaseLabel, Route, ServiceName, TableVersion, Weight,
 };
-use gapless_routing::{Fallback, InstanceSpec, Intake, Keyring, PinScope, PinSpec, PoolSpec, ServiceSpec, TableSpec};
+use gapless_routing::{
+    Fallback, InstanceSpec, Intake, Keyring, PinScope, PinSpec, PoolSpec, PreviewToken, ServiceSpec, TableSpec,
+};
 
 use super::policy::ProbeDoc;
 use super::table::{
@@ -40,6 +42,9 @@ pub enum DocInvalid {
     /// The cookie of pins is no token, or a key has not 32 bytes.
     #[error("pins of service {0:?} are not valid")]
     Pins(String),
+    /// No preview token. It is not shown.
+    #[error("the preview token of service {0:?} is not valid")]
+    PreviewToken(String),
 }
 
 impl From<TableVersion> for VersionDoc {
@@ -88,6 +93,7 @@ impl From<&ServiceSpec> for ServiceDoc {
                 retry_after_s: fallback.retry_after_s,
             }),
             pins: spec.pins.as_ref().map(PinsDoc::from),
+            preview_token: spec.preview_token.as_ref().map(|token| token.as_str().to_owned()),
         }
     }
 }
@@ -113,6 +119,10 @@ impl TryFrom<&ServiceDoc> for ServiceSpec {
                 retry_after_s: fallback.retry_after_s,
             }),
             pins: doc.pins.as_ref().map(|pins| pins_spec(&doc.name, pins)).transpose()?,
+            preview_token: match &doc.preview_token {
+                Some(text) => Some(PreviewToken::new(text).map_err(|_| DocInvalid::PreviewToken(doc.name.clone()))?),
+                None => None,
+            },
             name,
         })
     }

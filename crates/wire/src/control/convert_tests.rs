@@ -1,5 +1,5 @@
 use gapless_model::{Balance, HashKey, HoldLimits, Millis, Probe, ProbeKind, StatusRange, TrafficPolicy};
-use gapless_routing::{Registry, SeriesCounts, SeriesKey, Terminal};
+use gapless_routing::{Audience, Registry, SeriesCounts, SeriesKey, Terminal};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
 use serde_json::Value;
 
@@ -100,6 +100,7 @@ fn service_of(at: u16, (first, second, probe, weight, count, (hold, fallback, pi
             revoked: vec![ReleaseId(1)],
             max_age_s: None,
         }),
+        preview_token: (weight % 2 == 1).then(|| PreviewToken::new(&"0a".repeat(16)).unwrap()),
         name,
     }
 }
@@ -148,13 +149,17 @@ proptest! {
         waits.iter().for_each(|wait| counts.latency_us.record(*wait));
         waits.iter().for_each(|wait| counts.held_us.record(wait / 3));
         let route = Route { host: Host::any(), path: PathPrefix::new("/").unwrap() };
-        let key = SeriesKey { service: ServiceName::new("shop").unwrap(), release: Some(ReleaseId(4)), route };
+        let key = SeriesKey { service: ServiceName::new("shop").unwrap(), release: Some(ReleaseId(4)), route, audience: Audience::Everybody };
         let doc = SeriesDoc::new(Some(&key), &counts);
-        let report = FromProxy::Report(ReportDoc { series: vec![doc, SeriesDoc::new(None, &counts)], ..ReportDoc::default() });
+        let preview = SeriesKey { release: None, audience: Audience::Preview, ..key.clone() };
+        let previews = SeriesDoc::new(Some(&preview), &counts);
+        prop_assert_eq!((&previews.service, &previews.route), (&None, &None), "an older reader takes it for nobody's");
+        let report = FromProxy::Report(ReportDoc { series: vec![doc, SeriesDoc::new(None, &counts), previews], ..ReportDoc::default() });
         let text = serde_json::to_string(&report).unwrap();
         let FromProxy::Report(read) = serde_json::from_str(&text).unwrap() else { panic!("another message") };
         prop_assert_eq!(read.series[0].key(), Ok(Some(key)));
         prop_assert_eq!(read.series[1].key(), Ok(None));
+        prop_assert_eq!(read.series[2].key(), Ok(Some(preview)));
         prop_assert_eq!(read.series[0].counts(), counts);
     }
 }

@@ -36,6 +36,7 @@ pub struct PolicyDoc {
     pub connect_timeout_ms: u64,
     pub response_timeout_ms: u64,
     pub idle_timeout_ms: u64,
+    #[serde(skip_serializing_if = "is_zero")]
     pub body_rate_min: u32,
     pub retries_max: u8,
     pub replay_with_idempotency_key: bool,
@@ -46,6 +47,10 @@ pub struct PolicyDoc {
     pub slow_start_ms: u64,
     pub eject_after_failures: u16,
     pub eject_above_peers: u8,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What the keys of `[traffic]` default to: one table of defaults for both forms.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gapless_model::{InstanceId, ReleaseId, ServiceName};
-use gapless_routing::{Histogram, SeriesCounts, SeriesKey, Terminal};
+use gapless_routing::{Audience, Histogram, SeriesCounts, SeriesKey, Terminal};
 use serde::{Deserialize, Serialize};
 
 use super::convert::DocInvalid;
@@ -83,6 +83,10 @@ pub struct SeriesDoc {
     /// The route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<RouteDoc>,
+    /// What a series of previews counts, which names no service of its own: so a reader that knows no previews takes it for
+    /// requests that reached no service, which are on no receipt, rather than for the service's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview: Option<PreviewSeries>,
     /// By [`Terminal::key`]; those not named are zero.
     pub ended: BTreeMap<String, u64>,
     /// Attempts after the first.
@@ -99,15 +103,28 @@ pub struct SeriesDoc {
     pub latency_us: Vec<(usize, u64)>,
 }
 
+/// What a series of previews counts.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PreviewSeries {
+    /// The service.
+    pub service: String,
+    /// The route.
+    pub route: RouteDoc,
+}
+
 impl SeriesDoc {
     /// The document of a series; no key for [`Series::UNMATCHED`](gapless_routing::Series::UNMATCHED).
     #[must_use]
     pub fn new(key: Option<&SeriesKey>, counts: &SeriesCounts) -> SeriesDoc {
         let ended = Terminal::all().map(|terminal| (terminal.key(), counts.terminals[terminal.index()]));
+        let preview = key.filter(|key| key.audience == Audience::Preview);
+        let key = key.filter(|key| key.audience == Audience::Everybody);
         SeriesDoc {
             service: key.map(|key| key.service.to_string()),
             release: key.and_then(|key| key.release).map(|release| release.0),
             route: key.map(|key| RouteDoc::from(&key.route)),
+            preview: preview
+                .map(|key| PreviewSeries { service: key.service.to_string(), route: RouteDoc::from(&key.route) }),
             ended: ended.filter(|(_, count)| *count > 0).collect(),
             retries: counts.retries,
             replays: counts.replays,
@@ -123,11 +140,16 @@ impl SeriesDoc {
     /// # Errors
     /// [`DocInvalid`] where a name or route is none.
     pub fn key(&self) -> Result<Option<SeriesKey>, DocInvalid> {
-        let (Some(service), Some(route)) = (&self.service, &self.route) else { return Ok(None) };
+        let (service, route, audience) = match (&self.preview, &self.service, &self.route) {
+            (Some(preview), _, _) => (&preview.service, &preview.route, Audience::Preview),
+            (None, Some(service), Some(route)) => (service, route, Audience::Everybody),
+            (None, _, _) => return Ok(None),
+        };
         Ok(Some(SeriesKey {
             service: ServiceName::new(service).map_err(|_| DocInvalid::ServiceName(service.clone()))?,
             release: self.release.map(ReleaseId),
             route: route.try_into()?,
+            audience,
         }))
     }
 

@@ -48,6 +48,9 @@ pub struct ServiceDoc {
     /// Pins of clients to releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pins: Option<PinsDoc>,
+    /// What gives the right to previews: 32 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview_token: Option<String>,
 }
 
 /// A host pattern and a path prefix.
