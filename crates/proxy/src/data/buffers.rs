@@ -7,6 +7,9 @@ const CAPACITY_KEPT_MAX: usize = 64 * 1024;
 /// How many spare buffers a thread keeps: as many as a thousand connections lend and give back within one batch of events. New ones are 2 KiB.
 const SPARE_MAX: usize = 1_024;
 
+/// Bytes of all spare buffers of a thread. Buffers grow while heads and bodies wait in them; a burst of such must not keep its memory.
+const SPARE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// The capacity of a new buffer: heads with the lines we add nearly always fit.
 const CAPACITY_NEW: usize = 2 * 1024;
 
@@ -14,23 +17,40 @@ const CAPACITY_NEW: usize = 2 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     spare: Vec<Vec<u8>>,
+    spare_bytes: usize,
 }
 
 impl Buffers {
     /// An empty buffer.
     #[inline]
     pub(crate) fn lend(&mut self) -> Vec<u8> {
-        self.spare.pop().unwrap_or_else(|| Vec::with_capacity(CAPACITY_NEW))
+        match self.spare.pop() {
+            Some(buffer) => {
+                self.spare_bytes -= buffer.capacity();
+                buffer
+            }
+            None => Vec::with_capacity(CAPACITY_NEW),
+        }
     }
 
     /// Takes a buffer back.
     #[inline]
     pub(crate) fn take_back(&mut self, mut buffer: Vec<u8>) {
         let capacity = buffer.capacity();
-        if capacity > 0 && capacity <= CAPACITY_KEPT_MAX && self.spare.len() < SPARE_MAX {
+        if capacity > 0
+            && capacity <= CAPACITY_KEPT_MAX
+            && self.spare.len() < SPARE_MAX
+            && self.spare_bytes + capacity <= SPARE_BYTES_MAX
+        {
+            self.spare_bytes += capacity;
             buffer.clear();
             self.spare.push(buffer);
         }
+    }
+
+    /// Gives every spare buffer back to the system.
+    pub(crate) fn release_spare(&mut self) {
+        *self = Self::default();
     }
 
     /// Appends to a buffer that may not have been lent yet.

@@ -132,6 +132,12 @@ impl Worker {
         serial: u64,
         address: SocketAddr,
     ) -> Result<Key, NoConnection> {
+        if self.upstreams.len() >= self.settings.connections_max
+            && let Some(idle) = self.upstreams.find(|upstream| matches!(upstream.duty, Duty::Idle { .. }))
+        {
+            // One that is needed goes before one that may be.
+            self.close_upstream(idle);
+        }
         let (stream, duty) = match socket::begin_connect(address) {
             Ok(Connected::Now(socket)) => {
                 self.holds.release_all();

@@ -1,4 +1,4 @@
-//! The one question that no safe interface answers: how much of what was written has the peer's system acknowledged.
+//! What no safe interface offers: how much of what was written the peer's system has acknowledged, and giving memory back.
 
 use std::ffi::c_int;
 use std::os::fd::AsFd;
@@ -16,3 +16,15 @@ pub(crate) fn unacknowledged(socket: impl AsFd) -> Option<u64> {
     let bytes = unsafe { ioctl::ioctl(socket, Getter::<SIOCOUTQ, c_int>::new()) };
     bytes.ok().and_then(|bytes| u64::try_from(bytes).ok())
 }
+
+/// Gives the system back the memory that was freed. The allocator keeps what lies between things in use, for as long as the process lives.
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "the allocator has no safe interface for this")]
+pub(crate) fn release_memory() {
+    // SAFETY: malloc_trim(3) takes a number, may be called at any time from any thread, and changes nothing that is allocated.
+    unsafe { libc::malloc_trim(0) };
+}
+
+/// Other allocators give memory back by themselves, or not at all.
+#[cfg(not(target_env = "gnu"))]
+pub(crate) fn release_memory() {}

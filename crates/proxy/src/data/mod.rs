@@ -8,6 +8,7 @@ mod client;
 mod clock;
 mod crash_point;
 mod deadlines;
+mod descriptors;
 mod dispatch;
 mod drive;
 mod exchange;

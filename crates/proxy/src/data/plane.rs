@@ -10,6 +10,7 @@ use std::time::Instant;
 use gapless_model::{TableVersion, Tick};
 use gapless_routing::{INSTANCE_SLOTS_MAX, SeriesCounts, Table};
 
+use super::descriptors::clients_per_thread;
 use super::settings::Settings;
 use super::worker::{Stopped, Worker, WorkerParts};
 use crate::seam::{AccessRecord, Command, Event, WorkerHandle};
@@ -35,7 +36,8 @@ impl DataPlane {
         events: &SyncSender<Event>,
         records: Option<&SyncSender<AccessRecord>>,
     ) -> std::io::Result<Self> {
-        let settings = Arc::new(settings);
+        let most = clients_per_thread(threads);
+        let settings = Arc::new(Settings { connections_max: settings.connections_max.min(most), ..settings });
         let mut plane = Self { workers: Vec::new(), threads: Vec::new(), origin: Instant::now() };
         for index in 0..threads.max(1) {
             let (handle, mailbox) = WorkerHandle::new()?;

@@ -19,7 +19,8 @@ pub struct Settings {
     pub idle_max_ms: u64,
     /// Idle connections that are kept to one instance by one thread.
     pub idle_per_instance_max: usize,
-    /// Client connections of one thread. More wait in the listening socket's queue.
+    /// Client connections of one thread, at most; fewer where the process may not open so many descriptors. More wait in the listening
+    /// socket's queue. As many connections to instances are kept, idle ones included.
     pub connections_max: usize,
     /// Bytes of the longest request body, or none for no bound. Longer is answered 413.
     pub body_bytes_max: Option<u64>,

@@ -78,6 +78,12 @@ impl<T> Slab<T> {
         place.value.as_deref().filter(|_| place.used && place.serial == key.serial)
     }
 
+    /// The number of a value for which `wanted` holds.
+    pub(crate) fn find(&self, mut wanted: impl FnMut(&T) -> bool) -> Option<Key> {
+        let index = self.places.iter().position(|place| place.value.as_deref().is_some_and(&mut wanted))?;
+        Some(Key { index: index as u32, serial: self.places[index].serial })
+    }
+
     /// Shows every value that is not taken out.
     pub(crate) fn for_each_mut(&mut self, mut show: impl FnMut(Key, &mut T)) {
         for (index, place) in self.places.iter_mut().enumerate() {

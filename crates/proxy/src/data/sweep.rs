@@ -6,11 +6,15 @@ use super::client::{Client, Flushed, Phase};
 use super::deadlines::{Deadlines, Due};
 use super::drive::Step;
 use super::exchange::{Attempt, Exchange, Receiving};
+use super::kernel::release_memory;
 use super::slab::{Key, Slab};
 use super::tunnel::Ending;
 use super::upstream::Duty;
 use super::worker::{Drain, Scratch, Worker};
 use crate::seam::Event;
+
+/// Clients that make a burst worth looking after: fewer hold little.
+const BURST_MIN: usize = 256;
 
 /// What a client is asked with whether it still reads: every client of HTTP/1.1 passes over it.
 const ARE_YOU_THERE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -33,7 +37,19 @@ impl Worker {
         self.compare_peers();
         self.note_returns();
         self.resume_listeners();
+        self.release_burst();
         self.check_drained();
+    }
+
+    /// Gives the memory of a burst of clients back when most of them are gone.
+    fn release_burst(&mut self) {
+        self.clients_peak = self.clients_peak.max(self.clients.len());
+        if self.clients_peak >= BURST_MIN && self.clients.len() < self.clients_peak / 4 {
+            self.clients_peak = self.clients.len();
+            self.buffers.release_spare();
+            self.spare = Vec::new();
+            release_memory();
+        }
     }
 
     fn deadlines(&self) -> Deadlines<'_> {

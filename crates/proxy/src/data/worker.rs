@@ -139,6 +139,8 @@ pub(crate) struct Worker {
     /// How many threads share the bounds of the service.
     pub(super) threads: usize,
     pub(super) crash_point: CrashPoint,
+    /// The most clients there were since the memory of a burst was given back.
+    pub(super) clients_peak: usize,
     turn: u64,
     sweep_next_ms: u64,
     /// When the instances of each release are compared with each other next.
@@ -186,6 +188,7 @@ impl Worker {
             retry_budget: RetryBudget::new(gapless_model::Tick(0)),
             threads: parts.threads.max(1),
             crash_point: CrashPoint::of_thread(parts.index),
+            clients_peak: 0,
             turn: 0,
             sweep_next_ms: 0,
             compare_next_ms: 0,

@@ -1,0 +1,115 @@
+//! What a process may use: descriptors enough for the instances of whoever was accepted, and memory only for as long as it is needed.
+//!
+//! The proxy runs in a process of its own, which is this program again with one test: limits and memory are a process's.
+
+mod world;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
+
+use gapless_proxy::data::Settings;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use world::{Client, Instance, PATIENCE, Plan, World, get, ok, until};
+
+const INSTANCE: &str = "GAPLESS_TEST_INSTANCE";
+const DESCRIPTORS: &str = "GAPLESS_TEST_DESCRIPTORS";
+
+/// The part of the other process. Does nothing unless it is that.
+#[test]
+fn proxy_in_a_process_of_its_own() {
+    let Ok(instance) = std::env::var(INSTANCE) else { return };
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let wanted = std::env::var(DESCRIPTORS).ok().map(|count| count.parse().unwrap());
+    setrlimit(Resource::Nofile, Rlimit { current: wanted.or(maximum), maximum }).unwrap();
+    let world = World::with(&Plan::at(&[instance.parse().unwrap()]), Settings::default(), 1);
+    println!("\nlistening {}", world.address);
+    let _until_the_parent_ends = std::io::stdin().read_to_end(&mut Vec::new());
+}
+
+struct Proxy {
+    child: Child,
+    address: SocketAddr,
+    _ends_with_this: ChildStdin,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Proxy {
+    fn start(instance: SocketAddr, environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "proxy_in_a_process_of_its_own", "--nocapture"]).env(INSTANCE, instance.to_string());
+        command.envs(environment.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut found =
+            lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("listening ").map(str::to_owned));
+        let address = found.next().expect("it listens").parse().unwrap();
+        // What it prints later goes nowhere.
+        std::thread::spawn(move || found.for_each(drop));
+        let stdin = child.stdin.take().unwrap();
+        Self { child, address, _ends_with_this: stdin }
+    }
+
+    /// The memory it has in use, in bytes.
+    fn resident(&self) -> usize {
+        let text = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
+        text.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap() * rustix::param::page_size()
+    }
+}
+
+#[test]
+fn whoever_was_accepted_reaches_an_instance_however_few_descriptors_there_are() {
+    let instance = Instance::answering(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        ok("served")
+    });
+    let proxy = Proxy::start(instance.address, &[(DESCRIPTORS, "64")]);
+    let mut clients: Vec<Client> = (0..150).map(|_| Client::connect(proxy.address)).collect();
+    let request = "GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n";
+    clients.iter_mut().for_each(|client| client.send(request));
+    let answers: Vec<u16> = clients.iter_mut().map(|client| client.answer().status()).collect();
+    assert_eq!(answers.iter().filter(|status| **status == 200).count(), 150, "{answers:?}");
+}
+
+#[test]
+fn memory_is_given_back_after_a_burst() {
+    const CONNECTIONS: usize = 2_000;
+    const MEBIBYTE: usize = 1 << 20;
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+    if maximum.is_some_and(|most| most < 3 * CONNECTIONS as u64) {
+        eprintln!("passed over: this machine allows too few descriptors for a burst");
+        return;
+    }
+    let proxy = Proxy::start(Instance::named("a").address, &[]);
+    for _ in 0..100 {
+        assert_eq!(Client::connect(proxy.address).ask(get("/")).status(), 200);
+    }
+    let before = proxy.resident();
+    let part = format!("GET / HTTP/1.1\r\nHost: shop.test\r\nX: {}", "x".repeat(20_000));
+    let burst: Vec<TcpStream> = (0..CONNECTIONS)
+        .map(|_| {
+            let mut stream = TcpStream::connect(proxy.address).unwrap();
+            stream.write_all(part.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    until("the burst is in memory", || proxy.resident() > before + CONNECTIONS * 15_000);
+    let during = proxy.resident();
+    drop(burst);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let mut after = during;
+    while after > before + 12 * MEBIBYTE && std::time::Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(50));
+        after = proxy.resident();
+    }
+    let mebibytes = [before, during, after].map(|bytes| bytes / MEBIBYTE);
+    assert!(after <= before + 12 * MEBIBYTE, "MiB before, during and after the burst: {mebibytes:?}");
+}
