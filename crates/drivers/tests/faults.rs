@@ -189,7 +189,7 @@ async fn a_full_disk_does_not_stop_the_instance_and_the_gap_is_told() {
     let _small = SmallLogs(logs.clone());
     std::fs::write(logs.join("ballast"), vec![1; 1_500_000]).unwrap();
     // 1.5 MB of lines into half of that, in a log that may have 4 MB; then there is room again.
-    let script = "i=0; while [ $i -lt 1500 ]; do echo $i; head -c 1000 /dev/zero | tr '\\0' x; echo; i=$((i+1)); done; touch full; while [ ! -e room ]; do sleep 0.05; done; echo end";
+    let script = "line=$(head -c 1000 /dev/zero | tr '\\0' x); yes $line | head -n 1500; touch full; while [ ! -e room ]; do sleep 0.05; done; echo end";
     driver.start(stage.order(I1, stage.script("run", script))).await.unwrap();
     until("the end of its lines", || stage.release.path().join("full").exists().then_some(())).await;
     std::fs::remove_file(logs.join("ballast")).unwrap();
