@@ -2,8 +2,8 @@
 
 mod stage;
 
-use gapless_drivers::process::{AdoptedState, DriverError, ExitCause, StartError};
-use gapless_model::Millis;
+use gapless_drivers::process::{AdoptedState, DriverError, ExitCause, RemainsLife, StartError, remains};
+use gapless_model::{Epoch, Millis};
 use stage::{Stage, exited, id, kill_nine, runs, until};
 
 const GRACE: Millis = Millis(20_000);
@@ -66,6 +66,28 @@ async fn an_older_controller_is_refused_once_a_newer_has_spoken() {
     assert!(matches!(old.start(order).await, Err(StartError::Stale)));
     new.kill(&id("shop.r1.i2")).await.unwrap();
     new.kill(&id("shop.r1.i1")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_left_of_an_instance_tells_the_newest_term_that_its_keeper_has_seen() {
+    let stage = Stage::new();
+    let (driver, _events) = stage.driver(3);
+    let started = driver.start(stage.order("shop.r1.i1", stage.script("run", "exec sleep 1000"))).await.unwrap();
+    let state = stage.instance_folder("shop.r1.i1").ancestors().nth(2).unwrap().to_path_buf();
+    let seen = remains(&state).await.unwrap();
+    assert_eq!(
+        (seen[0].instance.clone(), seen[0].epoch, seen[0].life),
+        (id("shop.r1.i1"), Epoch(3), RemainsLife::Open)
+    );
+
+    let (newer, _its_events) = stage.driver(9);
+    newer.adopt().await.unwrap();
+    assert_eq!(remains(&state).await.unwrap()[0].epoch, Epoch(9), "its order says 3; the keeper was asked");
+    assert!(runs(started.pid), "nothing is changed by asking");
+    newer.kill(&id("shop.r1.i1")).await.unwrap();
+    assert_eq!(remains(&state).await.unwrap()[0].life, RemainsLife::Ended);
+    newer.forget(&id("shop.r1.i1")).await.unwrap();
+    assert_eq!(remains(&state).await.unwrap(), []);
 }
 
 #[tokio::test]
