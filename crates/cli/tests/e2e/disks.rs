@@ -89,7 +89,9 @@ fn a_proxy_whose_folder_takes_nothing_is_started_serves_and_is_found_again() {
 fn on_a_full_disk_an_instance_and_the_proxy_may_die_and_traffic_goes_on() {
     let mut world = World::down();
     fs::create_dir_all(world.state()).expect("a state folder");
-    let Some(_mounted) = Mounted::new(&["-t", "tmpfs", "-o", "size=24m", "tmpfs"], &world.state()) else { return };
+    let Some(_mounted) = Mounted::new(&["-t", "tmpfs", "-o", "size=24m,mode=0755", "tmpfs"], &world.state()) else {
+        return;
+    };
     let config = fs::read_to_string(world.path("gapless-server.toml")).expect("the configuration");
     fs::write(world.path("gapless-server.toml"), config + "\n[releases]\nspace_left = \"1MiB\"\n").expect("another");
     world.start_controller(&[]);

@@ -186,7 +186,8 @@ fn a_full_disk_refuses_orders_and_keeps_serving() {
     }
     let mut world = World::down();
     std::fs::create_dir_all(world.state()).expect("the state folder");
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(world.state()).status();
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m,mode=0755", "tmpfs"]).arg(world.state()).status();
     if !mounted.is_ok_and(|status| status.success()) {
         return eprintln!("skipped: a small file system cannot be mounted here");
     }

@@ -42,9 +42,9 @@ pub struct Member {
     /// When it said something last.
     pub heard: Instant,
     /// The number of the newest question for a report that it answered.
-    answered: u64,
+    pub answered: u64,
     /// The question that it answers after it was lent the listening sockets.
-    equipped_at: Option<u64>,
+    pub equipped_at: Option<u64>,
     /// What went wrong last, for people.
     pub trouble: Option<String>,
     /// What is not as the configuration says, for people.

@@ -31,7 +31,9 @@ impl Tending {
     pub fn take_on(&self, found: &Found) -> ProxyId {
         let id = found.link.id();
         let role = if found.link.hello().leaving { Role::Leaving } else { Role::Serving };
-        self.shared.proxies().joined(id.clone(), Member::unheard(role, found.process.clone()));
+        // Connected from this moment on: without it another would be started in its place before its task runs.
+        let member = Member { link: Some(found.link.clone()), ..Member::unheard(role, found.process.clone()) };
+        self.shared.proxies().joined(id.clone(), member);
         let record = membership::record(found.process.as_ref(), &found.address);
         let _ = self.shared.act(|core| core.proxy_joined(&id, record));
         id
