@@ -16,10 +16,6 @@
 //! through a pidfd (`sys`, `keeper::tree`).
 //! **Invariant D3**: what ends is ended whole: the process tree of an instance is empty before its end is reported, or [`process`] was patient
 //! for five seconds (`keeper::state`; `tests/faults.rs`).
-//! **Invariant D6**: a keeper's death ends nothing: the instance goes on under another one, or, where it died too, what is left of it is
-//! ended and its cgroup removed (`tests/adoption.rs`).
-//! **Invariant D7**: who answers on a port is believed to be the instance only where a process of its tree holds the listening socket
-//! (`process::listener`).
 //! **Invariant D4**: nothing of an artefact is visible under its digest before all of it is durable (`tests/artefact.rs`).
 //! **Invariant D5**: an instance is never blocked by its log: not by long lines, not by a full disk
 //! (`tests/faults.rs`).

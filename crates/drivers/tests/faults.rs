@@ -199,33 +199,3 @@ async fn a_full_disk_does_not_stop_the_instance_and_the_gap_is_told() {
     let remarks = stage.wrote(&driver, I1, "sys");
     assert!(remarks.iter().any(|line| line.contains("lines were lost")), "{remarks:?}");
 }
-
-/// A file system of 1 MiB for what keepers write down.
-#[tokio::test]
-async fn a_keeper_that_can_write_nothing_down_lives_and_tells_the_end_all_the_same() {
-    let stage = Stage::new();
-    let (driver, mut events) = stage.driver(1);
-    let instances = stage.state.path().join("instances");
-    let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=1m", "gapless-test"]).arg(&instances).stderr(Stdio::null());
-    if !mount.status().is_ok_and(|status| status.success()) {
-        eprintln!("skipped: only root may mount a small file system");
-        return;
-    }
-    let _small = SmallLogs(instances.clone());
-    driver
-        .start(stage.order(I1, stage.script("run", "while [ ! -e full ]; do sleep 0.05; done; exit 5")))
-        .await
-        .unwrap();
-    let keeper = stage::keeper_pid(&stage.instance_folder(I1)).unwrap();
-    let mut ballast = std::fs::File::create(instances.join("ballast")).unwrap();
-    while std::io::Write::write_all(&mut ballast, &[1; 512]).is_ok() {}
-    std::fs::write(stage.release.path().join("full"), "").unwrap();
-    let (_, exit) = exited(&mut events).await;
-    assert_eq!(exit.cause, ExitCause::Code(5), "its own end, not its keeper's");
-    assert!(runs(keeper), "it waits until its end is known, since no file says it");
-    assert!(!stage.instance_folder(I1).join("exit.json").exists());
-    drop(ballast);
-    std::fs::remove_file(instances.join("ballast")).unwrap();
-    driver.forget(&id(I1)).await.unwrap();
-}

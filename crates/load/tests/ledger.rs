@@ -23,7 +23,7 @@ impl Service {
             .spawn()
             .unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(address).is_err() {
             assert!(Instant::now() < deadline, "the sample service does not listen");
             std::thread::sleep(Duration::from_millis(5));
@@ -47,7 +47,8 @@ impl Drop for Service {
 fn plan(service: &Service, seconds_tenths: u64) -> Plan {
     let mut plan = Plan::new(service.address);
     plan.duration = Duration::from_millis(seconds_tenths * 100);
-    plan.timeout = Duration::from_secs(3);
+    // Far beyond what an answer takes on a busy machine: nothing here is to time out.
+    plan.timeout = Duration::from_secs(60);
     plan
 }
 
@@ -84,15 +85,16 @@ fn every_kind_of_client_gets_its_answer() {
 #[test]
 fn the_fates_add_up_to_what_was_scheduled() {
     let folder = tempfile::tempdir().unwrap();
-    let service = Service::start(&["--crash-in-load", "300", "--fail-percent", "10"], &folder.path().join("seen"));
+    // It crashes late enough for downloads to have begun on a busy machine, and early enough for requests after it.
+    let service = Service::start(&["--crash-in-load", "2000", "--fail-percent", "10"], &folder.path().join("seen"));
     let sums = sums(
-        plan(&service, 10)
+        plan(&service, 40)
             .with(Kind::Get, Connections::Kept(4), 200.0, "/")
             .with(Kind::Get, Connections::New, 50.0, "/slow?ms=200")
             .with(
-                Kind::SlowDownload { bytes: 9_000_000, over: Duration::from_secs(2) },
+                Kind::SlowDownload { bytes: 9_000_000, over: Duration::from_secs(10) },
                 Connections::New,
-                20.0,
+                10.0,
                 "/large",
             ),
     );
@@ -118,7 +120,7 @@ fn a_graceful_end_loses_nothing_that_was_under_way_and_announces_the_close() {
             .with(Kind::WebSocket { every: over, lifetime: long }, Connections::New, 50.0, "/ws"),
     )
     .unwrap();
-    assert!(run.wait_until(Duration::from_secs(5), |sums| sums.scheduled == 15 && sums.websockets.sent == 5));
+    assert!(run.wait_until(Duration::from_secs(60), |sums| sums.scheduled == 15 && sums.websockets.sent == 5));
     service.terminate();
     let sums = run.finish().unwrap();
     assert_eq!(sums.lost, 0, "{:#?}", sums.incidents);

@@ -29,7 +29,7 @@ impl Closing {
         Self { repeat, rows: Vec::new(), passed: 0, failed: 0 }
     }
 
-    /// One more run of a suite. The output of its first failure is shown, of later ones only that they failed.
+    /// One more run of a suite. Its output is shown when something fails for the first time; later only that it failed.
     pub fn add(&mut self, suite: &Suite, round: u32, outcome: Outcome) {
         self.passed += outcome.counts.passed;
         self.failed += outcome.counts.failed;
@@ -49,15 +49,14 @@ impl Closing {
         if !failed {
             return;
         }
-        if row.failed_runs == 0 {
+        let failures = &outcome.counts.failures;
+        let is_new = |name: &String| !row.failures.contains(name);
+        if row.failed_runs == 0 || failures.iter().any(is_new) {
             println!("{}", tail(&outcome.output));
         }
         row.failed_runs += 1;
-        for failure in outcome.counts.failures {
-            if !row.failures.contains(&failure) {
-                row.failures.push(failure);
-            }
-        }
+        let new: Vec<String> = failures.iter().filter(|name| is_new(name)).cloned().collect();
+        row.failures.extend(new);
     }
 
     /// Shows the table and the sum; whether nothing failed. The last line is `N passed, N failed`.

@@ -74,8 +74,8 @@ impl Suite {
     pub const LIFE_MAX: Duration = Duration::from_secs(40 * 60);
 }
 
-/// Suites whose tests are machines of their own that mostly wait for one another: more of them at once than there are cores.
-const WAITING: &[&str] = &["cli/e2e", "cli/faults"];
+/// Suites whose tests mostly wait, each for a machine of its own with little load: more of them at once than there are cores.
+const WAITING: &[&str] = &["cli/faults"];
 const THREADS_PER_CORE: usize = 2;
 
 /// How many cores there are.

@@ -262,8 +262,8 @@ impl Ground {
     fn deploy_refused(&mut self) {
         let (label, ended) = self.order(&[]);
         assert_ne!(ended.code, 0, "{label} was deployed: {}", self.world.tell(&ended));
-        let three_parts = ended.stderr.contains("error:") && ended.stderr.contains("hint:");
-        assert!(three_parts, "no error with a hint: {}", self.world.tell(&ended));
+        let says = |part: &str| ended.stderr.contains(part);
+        assert!(says("error:") && (says("caused by:") || says("hint:")), "no reason: {}", self.world.tell(&ended));
         if let Some(status) = self.status() {
             let current = &status["services"][0]["situation"]["current"];
             assert_eq!(current, self.current.as_str(), "{}", self.told());

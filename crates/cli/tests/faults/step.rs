@@ -89,7 +89,7 @@ pub enum Step {
     ControllerEnds,
     /// A deploy that ends well.
     Deploy,
-    /// A deploy that is refused with an error and a hint; the release before it is current.
+    /// A deploy that is refused with an error and its reason; the release before it is current.
     DeployRefused,
     /// A deploy is ordered and not waited for.
     DeployBegins,

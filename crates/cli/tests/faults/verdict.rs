@@ -81,8 +81,11 @@ pub fn judge(promise: Promise, sums: &Sums, marks: &Marks, repeats: Repeats) {
             assert!(within(0, to), "lost after it was gone: {}", tell());
         }
         Promise::Meanwhile => {
+            // What was under way when it broke may have been due long before.
             let (from, to) = (marks.fault_ms.unwrap_or(0), marks.ready_ms.unwrap_or(u64::MAX - SLACK_MS));
-            assert!(within(from.saturating_sub(SLACK_MS), to + SLACK_MS), "lost outside of the fault: {}", tell());
+            let ended_before = sums.incidents.iter().find(|of| of.at_ms + of.after_ms + SLACK_MS < from);
+            assert!(ended_before.is_none(), "lost before the fault: {}", tell());
+            assert!(within(0, to + SLACK_MS), "lost after all was ready again: {}", tell());
         }
     }
 }

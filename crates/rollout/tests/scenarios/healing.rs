@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use gapless_model::{Millis, ReleaseId};
 use gapless_rollout::{EndedBy, Input};
-use proptest::prelude::*;
 
 use crate::world::World;
 use crate::world::releases::release;
@@ -170,67 +169,4 @@ fn a_candidate_that_never_became_current_takes_no_place_among_those_kept() {
         world.run();
     }
     assert_eq!(kept(&world), BTreeSet::from([1, 2]), "{}", world.output);
-}
-
-/// What may happen to an instance at rest.
-#[derive(Clone, Copy, Debug)]
-enum Mishap {
-    Fails(usize),
-    IsKilled(usize),
-    MachineCrashes,
-    Passes(u64),
-}
-
-fn mishaps() -> impl Strategy<Value = Vec<Mishap>> {
-    let one = prop_oneof![
-        (0..3_usize).prop_map(Mishap::Fails),
-        (0..3_usize).prop_map(Mishap::IsKilled),
-        Just(Mishap::MachineCrashes),
-        (1..3_000_u64).prop_map(Mishap::Passes),
-    ];
-    prop::collection::vec(one, 1..40)
-}
-
-fn is_ready(world: &World, ordinal: u64) -> bool {
-    let life = |instance: &gapless_rollout::Instance| matches!(instance.life, gapless_rollout::Life::Ready { .. });
-    world.service.instances().any(|instance| instance.id.ordinal == ordinal && life(instance))
-}
-
-proptest! {
-    #[test]
-    fn whatever_happens_what_was_killed_is_started_at_once_and_all_are_back_within_the_longest_wait(mishaps in mishaps()) {
-        let mut world = settled("instances=3 floor=1");
-        for mishap in mishaps {
-            let there = ordinals(&world);
-            let nth = |nth: usize| there.get(nth).copied();
-            match mishap {
-                Mishap::Fails(at) => {
-                    if let Some(ordinal) = nth(at) {
-                        lose(&mut world, ordinal, EndedBy::Itself);
-                    }
-                }
-                Mishap::IsKilled(at) => {
-                    if let Some(ordinal) = nth(at).filter(|ordinal| is_ready(&world, *ordinal)) {
-                        lose(&mut world, ordinal, EndedBy::Outside);
-                        prop_assert_eq!(ordinals(&world).len(), there.len(), "{}", &world.output);
-                    }
-                }
-                Mishap::MachineCrashes => {
-                    world.alive.clear();
-                    world.restart_controller();
-                    prop_assert!(ordinals(&world).len() >= there.len(), "{}", &world.output);
-                }
-                Mishap::Passes(ms) => {
-                    let until = world.now.after(Millis(ms));
-                    world.run_until(until);
-                }
-            }
-            prop_assert!(ordinals(&world).len() <= 3, "never more than are wanted\n{}", &world.output);
-        }
-        // The longest wait is five seconds, then comes a start.
-        let until = world.now.after(Millis::from_secs(6));
-        world.run_until(until);
-        let all = ordinals(&world);
-        prop_assert!(all.len() == 3 && all.iter().all(|ordinal| is_ready(&world, *ordinal)), "{}", &world.output);
-    }
 }
