@@ -43,6 +43,8 @@ pub struct Publication {
     /// The newest table of this term that each proxy uses; generation 0 where it uses none of them.
     proxies: BTreeMap<ProxyId, TableVersion>,
     drains: DrainBook,
+    /// Instances that leave and have tunnels and streams alone.
+    quiet: BTreeSet<InstanceId>,
 }
 
 impl Publication {
@@ -58,6 +60,7 @@ impl Publication {
             applied: BTreeMap::new(),
             proxies: BTreeMap::new(),
             drains: DrainBook::default(),
+            quiet: BTreeSet::new(),
         }
     }
 
@@ -136,6 +139,19 @@ impl Publication {
         *known = applied.max(*known);
         self.drains.reported(proxy, applied, in_flight);
         self.news()
+    }
+
+    /// What of a proxy's last report has no end in sight. Each instance whose requests have ended is told once.
+    pub fn lasting(&mut self, proxy: &ProxyId, lasting: impl IntoIterator<Item = (InstanceId, u64)>) -> Vec<News> {
+        self.drains.lasting(proxy, lasting);
+        let alone: BTreeSet<InstanceId> = self.drains.lasting_alone().cloned().collect();
+        let fresh: Vec<InstanceId> = alone.difference(&self.quiet).cloned().collect();
+        self.quiet = alone;
+        let news = fresh.into_iter().filter_map(|instance| {
+            let (service, routes) = (instance.service.clone(), *self.applied.get(&instance.service)?);
+            Some(News { service, input: Input::RequestsEnded { instance, routes } })
+        });
+        news.collect()
     }
 
     /// A proxy said that every thread of it uses a table. What it has in flight only a report tells.

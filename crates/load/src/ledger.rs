@@ -13,6 +13,8 @@ use crate::seen::Seen;
 const INCIDENTS_MAX: usize = 1_000;
 /// The most releases told apart; a target that makes up labels cannot grow the sums without end.
 const RELEASES_MAX: usize = 64;
+/// The most reasons told apart.
+const REASONS_MAX: usize = 64;
 
 /// How one request ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,6 +26,8 @@ pub enum Fate {
         status: u16,
         /// The release that answered, where the answer names one.
         release: Option<String>,
+        /// Why whoever stands before the releases answered itself, where the answer says so.
+        reason: Option<String>,
     },
     /// No connection: refused.
     Refused,
@@ -64,8 +68,9 @@ impl Fate {
 impl fmt::Display for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Answered { status, release: Some(release) } => write!(f, "answered {status} by {release}"),
-            Self::Answered { status, release: None } => write!(f, "answered {status}"),
+            Self::Answered { status, release: Some(release), .. } => write!(f, "answered {status} by {release}"),
+            Self::Answered { status, reason: Some(reason), .. } => write!(f, "answered {status}: {reason}"),
+            Self::Answered { status, .. } => write!(f, "answered {status}"),
             Self::Refused => f.write_str("refused"),
             Self::Reset => f.write_str("reset before an answer"),
             Self::ClosedUnanswered => f.write_str("kept connection closed before an answer"),
@@ -138,6 +143,8 @@ pub struct Sums {
     pub connected: u64,
     /// Lost requests by what happened.
     pub lost_by: BTreeMap<&'static str, u64>,
+    /// Of the lost ones, those whose answer said why, by what it said.
+    pub lost_by_reason: BTreeMap<String, u64>,
     /// Answers by status.
     pub by_status: BTreeMap<u16, u64>,
     /// Answers by release.
@@ -191,7 +198,7 @@ impl Ledger {
         let sums = &mut self.sums;
         sums.ended += 1;
         *sums.by_kind.entry(entry.kind.name()).or_default() += 1;
-        if let Fate::Answered { status, release } = &entry.fate {
+        if let Fate::Answered { status, release, reason } = &entry.fate {
             sums.answered += 1;
             *sums.by_status.entry(*status).or_default() += 1;
             if let Some(release) = release
@@ -200,6 +207,11 @@ impl Ledger {
                 *sums.by_release.entry(release.clone()).or_default() += 1;
             }
             sums.failed_by_service += u64::from(*status >= 500 && release.is_some());
+            if let Some(reason) = reason.as_ref().filter(|_| entry.fate.is_lost())
+                && (sums.lost_by_reason.len() < REASONS_MAX || sums.lost_by_reason.contains_key(reason))
+            {
+                *sums.lost_by_reason.entry(reason.clone()).or_default() += 1;
+            }
         }
         if entry.fate.is_lost() {
             sums.lost += 1;
@@ -264,7 +276,10 @@ mod tests {
     #[test]
     fn a_5xx_is_lost_and_told_apart_by_who_failed() {
         let mut ledger = Ledger::new(Duration::from_secs(1));
-        let answered = |status, release: Option<&str>| Fate::Answered { status, release: release.map(str::to_owned) };
+        let answered = |status, release: Option<&str>| {
+            let reason = release.is_none().then(|| "hold_full".to_owned());
+            Fate::Answered { status, release: release.map(str::to_owned), reason }
+        };
         ledger.enter(entry(Kind::Get, answered(200, Some("1.0")), 3));
         ledger.enter(entry(Kind::Get, answered(500, Some("1.0")), 3));
         ledger.enter(entry(Kind::Get, answered(503, None), 3));
@@ -272,13 +287,14 @@ mod tests {
         let sums = ledger.snapshot();
         assert_eq!((sums.ended, sums.answered, sums.lost, sums.failed_by_service), (4, 3, 3, 1));
         assert_eq!(sums.by_release["1.0"], 2);
+        assert_eq!(sums.lost_by_reason["hold_full"], 1);
         assert_eq!(sums.incidents.len(), 3);
     }
 
     #[test]
     fn slowness_on_purpose_is_not_counted_as_slow() {
         let mut ledger = Ledger::new(Duration::from_secs(1));
-        let ok = || Fate::Answered { status: 200, release: None };
+        let ok = || Fate::Answered { status: 200, release: None, reason: None };
         let upload = Kind::SlowUpload { bytes: 1, over: Duration::from_secs(10) };
         ledger.enter(entry(upload, ok(), 10_500));
         ledger.enter(entry(upload, ok(), 11_500));

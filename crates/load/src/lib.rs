@@ -37,6 +37,8 @@ pub const ID_HEADER: &str = "x-load-id";
 
 /// The answer header that names the release which answered.
 pub const RELEASE_HEADER: &str = "x-release";
+/// The header in which a load balancer says why it answered itself.
+pub const REASON_HEADER: &str = "x-gapless-reason";
 
 /// The environment variable with the path of the file in which instances write the ids they have executed, one per line.
 pub const SEEN_ENV: &str = "SAMPLE_SEEN_FILE";

@@ -58,6 +58,35 @@ fn a_new_table_takes_an_instance_out_of_load_while_its_requests_run_to_their_end
 }
 
 #[test]
+fn a_stream_of_events_is_told_apart_from_requests_that_end() {
+    let (stop, wait) = channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
+    let instance = Instance::start(move |_, connection, _| {
+        while let Some(request) = connection.message() {
+            if !request.start().contains("/events") {
+                connection.send(ok("page"));
+                continue;
+            }
+            connection.send("HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n");
+            connection.send("6\r\ndata:\n\r\n");
+            let _told = wait.lock().unwrap().recv();
+            connection.send("0\r\n\r\n");
+        }
+    });
+    let world = World::new(&Plan::of(&[&instance]));
+    let slot = world.slot(instance.address);
+    let mut client = world.client();
+    assert_eq!(client.ask(get("/")).text(), "page");
+    until("a page has ended", || (world.plane.in_flight_on(slot), world.plane.lasting_on(slot)) == (0, 0));
+    client.send(get("/events"));
+    assert!(client.head().is_some());
+    until("it lasts", || (world.plane.in_flight_on(slot), world.plane.lasting_on(slot)) == (1, 1));
+    stop.send(()).unwrap();
+    until("it has ended", || (world.plane.in_flight_on(slot), world.plane.lasting_on(slot)) == (0, 0));
+    assert_eq!(world.ends(2), "2xx:2");
+}
+
+#[test]
 fn tables_swapped_under_load_lose_nothing_and_an_acknowledged_table_is_obeyed() {
     let instances: Vec<Instance> = vec![Instance::named("0"), Instance::named("1")];
     let mut world = World::with(&Plan::of(&[&instances[0]]), gapless_proxy::data::Settings::default(), 2);

@@ -199,14 +199,17 @@ impl Turn {
         if self.service.has(PlantedBug::WaitsForTunnels) {
             return;
         }
+        let now = self.now;
         let Some(instance) = self.known(id) else { return };
-        if let Listing::Left { by, drain } = &mut instance.listing
-            && *by <= routes
-            && let Drain::Running { since } = *drain
-        {
-            *drain = Drain::Lasting { since };
-            self.note(Action::RequestsEnded(id.clone()));
-        }
+        let Listing::Left { by, drain } = &mut instance.listing else { return };
+        let since = match *drain {
+            // The news that the table is in use may come after what rests on it.
+            Drain::AwaitingTable if *by <= routes => now,
+            Drain::Running { since } if *by <= routes => since,
+            Drain::AwaitingTable | Drain::Running { .. } | Drain::Lasting { .. } | Drain::Done => return,
+        };
+        *drain = Drain::Lasting { since };
+        self.note(Action::RequestsEnded(id.clone()));
     }
 
     pub(crate) fn drained(&mut self, id: &InstanceId, routes: EffectNumber) {

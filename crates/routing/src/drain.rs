@@ -23,6 +23,8 @@ impl fmt::Display for ProxyId {
 struct LastWord {
     applied: TableVersion,
     in_flight: BTreeMap<InstanceId, u64>,
+    /// Of those, what has no end in sight.
+    lasting: BTreeMap<InstanceId, u64>,
 }
 
 /// The book of what drains.
@@ -63,8 +65,27 @@ impl DrainBook {
     ) {
         let last = self.proxies.entry(proxy.clone()).or_default();
         if applied >= last.applied {
-            *last = LastWord { applied, in_flight: in_flight.into_iter().filter(|(_, count)| *count > 0).collect() };
+            let in_flight = in_flight.into_iter().filter(|(_, count)| *count > 0).collect();
+            *last = LastWord { applied, in_flight, lasting: BTreeMap::new() };
         }
+    }
+
+    /// What of a proxy's last report has no end in sight: tunnels and streams of events. Said right after that report; where nothing is said,
+    /// everything is waited for.
+    pub fn lasting(&mut self, proxy: &ProxyId, lasting: impl IntoIterator<Item = (InstanceId, u64)>) {
+        if let Some(last) = self.proxies.get_mut(proxy) {
+            last.lasting = lasting.into_iter().filter(|(_, count)| *count > 0).collect();
+        }
+    }
+
+    /// The instances whose requests have ended, and through which tunnels or streams are open.
+    pub fn lasting_alone(&self) -> impl Iterator<Item = &InstanceId> {
+        self.leaving.iter().map(|(instance, since)| (instance, self.in_flight(instance, *since))).filter_map(
+            |(instance, in_flight)| {
+                let lasting: u64 = self.proxies.values().filter_map(|last| last.lasting.get(instance)).sum();
+                (lasting > 0 && in_flight? <= lasting).then_some(instance)
+            },
+        )
     }
 
     /// A proxy's process is known to be gone, and its requests with it.
@@ -125,6 +146,29 @@ mod tests {
         assert_eq!(drained(&book), ["shop.r1.i1"]);
         book.forget(&old);
         assert_eq!(book.draining().count(), 0);
+    }
+
+    #[test]
+    fn what_has_no_end_in_sight_is_told_apart_and_unknown_is_waited_for() {
+        let old = instance("shop", 1, 1);
+        let a = ProxyId("a".into());
+        let mut book = DrainBook::default();
+        let quiet = |book: &DrainBook| book.lasting_alone().map(InstanceId::to_string).collect::<Vec<_>>();
+        book.published(version(1), [old.clone()]);
+        book.published(version(2), []);
+        book.reported(&a, version(1), [(old.clone(), 3)]);
+        book.lasting(&a, [(old.clone(), 3)]);
+        assert!(quiet(&book).is_empty(), "it may still send there");
+        book.reported(&a, version(2), [(old.clone(), 3)]);
+        assert!(quiet(&book).is_empty(), "a proxy that does not tell them apart");
+        book.lasting(&a, [(old.clone(), 2)]);
+        assert!(quiet(&book).is_empty(), "one request is in flight");
+        book.reported(&a, version(2), [(old.clone(), 2)]);
+        book.lasting(&a, [(old.clone(), 2)]);
+        assert_eq!(quiet(&book), ["shop.r1.i1"]);
+        assert!(drained(&book).is_empty(), "it is not drained");
+        book.reported(&a, version(2), []);
+        assert_eq!((quiet(&book).len(), drained(&book).len()), (0, 1));
     }
 
     #[test]

@@ -29,7 +29,14 @@ pub(crate) enum Event {
     /// A table reaches a proxy's life.
     Table { proxy: usize, life: u32, table: Arc<TableSpec> },
     /// A proxy's report reaches the controller of a term.
-    Report { term: u64, proxy: usize, life: u32, applied: TableVersion, in_flight: BTreeMap<InstanceId, u64> },
+    Report {
+        term: u64,
+        proxy: usize,
+        life: u32,
+        applied: TableVersion,
+        in_flight: BTreeMap<InstanceId, u64>,
+        lasting: BTreeMap<InstanceId, u64>,
+    },
     /// A client sends a request.
     Request(u64),
     /// A request that waits for an instance tries again.

@@ -20,7 +20,14 @@ pub(crate) struct Watch {
     /// Since when the candidate that bakes is watched by one and the same controller.
     baking_since: Option<Tick>,
     promoted: bool,
+    /// Since when old instances are taken out of load and waited for, surge first.
+    draining_since: Option<Tick>,
+    /// When the last request with an end in sight left an instance out of load.
+    pub last_request_left: Tick,
 }
+
+/// How long the news of the last request's end may take to the machine, and the next phase from there, in milliseconds.
+const NEWS_TAKE: u64 = 1_000;
 
 fn live_of(routes: &ServiceRoutes) -> BTreeSet<InstanceId> {
     let live = routes.pools.iter().filter(|pool| pool.kind == PoolKind::Live);
@@ -116,6 +123,7 @@ impl World {
                     self.ledger.may_be_cut.insert(instance.clone());
                 }
                 Action::Promoted { .. } => self.watch.promoted = true,
+                Action::Entered { phase: PhaseName::Stop, .. } => self.check_wait(entry.at),
                 Action::ControllerRestarted { .. } if self.watch.baking_since.is_some() => {
                     self.watch.baking_since = Some(entry.at);
                 }
@@ -123,7 +131,10 @@ impl World {
                     self.watch.baking_since = Some(entry.at);
                     self.watch.promoted = false;
                 }
-                Action::Entered { phase: PhaseName::Drain, .. } => self.check_bake(&step.state, entry.at),
+                Action::Entered { phase: PhaseName::Drain, .. } => {
+                    self.watch.draining_since = Some(entry.at);
+                    self.check_bake(&step.state, entry.at);
+                }
                 Action::Entered { .. } | Action::TurnedBack { .. } | Action::Ended { .. } => {
                     self.watch.baking_since = None;
                 }
@@ -148,6 +159,19 @@ impl World {
         }
     }
 
+    /// No batch waits for tunnels alone. Told where nothing is faulty or late: else there are other things to wait for.
+    fn check_wait(&mut self, now: Tick) {
+        let Some(since) = self.watch.draining_since.take() else { return };
+        let knobs = &self.script.knobs;
+        if self.faults_seen > 0 || knobs.late.is_some() || knobs.effect.is_some() || knobs.crash.is_some() {
+            return;
+        }
+        let needed = since.max(self.watch.last_request_left);
+        if now.since(needed).0 > NEWS_TAKE {
+            self.violation("L2", format!("a batch waits for tunnels alone, for {}", now.since(needed)));
+        }
+    }
+
     fn check_bake(&mut self, service: &Service, now: Tick) {
         let Some(since) = self.watch.baking_since.take() else { return };
         let bake = service.candidate().map_or(Millis::ZERO, |to| match to.spec.strategy {
@@ -168,7 +192,7 @@ impl World {
             Listing::Left { by, drain } => {
                 listed.contains(&instance.id)
                     || by > newest
-                    || (drain != Drain::AwaitingTable && by > service.applied()) && drain != Drain::Done
+                    || (matches!(drain, Drain::Running { .. }) && by > service.applied())
             }
             Listing::Live | Listing::Preview => !listed.contains(&instance.id),
         });

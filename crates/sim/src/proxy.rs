@@ -16,6 +16,8 @@ pub(crate) struct Proxy {
     /// What it keeps on disk.
     pub kept: Option<Arc<TableSpec>>,
     pub in_flight: BTreeMap<InstanceId, u64>,
+    /// Of those, what has no end in sight.
+    pub lasting: BTreeMap<InstanceId, u64>,
     /// It serves from its disk since it was killed and has heard nothing newer.
     pub from_disk: bool,
     /// Until when it stands still: it hears nothing, says nothing and carries nothing.
@@ -45,6 +47,7 @@ impl Proxy {
             registry: Registry::new(),
             kept: None,
             in_flight: BTreeMap::new(),
+            lasting: BTreeMap::new(),
             from_disk: false,
             frozen_until: Tick::ZERO,
             turn: 0,

@@ -75,8 +75,11 @@ impl Publication {
         proxy: ProxyLife,
         applied: TableVersion,
         in_flight: BTreeMap<InstanceId, u64>,
+        lasting: BTreeMap<InstanceId, u64>,
     ) -> Vec<Input> {
-        inputs(self.shipped.reported(&proxy.id(), applied, in_flight))
+        let mut news = self.shipped.reported(&proxy.id(), applied, in_flight);
+        news.extend(self.shipped.lasting(&proxy.id(), lasting));
+        inputs(news)
     }
 
     /// The process of a proxy is known to be gone, with all it had in flight.

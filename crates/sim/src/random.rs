@@ -30,6 +30,7 @@ pub fn random_script(seed: u64) -> Script {
         proxies: chance.between(1, 3) as usize,
         request_every: chance.between(15, 60),
         requests_until: Tick(FAULTS_UNTIL + 10_000),
+        tunnels_one_in: chance.between(0, 1) * 40,
         orders,
         faults,
         knobs: Knobs::default(),

@@ -89,7 +89,7 @@ fn spec(shape: &ReleaseShape) -> ReleaseSpec {
             replay_bytes_max: 65_536,
             hold: HoldLimits { requests_max: 10_000, wait_max: Millis::from_secs(30) },
             drain_timeout: shape.drain_timeout,
-            tunnel_drain_timeout: shape.drain_timeout,
+            tunnel_drain_timeout: Millis(shape.drain_timeout.0 * 2),
             slow_start: Millis::ZERO,
             eject_after_failures: 0,
             eject_above_peers: 0,

@@ -14,6 +14,8 @@ pub struct Script {
     pub request_every: u64,
     /// How long clients send requests.
     pub requests_until: Tick,
+    /// One request in so many is a tunnel; none for 0.
+    pub tunnels_one_in: u64,
     /// What is ordered, when.
     pub orders: Vec<(Tick, Order)>,
     /// What fails, when.

@@ -15,6 +15,18 @@ const PATIENCE: u64 = 30_000;
 /// How long until it is tried again, in milliseconds.
 const RETRY_EVERY: u64 = 50;
 
+/// Whether a request has an end in sight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outlook {
+    /// It is answered within a moment.
+    Ends,
+    /// It is a tunnel.
+    Lasts,
+}
+
+/// How long tunnels last at most, in milliseconds: past some deadlines of their drain, and not past all.
+const TUNNEL_MAX: u64 = 30_000;
+
 /// A request that has no answer yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -22,6 +34,7 @@ pub(crate) struct Request {
     pub idempotent: bool,
     pub since: Tick,
     pub duration: u64,
+    pub outlook: Outlook,
     /// The instance that has it.
     pub at: Option<InstanceId>,
     pub tried: Vec<InstanceId>,
@@ -50,7 +63,13 @@ impl World {
         if !self.serves {
             return; // nothing was ever deployed: there is no service to fail
         }
+        let outlook = match self.script.tunnels_one_in {
+            0 => Outlook::Ends,
+            one_in if self.chance.once_in(one_in) => Outlook::Lasts,
+            _ => Outlook::Ends,
+        };
         let longest = match self.script.knobs.request_ms_max {
+            _ if outlook == Outlook::Lasts => TUNNEL_MAX,
             0 if self.chance.once_in(40) => 2_500,
             0 => 120,
             longest => longest,
@@ -60,6 +79,7 @@ impl World {
             idempotent: self.chance.once_in(2),
             since: self.agenda.now,
             duration: self.chance.between(1, longest),
+            outlook,
             at: None,
             tried: Vec::new(),
         };
@@ -99,6 +119,9 @@ impl World {
         match self.fleet.state(&instance) {
             State::Serving | State::Sick => {
                 *proxy.in_flight.entry(instance.clone()).or_default() += 1;
+                if request.outlook == Outlook::Lasts {
+                    *proxy.lasting.entry(instance.clone()).or_default() += 1;
+                }
                 self.agenda.after(request.duration, Event::Answered(number));
                 request.at = Some(instance);
                 self.ledger.open.insert(number, request);
@@ -136,24 +159,35 @@ impl World {
     /// The answer of a request is complete.
     pub(crate) fn answered(&mut self, number: u64) {
         let Some(request) = self.ledger.open.get(&number) else { return };
-        let (Some(instance), proxy) = (request.at.clone(), request.proxy) else { return };
+        let (Some(instance), proxy, outlook) = (request.at.clone(), request.proxy, request.outlook) else { return };
         if self.is_frozen(proxy) {
             return self.agenda.at(self.proxies[proxy].frozen_until, Event::Answered(number));
         }
         self.ledger.open.remove(&number);
         self.ledger.answered += 1;
-        self.leave(proxy, &instance);
+        self.leave(proxy, &instance, outlook);
     }
 
     /// A request leaves an instance; the controller is told where that matters.
-    fn leave(&mut self, proxy: usize, instance: &InstanceId) {
-        let count = self.proxies[proxy].in_flight.entry(instance.clone()).or_insert(1);
-        *count = count.saturating_sub(1);
-        if *count == 0 {
-            self.proxies[proxy].in_flight.remove(instance);
-            if !self.proxies[proxy].lists(instance) {
-                self.report(proxy);
-            }
+    fn leave(&mut self, proxy: usize, instance: &InstanceId, outlook: Outlook) {
+        let at = &mut self.proxies[proxy];
+        let take = |counts: &mut BTreeMap<InstanceId, u64>| {
+            let left = counts.get(instance).map_or(0, |count| count.saturating_sub(1));
+            counts.insert(instance.clone(), left);
+            counts.retain(|_, count| *count > 0);
+            left
+        };
+        let lasting = match outlook {
+            Outlook::Ends => at.lasting.get(instance).copied().unwrap_or(0),
+            Outlook::Lasts => take(&mut at.lasting),
+        };
+        let in_flight = take(&mut at.in_flight);
+        let leaves = !at.lists(instance);
+        if leaves && outlook == Outlook::Ends {
+            self.watch.last_request_left = self.agenda.now;
+        }
+        if leaves && (in_flight == 0 || in_flight == lasting) {
+            self.report(proxy);
         }
     }
 
@@ -175,8 +209,8 @@ impl World {
             let Some(request) = self.ledger.open.get_mut(&number) else { continue };
             request.at = None;
             request.tried.push(instance.clone());
-            let (proxy, idempotent) = (request.proxy, request.idempotent);
-            self.leave(proxy, instance);
+            let (proxy, idempotent, outlook) = (request.proxy, request.idempotent, request.outlook);
+            self.leave(proxy, instance, outlook);
             match end {
                 End::Fault if idempotent => self.dispatch_again(number),
                 End::Fault => {
@@ -212,5 +246,6 @@ impl World {
         self.ledger.open.retain(|_, request| request.proxy != proxy || request.at.is_none());
         self.ledger.lost_to_faults += (before - self.ledger.open.len()) as u64;
         self.proxies[proxy].in_flight.clear();
+        self.proxies[proxy].lasting.clear();
     }
 }

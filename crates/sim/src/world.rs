@@ -145,9 +145,9 @@ impl World {
                 }
             }
             Event::Table { proxy, life, table } => self.table(proxy, life, &table),
-            Event::Report { term, proxy, life, applied, in_flight } => {
+            Event::Report { term, proxy, life, applied, in_flight, lasting } => {
                 if self.term() == Some(term) && self.proxies[proxy].life == life {
-                    self.reported(ProxyLife { proxy, life }, applied, in_flight);
+                    self.reported(ProxyLife { proxy, life }, applied, in_flight, lasting);
                 }
             }
             Event::Request(number) => self.request(number),
@@ -258,9 +258,9 @@ impl World {
     pub(crate) fn report(&mut self, proxy: usize) {
         let Some(term) = self.term().filter(|_| !self.is_frozen(proxy)) else { return };
         let (life, applied) = (self.proxies[proxy].life, self.proxies[proxy].version());
-        let in_flight = self.proxies[proxy].in_flight.clone();
+        let (in_flight, lasting) = (self.proxies[proxy].in_flight.clone(), self.proxies[proxy].lasting.clone());
         // One stream per proxy: reports arrive in the order in which they were sent.
-        self.agenda.after(3, Event::Report { term, proxy, life, applied, in_flight });
+        self.agenda.after(3, Event::Report { term, proxy, life, applied, in_flight, lasting });
     }
 
     fn fault(&mut self, fault: Fault) {
@@ -323,12 +323,18 @@ impl World {
     }
 
     /// A report reaches the controller; the first of a life is the connection.
-    fn reported(&mut self, proxy: ProxyLife, applied: TableVersion, in_flight: BTreeMap<InstanceId, u64>) {
+    fn reported(
+        &mut self,
+        proxy: ProxyLife,
+        applied: TableVersion,
+        in_flight: BTreeMap<InstanceId, u64>,
+        lasting: BTreeMap<InstanceId, u64>,
+    ) {
         let Some(controller) = self.controller.as_mut() else { return };
         if !controller.proxy_connected(proxy) {
             return self.controller_dies("a proxy that connects");
         }
-        let news = controller.publication.reported(proxy, applied, in_flight);
+        let news = controller.publication.reported(proxy, applied, in_flight, lasting);
         news.into_iter().for_each(|input| self.tell_later(1, input));
     }
 

@@ -20,6 +20,7 @@ fn script(strategy: Strategy, checks: usize, quality: Quality) -> Script {
     let second = shape(strategy, checks);
     Script {
         proxies: 2,
+        tunnels_one_in: 0,
         request_every: 25,
         requests_until: Tick(16_000),
         orders: vec![

@@ -26,6 +26,7 @@ fn script(strategy: &Strategy, knobs: Knobs) -> Script {
     let deploy = |release| Order::Deploy { release, shape: shape.clone(), quality: Quality::Good };
     Script {
         proxies: 2,
+        tunnels_one_in: 0,
         request_every: 30,
         requests_until: Tick(12_000),
         // A third order behind the second: what comes late from one rollout reaches the next.

@@ -64,6 +64,11 @@ fn a_deadline_that_does_something_else_than_was_explained_is_caught() {
     is_caught(PlantedBug::FixedConsequence, &["explain"]);
 }
 
+#[test]
+fn a_batch_that_waits_for_tunnels_is_caught() {
+    is_caught(PlantedBug::WaitsForTunnels, &["L2"]);
+}
+
 /// The controller dies over each record of one rollout: the number of starts tells.
 #[test]
 fn starting_twice_is_caught() {
@@ -145,6 +150,7 @@ fn two_releases(knobs: Knobs) -> Script {
     let strategy = || Strategy::BlueGreen { bake: Millis(1_500) };
     Script {
         proxies: 2,
+        tunnels_one_in: 0,
         request_every: 30,
         requests_until: Tick(9_000),
         orders: vec![(Tick(0), deploy(1, strategy())), (Tick(2_000), deploy(2, strategy()))],

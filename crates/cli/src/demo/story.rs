@@ -50,7 +50,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let mut world = World::new()?;
     let told = tell(&mut world, &teller, Duration::from_secs(u64::from(args.seconds)));
     let summary = match told {
-        Ok((sums, killed)) => Summary::of(&world, &sums, killed),
+        Ok(told) => Summary::of(&world, &told),
         Err(failure) => Err(failure),
     };
     if let Some(folder) = world.end(args.keep || summary.is_err()) {
@@ -88,7 +88,24 @@ fn long_requests(world: &World, at_most: Duration) -> Plan {
     plan
 }
 
-fn tell(world: &mut World, teller: &Teller, at_most: Duration) -> Result<(Vec<Sums>, bool), Failure> {
+/// What the clients and the story found.
+pub struct Told {
+    /// By run: the short requests, the long ones.
+    pub sums: Vec<Sums>,
+    /// Whether the controller was killed in the middle of a rollout.
+    pub controller_killed: bool,
+    /// Requests that ended with an instance that crashed or was killed.
+    pub toll: u64,
+}
+
+/// Does what makes instances end with requests in flight, and answers how many requests ended with them.
+fn toll_of(load: &Run, fault: impl FnOnce() -> Result<(), Failure>) -> Result<u64, Failure> {
+    let before = summary::ended_with_instances(&load.snapshot());
+    fault()?;
+    Ok(summary::ended_with_instances(&load.snapshot()) - before)
+}
+
+fn tell(world: &mut World, teller: &Teller, at_most: Duration) -> Result<Told, Failure> {
     teller.say("gapless up: the controller starts the proxy; both are processes of their own");
     world.start_controller()?;
     teller.say(&format!("serving on http://{}", world.address));
@@ -122,18 +139,18 @@ fn tell(world: &mut World, teller: &Teller, at_most: Duration) -> Result<(Vec<Su
 
     teller.say("deploy 1.4, which crashes 600 ms after it is switched to");
     let folder = world.release("1.4", &["--startup-delay", "150", "--crash-in-load", "600"], BLUE_GREEN_UNCHECKED)?;
-    expect(world.deploy("1.4", &folder, &[], teller)?, 3, "1.4")?;
+    let crash = toll_of(&short, || expect(world.deploy("1.4", &folder, &[], teller)?, 3, "1.4"))?;
     so_far(&short, teller);
 
-    kill_an_instance(world, teller)?;
+    let kill = toll_of(&short, || kill_an_instance(world, teller))?;
     so_far(&short, teller);
 
-    let killed = kill_the_controller(world, teller)?;
+    let controller_killed = kill_the_controller(world, teller)?;
     so_far(&short, teller);
     short.stop();
     let short = finish(short)?;
     teller.say("load has ended");
-    Ok((vec![short, long], killed))
+    Ok(Told { sums: vec![short, long], controller_killed, toll: crash + kill })
 }
 
 fn kill_an_instance(world: &World, teller: &Teller) -> Result<(), Failure> {
@@ -192,7 +209,12 @@ fn kill(pid: i32) {
 
 fn so_far(load: &Run, teller: &Teller) {
     let sums = load.snapshot();
-    teller.say(&format!("so far {} requests answered, {} lost", sums.answered, sums.lost));
+    let with_instances = summary::ended_with_instances(&sums);
+    let lost = sums.lost - with_instances;
+    teller.say(&format!(
+        "so far {} requests answered, {lost} lost, {with_instances} ended with their instance",
+        sums.answered
+    ));
 }
 
 fn start(plan: Plan) -> Result<Run, Failure> {

@@ -1,10 +1,11 @@
 //! The numbers at the end of the demo.
 
 use gapless_load::Sums;
+use gapless_routing::{Blame, Terminal};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::story::Teller;
+use super::story::{Teller, Told};
 use super::world::{SERVICE, World};
 use crate::Failure;
 
@@ -13,8 +14,11 @@ use crate::Failure;
 pub struct Summary {
     /// Requests sent.
     pub requests: u64,
-    /// Those that were not answered whole and right, by the client's own ledger.
+    /// Those that were not answered whole and right, by the client's own ledger, and did not end with an instance that crashed or was killed.
     pub lost: u64,
+    /// Those that were in flight to an instance when it crashed or was killed, and could not be repeated, or no further: their answer had
+    /// begun, or they had been sent as often as they may be.
+    pub ended_with_instances: u64,
     /// Those that were executed more than once.
     pub duplicated: u64,
     /// WebSocket sessions that were cut without a Close.
@@ -51,7 +55,8 @@ pub struct Rollout {
 
 impl Summary {
     /// From the clients' ledgers and the service's history.
-    pub fn of(world: &World, sums: &[Sums], controller_killed: bool) -> Result<Summary, Failure> {
+    pub fn of(world: &World, told: &Told) -> Result<Summary, Failure> {
+        let sums = &told.sums;
         let history = world.ask(&["history", SERVICE, "--json"])?;
         let mut rollouts = Vec::new();
         for rollout in history["rollouts"].as_array().into_iter().flatten().rev() {
@@ -70,11 +75,12 @@ impl Summary {
         let sum = |count: fn(&Sums) -> u64| sums.iter().map(count).sum();
         Ok(Summary {
             requests: sum(|sums| sums.ended),
-            lost: sum(|sums| sums.lost),
+            lost: sum(|sums| sums.lost).saturating_sub(told.toll),
+            ended_with_instances: told.toll,
             duplicated: sum(|sums| sums.duplicated),
             websockets_cut: sum(|sums| sums.websockets.cut),
             rollouts,
-            controller_killed,
+            controller_killed: told.controller_killed,
             latency_ms: sums.first().and_then(|sums| serde_json::to_value(sums.latency).ok()).unwrap_or_default(),
             incidents: sums
                 .iter()
@@ -89,6 +95,17 @@ impl Summary {
     pub fn is_flawless(&self) -> bool {
         self.lost == 0 && self.controller_killed && self.rollouts.iter().all(|rollout| rollout.failed_by_us == 0)
     }
+}
+
+/// How many lost requests an instance explains: the proxy says of its own answer that the instance refused, closed or stalled, or an answer
+/// that had begun did not reach its end. Only where the demo itself makes instances end are these not lost by Gapless; its own receipts say
+/// the same, or `failed_by_us` is not 0.
+pub fn ended_with_instances(sums: &Sums) -> u64 {
+    let by_instance = |reason: &str| {
+        Terminal::from_key(&format!("by_us.{reason}")).is_some_and(|terminal| terminal.blame() == Blame::Service)
+    };
+    let answered = sums.lost_by_reason.iter().filter(|(reason, _)| by_instance(reason)).map(|(_, count)| count);
+    answered.sum::<u64>() + sums.lost_by.get("cut").copied().unwrap_or(0)
 }
 
 fn text(value: &Value) -> String {
@@ -119,8 +136,15 @@ pub fn show(summary: &Summary, teller: &Teller, json: bool) -> Result<(), Failur
         summary.duplicated,
         if summary.controller_killed { "" } else { "not " }
     ));
+    if summary.ended_with_instances > 0 {
+        teller.print(&format!(
+            "{} requests ended with the instance that they were in flight to, when it crashed (1.4) or was killed: their answer had begun,",
+            summary.ended_with_instances
+        ));
+        teller.print("  or they had been repeated as often as `retries` allows and met the next crash. Those the service lost, and Gapless says so:");
+    }
     for incident in &summary.incidents {
-        teller.print(&format!("  lost: {incident}"));
+        teller.print(&format!("  {incident}"));
     }
     if json {
         let object =

@@ -232,7 +232,8 @@ fn heard(shared: &Arc<Shared>, id: &ProxyId, event: ProxyEvent) {
             let version = TableVersion::from(report.applied);
             let _ = shared.act(|core| {
                 core.counted(id, &report);
-                let news = core.publication.reported(id, version, in_flight);
+                let mut news = core.publication.reported(id, version, in_flight);
+                news.extend(core.publication.lasting(id, report.lasting()));
                 core.heard(news)
             });
             let mut crew = shared.proxies();

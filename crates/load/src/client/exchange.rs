@@ -10,7 +10,7 @@ use super::schedule::{Context, Due};
 use crate::http::{Broken, Framing, Head, Pace, Peer};
 use crate::ledger::Fate;
 use crate::plan::{Kind, Reuse, Stream};
-use crate::{ID_HEADER, RELEASE_HEADER};
+use crate::{ID_HEADER, REASON_HEADER, RELEASE_HEADER};
 
 /// Pieces in which a slow body is sent or read.
 const SLOW_PIECES: usize = 50;
@@ -236,7 +236,8 @@ fn judge(head: &Head, body: &[u8], kind: Kind, id: &str) -> Fate {
         }
     }
     let release = head.header(RELEASE_HEADER).map(str::to_owned);
-    Fate::Answered { status: head.status, release }
+    let reason = head.header(REASON_HEADER).map(str::to_owned);
+    Fate::Answered { status: head.status, release, reason }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::http::{Broken, Peer};
 use crate::ledger::Fate;
 use crate::plan::Stream;
 use crate::websocket::{self, Frame, Side};
-use crate::{ID_HEADER, RELEASE_HEADER};
+use crate::{ID_HEADER, REASON_HEADER, RELEASE_HEADER};
 
 /// Any sixteen bytes do (RFC 6455 §4.1); the one of the RFC's example.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -60,7 +60,8 @@ async fn open(context: &Context, stream: &Stream, id: &str) -> Result<(Peer, Opt
     let head = peer.answer_head().await.map_err(ended)?;
     let release = head.header(RELEASE_HEADER).map(str::to_owned);
     if head.status != 101 {
-        return Err(Fate::Answered { status: head.status, release });
+        let reason = head.header(REASON_HEADER).map(str::to_owned);
+        return Err(Fate::Answered { status: head.status, release, reason });
     }
     if head.header("sec-websocket-accept") != Some(websocket::accept(KEY).as_str()) {
         return Err(Fate::Wrong { why: "Sec-WebSocket-Accept differs".into() });
@@ -162,7 +163,7 @@ fn close(context: &Context, end: End, lived: Duration, release: Option<String>) 
             sums.longest_ended_ms = sums.longest_ended_ms.max(lived_ms);
         }
         match end {
-            End::ByUs | End::ByPeer(_) => Fate::Answered { status: 101, release },
+            End::ByUs | End::ByPeer(_) => Fate::Answered { status: 101, release, reason: None },
             End::Cut => Fate::Cut,
             End::Wrong(why) => Fate::Wrong { why },
         }

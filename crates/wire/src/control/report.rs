@@ -181,6 +181,11 @@ fn histogram(filled: &[(usize, u64)]) -> Histogram {
 }
 
 impl ReportDoc {
+    /// What has no end in sight, by instance. A name that is none is left out: [`ReportDoc::in_flight`] says so.
+    pub fn lasting(&self) -> impl Iterator<Item = (InstanceId, u64)> {
+        self.in_flight.iter().filter_map(|doc| Some((doc.instance.parse().ok()?, doc.lasting)))
+    }
+
     /// The requests in flight by instance.
     ///
     /// # Errors
