@@ -35,7 +35,7 @@ fn of(balance: &Balance, count: u64, slow_start: u64) -> Table {
 fn draw(n: u64) -> Draw<'static> {
     let chance = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let chance = (chance ^ (chance >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let address = std::net::Ipv4Addr::from(u32::try_from(chance >> 32).unwrap()).into();
+    let address = core::net::Ipv4Addr::from(u32::try_from(chance >> 32).unwrap()).into();
     let asker = Asker { address, line: &|_| None };
     Draw { chance: chance ^ (chance >> 32), turn: n, asker, now: Tick(1_000_000) }
 }

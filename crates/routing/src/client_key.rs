@@ -4,7 +4,7 @@
 //! hash is none: its documentation leaves it unspecified, so two builds could send one client to two instances. That nobody who chooses
 //! their own header can aim at one instance's arc without trying is welcome too.
 
-use std::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 
 use gapless_model::HashKey;
 use sha2::{Digest, Sha256};
