@@ -41,7 +41,7 @@ impl Weights {
     pub(crate) fn spread_of_absent(&self, plan: &Plan) -> f64 {
         let has = |wanted: fn(&MetricKind) -> bool| plan.metrics.iter().any(|metric| wanted(&metric.kind));
         let kinds = [
-            (self.errors, has(|kind| matches!(kind, MetricKind::Errors))),
+            (self.errors, has(|kind| matches!(kind, MetricKind::Errors | MetricKind::Clients))),
             (self.latency, has(|kind| matches!(kind, MetricKind::Latency { .. }))),
             (self.restarts, has(|kind| matches!(kind, MetricKind::Restarts))),
             (self.business, has(|kind| matches!(kind, MetricKind::Business))),

@@ -3,10 +3,12 @@
 //! The same data is shown by `explain`, the web page and the notice, and kept with the rollout.
 
 use crate::arm::Arms;
-use crate::engine::{Interval, Table};
-use crate::latency::BodyShift;
+use crate::engine::{Count, Interval, Table};
+use crate::headline::{Change, changes, first_line};
+use crate::latency::{BodyShift, LatencyWindow};
 use crate::log_evidence::LogFinding;
-use crate::plan::MetricKind;
+use crate::logs::SignatureId;
+use crate::plan::{MetricKind, Standing};
 use crate::planner::Visible;
 use crate::resources::{GaugeFinding, Guard};
 use crate::verdict::Verdict;
@@ -49,12 +51,29 @@ pub struct MetricEvidence {
     pub pass_log_evidence: f64,
     /// The odds (or rate) ratio with its anytime-valid interval at 1 − α.
     pub interval: Interval,
+    /// Whether it is judged by, or only shown.
+    #[serde(default)]
+    pub standing: Standing,
+    /// The route that speaks most against the candidate, where one does so by itself.
+    #[serde(default)]
+    pub worst_route: Option<RouteEvidence>,
     /// The smallest effect the exposure so far would have shown.
     pub visible: Visible,
     /// The dispersion used.
     pub dispersion: f64,
     /// Windows refused as impossible.
     pub refused_windows: u64,
+}
+
+/// One route of a metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RouteEvidence {
+    /// Its number among the routes of the one who counts.
+    pub route: u16,
+    /// Its counts.
+    pub counts: Table,
+    /// ln E of it by itself.
+    pub log_evidence: f64,
 }
 
 /// One gauge.
@@ -85,6 +104,24 @@ pub struct Evidence {
     pub beta: f64,
     /// ln Ē.
     pub log_evidence: f64,
+    /// What changed most, in the units people measure in.
+    #[serde(default)]
+    pub headline: Vec<Change>,
+    /// Requests of instances in their warm-up, which are not judged, and how many failed.
+    #[serde(default)]
+    pub warming: Arms<Count>,
+    /// Candidate requests of this phase.
+    #[serde(default)]
+    pub phase_requests: u64,
+    /// ERROR lines whose signature could not be told, since there were too many: only their total is tested.
+    #[serde(default)]
+    pub unnamed_errors: Arms<u64>,
+    /// The known line that the candidate most likely writes no longer.
+    #[serde(default)]
+    pub lost_line: Option<SignatureId>,
+    /// A new ERROR line that keeps coming from the candidate alone.
+    #[serde(default)]
+    pub recurring_line: Option<SignatureId>,
     /// Every metric; the one to blame most first (by v_i E_i).
     pub metrics: Vec<MetricEvidence>,
     /// Log signatures that are not known and the same, the worst first.
@@ -102,10 +139,11 @@ pub struct Evidence {
 }
 
 /// Orders the blame list and makes every number finite, so that it can be written as JSON.
-pub(crate) fn gather(mut evidence: Evidence) -> Evidence {
+pub(crate) fn gather(mut evidence: Evidence, latency: &Arms<LatencyWindow>) -> Evidence {
     let blame = |metric: &MetricEvidence| metric.weight.max(f64::MIN_POSITIVE).ln() + metric.log_evidence;
     evidence.metrics.sort_by(|a, b| blame(b).total_cmp(&blame(a)));
     let finite = |value: &mut f64| *value = if value.is_finite() { *value } else { 0.0 };
+    evidence.headline = changes(&evidence.metrics, latency);
     finite(&mut evidence.log_evidence);
     finite(&mut evidence.log_total_evidence);
     evidence
@@ -114,7 +152,7 @@ pub(crate) fn gather(mut evidence: Evidence) -> Evidence {
 /// The summary in plain words: the verdict, then what weighs most, then what could not be seen.
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.verdict)?;
+        writeln!(f, "{}", first_line(self))?;
         writeln!(
             f,
             "  compared for {}: {} candidate requests, {} of the current release",
@@ -122,6 +160,10 @@ impl fmt::Display for Evidence {
             self.requests.candidate,
             self.requests.current
         )?;
+        if self.warming.candidate.exposure > 0 {
+            let Count { exposure, events } = self.warming.candidate;
+            writeln!(f, "  warm-up, not judged: {events} of {exposure} requests failed")?;
+        }
         for metric in &self.metrics {
             writeln!(f, "  {metric}")?;
         }
@@ -134,6 +176,10 @@ impl fmt::Display for Evidence {
                 shift.current * 100.0
             )?;
         }
+        for gauge in self.gauges.iter().filter(|gauge| gauge.finding.grows.is_some()) {
+            let growth = (gauge.finding.grows.unwrap_or(1.0) - 1.0) * 100.0;
+            writeln!(f, "  {}: grew by {growth:.0} % against its peers, steadily", gauge.name)?;
+        }
         for gauge in self.gauges.iter().filter(|gauge| gauge.finding.proven) {
             let GaugeFinding { ratio, lower, upper, .. } = gauge.finding;
             writeln!(f, "  {}: {ratio:.2}× its peers ({lower:.2}–{upper:.2})", gauge.name)?;
@@ -144,6 +190,14 @@ impl fmt::Display for Evidence {
                 f,
                 "  {severity} lines of signature {}: {} by the candidate, {} by the current release",
                 log.signature, log.candidate, log.current
+            )?;
+        }
+        let Arms { candidate, current } = self.unnamed_errors;
+        if candidate + current > 0 {
+            writeln!(
+                f,
+                "  too many different ERROR lines to tell apart: {candidate} by the candidate and {current} by the current release, \
+                 tested in total only"
             )?;
         }
         let Refusals { late_windows, unknown_metrics, log_counts, gauges } = self.refusals;
@@ -175,7 +229,16 @@ impl fmt::Display for MetricEvidence {
             None if lower > 0.0 => write!(f, ", odds ×{estimate:.1} (at least {lower:.1})")?,
             None => f.write_str(", no bound on the odds yet")?,
         }
-        write!(f, "{}{}", self.odds_of_chance(), self.could_see())
+        write!(f, "{}{}", self.odds_of_chance(), self.could_see())?;
+        if let Some(RouteEvidence { route, counts, .. }) = &self.worst_route {
+            let Table { candidate, current } = counts;
+            write!(
+                f,
+                "; most on route {route}: {} of {} against {} of {}",
+                candidate.events, candidate.exposure, current.events, current.exposure
+            )?;
+        }
+        if self.standing == Standing::Shown { f.write_str(" (shown only: clients are judged)") } else { Ok(()) }
     }
 }
 

@@ -2,13 +2,14 @@
 
 use crate::arm::{Arm, Arms};
 use crate::combination::combined_log_evidence;
-use crate::engine::{Engine, Table, Taken};
-use crate::evidence::{Evidence, GaugeEvidence, MetricEvidence, Refusals, gather};
+use crate::engine::{Count, Engine, Table, Taken};
+use crate::evidence::{Evidence, GaugeEvidence, MetricEvidence, Refusals, RouteEvidence, gather};
 use crate::latency::LatencyWindow;
 use crate::log_evidence::LogEvidence;
-use crate::plan::{MetricKind, MetricPlan, Plan};
+use crate::plan::{MetricKind, MetricPlan, Plan, Standing};
 use crate::planner::{Gate, Traffic, Visible, smallest_visible};
 use crate::resources::{BlockMeans, GaugeSettings, GuardAction, Guards, InstanceEvent, InstanceEventKind};
+use crate::series::ROUTES_MAX;
 use crate::verdict::{Facts, Suspicion, Verdict, WEAK_EVIDENCE_MAX, decide};
 use crate::window::Window;
 use gapless_model::{Millis, Tick};
@@ -29,8 +30,67 @@ struct Metric {
     plan: MetricPlan,
     weight: f64,
     engine: Engine,
-    /// The engine's ln E, kept since most windows change it for few metrics.
+    /// Of each route by itself, where there are several.
+    routes: Vec<Engine>,
+    /// ln E, kept since most windows change it for few metrics.
     log_evidence: f64,
+}
+
+/// Of a metric with routes: the share of its evidence that is of all of them together.
+const ALL_ROUTES_SHARE: f64 = 0.6;
+
+impl Metric {
+    fn new(plan: &MetricPlan, weight: f64) -> Metric {
+        let routes = if plan.routes > 1 { usize::from(plan.routes).min(ROUTES_MAX) } else { 0 };
+        Metric {
+            plan: plan.clone(),
+            weight,
+            engine: Engine::new(plan.engine.clone()),
+            routes: (0..routes).map(|_| Engine::new(plan.engine.clone())).collect(),
+            log_evidence: 0.0,
+        }
+    }
+
+    fn handle(&mut self, end_ms: u64, stratum: u16, table: &Table) {
+        let mut changed = self.engine.handle_stratum(end_ms, stratum, table) == Taken::Counted;
+        if let Some(route) = self.routes.get_mut(usize::from(stratum)) {
+            changed |= route.handle_stratum(end_ms, 0, table) == Taken::Counted;
+        }
+        if changed {
+            self.log_evidence = self.evidence();
+        }
+    }
+
+    /// The mean over all routes together and each by itself: a sparse mixture, since of many routes a few may be bad. A mean of e-processes is
+    /// one under any dependence.
+    fn evidence(&self) -> f64 {
+        let together = self.engine.fail_log_evidence();
+        if self.routes.is_empty() {
+            return together;
+        }
+        let share = (1.0 - ALL_ROUTES_SHARE) / self.routes.len() as f64;
+        let alone = self.routes.iter().map(|route| (share, route.fail_log_evidence()));
+        combined_log_evidence(std::iter::once((ALL_ROUTES_SHARE, together)).chain(alone))
+    }
+
+    fn begin_phase(&mut self) {
+        self.engine.begin_phase();
+        self.routes.iter_mut().for_each(Engine::begin_phase);
+        self.log_evidence = self.evidence();
+    }
+
+    /// Whether it is judged by.
+    fn is_judged(&self) -> bool {
+        self.plan.standing == Standing::Judged
+    }
+
+    /// The route that speaks most against the candidate, where it does so by itself.
+    fn worst_route(&self) -> Option<RouteEvidence> {
+        let all = self.routes.iter().enumerate().map(|(route, engine)| (route, engine, engine.fail_log_evidence()));
+        let (route, engine, log_evidence) = all.max_by(|a, b| a.2.total_cmp(&b.2))?;
+        let worst = RouteEvidence { route: route as u16, counts: *engine.totals(), log_evidence };
+        (log_evidence >= 1.0 && log_evidence > self.engine.fail_log_evidence()).then_some(worst)
+    }
 }
 
 /// Judges one candidate. Hot: takes `&mut self`; everything it knows is in here.
@@ -44,6 +104,12 @@ pub struct Judge {
     gauges: Vec<(String, BlockMeans)>,
     latency: Arms<LatencyWindow>,
     requests: Arms<u64>,
+    /// What the warm-up came to, and what steady instances did meanwhile.
+    warming: Arms<Count>,
+    beside_warming: Arms<Count>,
+    warmed_up: bool,
+    /// Candidate requests when the phase began.
+    phase_requests: u64,
     /// When each arm last reported, and the end of the last window.
     reported_ms: Arms<Option<u64>>,
     first_ms: Option<u64>,
@@ -58,21 +124,20 @@ impl Judge {
     /// A judge that has seen nothing. What a plan has fixed stays fixed.
     pub fn new(plan: &Plan) -> Judge {
         let weights = plan.weights();
-        let metrics = plan.metrics.iter().zip(&weights).map(|(metric, weight)| Metric {
-            plan: metric.clone(),
-            weight: *weight,
-            engine: Engine::new(metric.engine.clone()),
-            log_evidence: 0.0,
-        });
+        let metrics = plan.metrics.iter().zip(&weights).map(|(metric, weight)| Metric::new(metric, *weight));
         Judge {
             settings: plan.settings.clone(),
             logs_weight: plan.settings.weights.logs,
             metrics: metrics.collect(),
-            logs: LogEvidence::new(plan.settings.log_null),
-            guards: Guards::new(plan.settings.guards),
+            logs: LogEvidence::new(plan.settings.log_null, plan.settings.phases, &plan.logs),
+            guards: Guards::new(plan.settings.guards).with_past(plan.exits_before),
             gauges: Vec::new(),
             latency: Arms::default(),
             requests: Arms::default(),
+            warming: Arms::default(),
+            beside_warming: Arms::default(),
+            warmed_up: false,
+            phase_requests: 0,
             reported_ms: Arms::default(),
             first_ms: None,
             last_ms: None,
@@ -100,11 +165,13 @@ impl Judge {
         if window.requests.candidate > 0 && window.requests.current > 0 {
             self.compared_ms = self.compared_ms.saturating_add(window.length.0.min(WINDOW_MAX.0));
         }
+        self.guards.handle_time(window.instance_ms, window.length);
+        self.handle_warming(window);
         for count in &window.counts {
-            self.count(usize::from(count.metric.0), &count.table);
+            self.count(window.end.0, usize::from(count.metric.0), count.stratum, &count.table);
         }
         if let Some(latency) = &window.latency {
-            self.count_latency(latency);
+            self.count_latency(window.end.0, latency);
         }
         self.count_logs(window);
         if self.failed_ms.is_none() && self.combined_log_evidence() >= (1.0 / self.settings.alpha).ln() {
@@ -112,24 +179,47 @@ impl Judge {
         }
     }
 
-    fn count(&mut self, metric: usize, table: &Table) {
-        let Some(metric) = self.metrics.get_mut(metric) else {
-            self.refusals.unknown_metrics += 1;
-            return;
-        };
-        if metric.engine.handle_window(table) == Taken::Counted {
-            metric.log_evidence = metric.engine.fail_log_evidence();
+    /// A new phase begins: a verdict that promotes wants time, requests and proof of its own. What speaks against the candidate goes on to
+    /// count, since α is for the release over all its phases.
+    pub fn begin_phase(&mut self) {
+        self.metrics.iter_mut().for_each(Metric::begin_phase);
+        self.logs.begin_phase();
+        self.compared_ms = 0;
+        self.phase_requests = self.requests.candidate;
+    }
+
+    /// Requests of instances in their warm-up are shown and guarded.
+    fn handle_warming(&mut self, window: &Window) {
+        let warming = window.warming.candidate.exposure > 0;
+        if warming {
+            self.warming.candidate.add(window.warming.candidate);
+            self.warming.current.add(window.warming.current);
+            let errors = |metric: &Metric| metric.plan.kind == MetricKind::Errors;
+            let errors = self.metrics.iter().position(errors).map(|place| place as u16);
+            for count in window.counts.iter().filter(|count| Some(count.metric.0) == errors) {
+                self.beside_warming.current.add(count.table.current);
+            }
+        } else if self.warming.candidate.exposure > 0 && !self.warmed_up && window.requests.candidate > 0 {
+            self.warmed_up = true;
+            self.guards.handle_warmup(self.warming.candidate, self.beside_warming.current);
         }
     }
 
-    fn count_latency(&mut self, latency: &Arms<LatencyWindow>) {
+    fn count(&mut self, end_ms: u64, metric: usize, stratum: u16, table: &Table) {
+        match self.metrics.get_mut(metric) {
+            Some(metric) => metric.handle(end_ms, stratum, table),
+            None => self.refusals.unknown_metrics += 1,
+        }
+    }
+
+    fn count_latency(&mut self, end_ms: u64, latency: &Arms<LatencyWindow>) {
         for index in 0..self.metrics.len() {
             if let MetricKind::Latency { threshold } = self.metrics[index].plan.kind {
                 let table = Table {
                     candidate: threshold.count(&latency.candidate),
                     current: threshold.count(&latency.current),
                 };
-                self.count(index, &table);
+                self.count(end_ms, index, 0, &table);
             }
         }
         self.latency.candidate.add(&latency.candidate);
@@ -139,27 +229,27 @@ impl Judge {
     fn count_logs(&mut self, window: &Window) {
         let logs = &window.logs[..window.logs.len().min(WINDOW_LOGS_MAX)];
         self.refusals.log_counts += (window.logs.len() - logs.len()) as u64;
-        if logs.is_empty() && self.logs.is_silent() {
+        let unnamed = window.unnamed_errors.candidate + window.unnamed_errors.current > 0;
+        if logs.is_empty() && !unnamed && self.logs.is_silent() {
             return;
         }
         let fatal = logs.iter().filter(|log| log.fatal && !log.declared && !log.known && log.lines.current == 0);
         self.guards.handle_fatal_lines(fatal.map(|log| log.lines.candidate).sum());
-        self.logs.handle_window((window.requests.candidate, window.requests.current), logs);
+        self.logs.handle_window(window, logs);
     }
 
-    /// Takes something that happened to an instance. Guards look at the candidate only; samples of gauges are also compared.
+    /// Takes something that happened to an instance. Guards act on the candidate's, and look at the current release's; samples of gauges are
+    /// also compared.
     pub fn handle_instance(&mut self, now: Tick, arm: Arm, event: &InstanceEvent) {
-        if arm == Arm::Candidate {
-            self.guards.handle(now, event);
-        }
+        self.guards.handle_of(now, arm, event);
         if let InstanceEventKind::Sample { resource, value, .. } = &event.kind {
             self.handle_gauge(now, arm, &event.instance, resource, *value as f64);
         }
     }
 
-    /// Takes something that happened to a candidate instance, for the guards alone.
-    pub fn handle_guarded(&mut self, now: Tick, event: &InstanceEvent) {
-        self.guards.handle(now, event);
+    /// Takes something that happened to an instance, for the guards alone.
+    pub fn handle_guarded(&mut self, now: Tick, arm: Arm, event: &InstanceEvent) {
+        self.guards.handle_of(now, arm, event);
     }
 
     /// Takes a sample of a gauge without a limit.
@@ -201,9 +291,16 @@ impl Judge {
             suspicion: self.suspicion(now),
             has_data: self.requests.candidate > 0 && self.requests.current > 0 && self.compared_ms > 0,
             time_reached: self.compared_ms >= self.settings.time_min_ms,
-            requests_reached: self.requests.candidate >= self.settings.requests_min,
+            watched_long_enough: self
+                .first_ms
+                .is_some_and(|first| now.0 >= first.saturating_add(self.settings.time_min_ms)),
+            requests_reached: self.requests.candidate - self.phase_requests >= self.settings.requests_min,
             all_proven,
-            nothing_against: self.metrics.iter().all(|metric| metric.log_evidence < WEAK_EVIDENCE_MAX.ln()),
+            praisable: self.logs.new_error_recurs().is_none(),
+            all_leaning: gating().next().is_some()
+                && gating().all(|m| m.engine.pass_log_evidence() >= self.settings.weak_evidence_min.ln()),
+            nothing_against: self.judged().all(|metric| metric.log_evidence < WEAK_EVIDENCE_MAX.ln()),
+            small_service: self.settings.small_service,
             // Costly, and only asked at the deadline.
             all_visible: deadline_reached && gating().next().is_some() && gating().all(|m| self.shows_what_matters(m)),
             deadline_reached,
@@ -215,21 +312,38 @@ impl Judge {
             return Some(Suspicion::Guard { guard });
         }
         let threshold = -0.5 * self.settings.alpha.ln();
-        if let Some(metric) = self.metrics.iter().find(|metric| metric.log_evidence >= threshold) {
+        if let Some(metric) = self.judged().find(|metric| metric.log_evidence >= threshold) {
             return Some(Suspicion::Metric { name: metric.plan.name.clone() });
         }
         if self.combined_log_evidence() >= threshold {
             return Some(Suspicion::Together);
         }
         // Many signatures are tried, so each counts by its share.
-        if combined_log_evidence(self.logs.parts().map(|part| (part.share, part.log_evidence))) >= threshold {
+        let parts = self.logs.parts().map(|part| (part.share, part.log_evidence.max(part.holding_log_evidence)));
+        if combined_log_evidence(parts.chain(std::iter::once(self.logs.total_part()))) >= threshold {
             return Some(Suspicion::Logs);
+        }
+        if let Some((signature, share, log_evidence)) = self.logs.lost()
+            && share.ln() + log_evidence >= threshold
+        {
+            return Some(Suspicion::LostLine { signature });
         }
         if self.telemetry_is_missing(now) {
             return Some(Suspicion::TelemetryMissing);
         }
-        let proven = self.gauges.iter().find(|(_, gauge)| gauge.finding().is_some_and(|finding| finding.proven));
-        proven.map(|(name, _)| Suspicion::Gauge { name: name.clone() })
+        let found = |(name, gauge): &(String, BlockMeans)| {
+            let finding = gauge.finding()?;
+            let leaks = finding.grows.is_some() && name.as_str() != "cpu";
+            if leaks {
+                return Some(Suspicion::Grows { name: name.clone() });
+            }
+            finding.proven.then(|| Suspicion::Gauge { name: name.clone() })
+        };
+        self.gauges.iter().find_map(found)
+    }
+
+    fn judged(&self) -> impl Iterator<Item = &Metric> {
+        self.metrics.iter().filter(|metric| metric.is_judged())
     }
 
     /// The current release has reported within the time allowed, the candidate has not.
@@ -274,6 +388,8 @@ impl Judge {
             log_evidence: metric.log_evidence,
             pass_log_evidence: metric.engine.pass_log_evidence(),
             interval: metric.engine.interval(self.settings.alpha),
+            standing: metric.plan.standing,
+            worst_route: metric.worst_route(),
             visible: self.visible(metric),
             dispersion: metric.plan.engine.dispersion.index(),
             refused_windows: metric.engine.refused(),
@@ -282,7 +398,7 @@ impl Judge {
             .gauges
             .iter()
             .filter_map(|(name, gauge)| gauge.finding().map(|finding| GaugeEvidence { name: name.clone(), finding }));
-        gather(Evidence {
+        let evidence = Evidence {
             verdict: self.verdict(now, deadline),
             at_ms: now.0,
             compared_ms: self.compared_ms,
@@ -292,6 +408,12 @@ impl Judge {
             beta: self.settings.beta,
             log_evidence: self.combined_log_evidence(),
             metrics: metrics.collect(),
+            headline: Vec::new(),
+            warming: self.warming,
+            phase_requests: self.requests.candidate - self.phase_requests,
+            unnamed_errors: self.logs.unnamed(),
+            lost_line: self.logs.lost().map(|(signature, _, _)| signature),
+            recurring_line: self.logs.new_error_recurs(),
             logs: self.logs.findings(
                 (self.requests.candidate as f64, self.requests.current as f64),
                 crate::evidence::LOG_FINDINGS_MAX,
@@ -301,7 +423,8 @@ impl Judge {
             guard: self.guards.acted().map(|(guard, _)| guard),
             body_shift: crate::latency::body_shift(&self.latency.candidate, &self.latency.current, self.settings.alpha),
             refusals: self.refusals.clone(),
-        })
+        };
+        gather(evidence, &self.latency)
     }
 
     /// The odds ratio of one metric with its anytime-valid interval.

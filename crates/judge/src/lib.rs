@@ -3,7 +3,7 @@
 //! Owns: the sequential tests and what is concluded from them: verdict, intervals, evidence, what could be seen at all.
 //! Refuses to know: clocks, I/O, chance, where samples come from, and what a rollout does about a verdict.
 //!
-//! The way of a sample: [`Window`] (both arms over the same seconds) → one [`engine`] per metric → [`combination`] by
+//! The way of a sample: [`series`] (instances, second by second) → [`Window`] (both arms over the same seconds) → one [`engine`] per metric → [`combination`] by
 //! weights fixed in advance → the table of [`verdict`] → [`evidence`] for people.
 //!
 //! Invariants, and where they are tested:
@@ -14,19 +14,25 @@
 //! - **J4** No input panics (`tests/bad_input.rs`).
 
 mod arm;
+pub mod clients;
 pub mod combination;
 pub mod dispersion;
 pub mod engine;
 pub mod evidence;
+pub mod headline;
 pub mod host;
 mod judge;
 pub mod latency;
 pub mod log_evidence;
+pub mod log_history;
 pub mod logs;
+pub mod past;
 pub mod plan;
 pub mod planner;
 pub mod replay;
 pub mod resources;
+pub mod series;
+pub mod signatures;
 pub mod special;
 pub mod verdict;
 mod window;

@@ -2,9 +2,10 @@
 
 use crate::combination::Weights;
 use crate::dispersion::Dispersion;
-use crate::engine::{EngineSettings, Exposure};
+use crate::engine::{Count, EngineSettings, Exposure};
 use crate::host::HostEffect;
 use crate::latency::{QUANTILES, Threshold};
+use crate::log_history::LogHistory;
 use crate::resources::GuardSettings;
 use gapless_model::Millis;
 use serde::{Deserialize, Serialize};
@@ -20,8 +21,10 @@ pub struct MetricId(pub u16);
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum MetricKind {
-    /// Requests that failed: 5xx by us or by the app, resets, timeouts; better: distinct clients with one.
+    /// Requests that failed: 5xx by us or by the app, resets, timeouts.
     Errors,
+    /// Clients that begin to fail ([`crate::clients`]): the errors' default measure where clients can be told apart.
+    Clients,
     /// Requests slower than a threshold frozen from the current release.
     Latency {
         /// The threshold.
@@ -42,8 +45,25 @@ pub struct MetricPlan {
     pub kind: MetricKind,
     /// Whether a PASS must be proven on it. One that does not gate can still fail a release.
     pub gates: bool,
+    /// Whether it counts at all: errors beside clients with an error are only shown.
+    #[serde(default)]
+    pub standing: Standing,
+    /// Routes (strata) that are also tested one by one: of many, a few may be bad. 1: none.
+    #[serde(default)]
+    pub routes: u16,
     /// How its engine is set.
     pub engine: EngineSettings,
+}
+
+/// What a metric's evidence is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It is judged by.
+    #[default]
+    Judged,
+    /// It is only shown.
+    Shown,
 }
 
 /// The rules of a judgement.
@@ -64,16 +84,35 @@ pub struct Settings {
     pub time_min_ms: u64,
     /// Candidate requests before a PASS.
     pub requests_min: u64,
-    /// A weak pass needs at least so small an odds ratio to have been visible …
+    /// A weak pass needs at least so small an odds ratio to have been visible, or the evidence of `weak_evidence_min` …
     pub visible_ratio_max: f64,
     /// … or so small a share of failing candidate requests.
     pub visible_share_max: f64,
     /// The candidate's telemetry is missing when it has been silent for so long while its peers report, in milliseconds.
     pub telemetry_missing_ms: u64,
+    /// Phases of the rollout that ask for a verdict: `alpha` holds over all of them together.
+    pub phases: u16,
     /// How the error probability is shared out.
     pub weights: Weights,
+    /// An instance that comes into load is not judged for so long, in milliseconds: caches fill, code is compiled.
+    pub warm_up_ms: u64,
+    /// What ends the observation of a service with too little traffic to be judged.
+    pub small_service: SmallService,
+    /// A weak pass needs E′ at least so large on every gating metric: so many times likelier as good as before than twice as bad.
+    pub weak_evidence_min: f64,
     /// When the guards act.
     pub guards: GuardSettings,
+}
+
+/// What is done at the deadline where nothing speaks against the candidate, and too little was to be seen for a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SmallService {
+    /// Guards, checks and the time that passed are enough: it is promoted, and said to be not judged.
+    #[default]
+    GuardsAlone,
+    /// A person decides.
+    Person,
 }
 
 impl Default for Settings {
@@ -90,6 +129,10 @@ impl Default for Settings {
             visible_ratio_max: 10.0,
             visible_share_max: 0.02,
             telemetry_missing_ms: 15_000,
+            phases: 1,
+            warm_up_ms: 30_000,
+            small_service: SmallService::default(),
+            weak_evidence_min: 1.5,
             weights: Weights::default(),
             guards: GuardSettings::default(),
         }
@@ -132,6 +175,8 @@ impl Settings {
             ("log_null", "from 1 to 20", (1.0..=20.0).contains(&self.log_null)),
             ("visible_ratio_max", "above fail_null", self.visible_ratio_max > self.fail_null),
             ("visible_share_max", "from 0 to 1", (0.0..=1.0).contains(&self.visible_share_max)),
+            ("phases", "from 1 to 64", (1..=64).contains(&self.phases)),
+            ("weak_evidence_min", "from 1 on", self.weak_evidence_min >= 1.0),
             ("weights", "none negative, and at most 1 together", self.weights.are_valid()),
         ];
         match rules.into_iter().find(|(_, _, holds)| !holds) {
@@ -148,17 +193,50 @@ pub struct Plan {
     pub settings: Settings,
     /// The metrics, at most [`METRICS_MAX`].
     pub metrics: Vec<MetricPlan>,
+    /// The log lines before the rollout.
+    #[serde(default)]
+    pub logs: LogHistory,
+    /// Instances of the current release that ended by themselves before, out of instance-milliseconds.
+    #[serde(default)]
+    pub exits_before: Count,
 }
 
 impl Plan {
     /// A plan without metrics.
     pub fn new(settings: Settings) -> Plan {
-        Plan { settings, metrics: Vec::new() }
+        Plan { settings, metrics: Vec::new(), logs: LogHistory::default(), exits_before: Count::default() }
     }
 
     /// Adds the error metric, or one of several (per route).
     pub fn with_errors(self, name: &str, dispersion: Dispersion, host: HostEffect) -> Plan {
         self.with(name, MetricKind::Errors, Gates::Yes, Exposure::Trials, dispersion, host)
+    }
+
+    /// Adds the error metric over so many routes: compared within each, and each also tested by itself.
+    pub fn with_routes(self, name: &str, dispersion: Dispersion, host: HostEffect, routes: u16) -> Plan {
+        let mut plan = self.with_errors(name, dispersion, host);
+        plan.set_last(|metric| metric.routes = routes);
+        plan
+    }
+
+    /// Adds clients that begin to fail, over so many routes.
+    pub fn with_clients(self, name: &str, dispersion: Dispersion, host: HostEffect, routes: u16) -> Plan {
+        let mut plan = self.with(name, MetricKind::Clients, Gates::Yes, Exposure::Trials, dispersion, host);
+        plan.set_last(|metric| metric.routes = routes);
+        plan
+    }
+
+    /// Adds errors that are shown, and judged by no more: clients with an error are.
+    pub fn with_reported_errors(self, name: &str, dispersion: Dispersion, host: HostEffect) -> Plan {
+        let mut plan = self.with(name, MetricKind::Errors, Gates::No, Exposure::Trials, dispersion, host);
+        plan.set_last(|metric| metric.standing = Standing::Shown);
+        plan
+    }
+
+    fn set_last(&mut self, set: impl FnOnce(&mut MetricPlan)) {
+        if let Some(metric) = self.metrics.last_mut() {
+            set(metric);
+        }
     }
 
     /// Adds one metric per frozen threshold, with its dispersion and host effect (none where the slices are shorter); the p90
@@ -202,9 +280,11 @@ impl Plan {
                 fail_null: self.settings.fail_null,
                 pass_null: self.settings.pass_null,
                 dispersion,
+                phases: self.settings.phases,
             };
             let engine = engine.with_host_effect(&host);
-            self.metrics.push(MetricPlan { name: name.to_owned(), kind, gates: gates == Gates::Yes, engine });
+            let (standing, gates) = (Standing::Judged, gates == Gates::Yes);
+            self.metrics.push(MetricPlan { name: name.to_owned(), kind, gates, standing, routes: 1, engine });
         }
         self
     }
@@ -218,7 +298,7 @@ impl Plan {
     /// shares of kinds that the plan does not have spread over those it has. Fixed with the plan, so Σ v_i ≤ 1 for all data.
     pub fn weights(&self) -> Vec<f64> {
         let kind_share = |kind: &MetricKind| match kind {
-            MetricKind::Errors => self.settings.weights.errors,
+            MetricKind::Errors | MetricKind::Clients => self.settings.weights.errors,
             MetricKind::Latency { .. } => self.settings.weights.latency,
             MetricKind::Restarts => self.settings.weights.restarts,
             MetricKind::Business => self.settings.weights.business,
@@ -229,13 +309,22 @@ impl Plan {
             }
             _ => 1.0,
         };
-        let same_kind = |a: &MetricKind, b: &MetricKind| std::mem::discriminant(a) == std::mem::discriminant(b);
+        let group = |kind: &MetricKind| match kind {
+            MetricKind::Errors | MetricKind::Clients => 0,
+            MetricKind::Latency { .. } => 1,
+            MetricKind::Restarts => 2,
+            MetricKind::Business => 3,
+        };
         let spread = self.settings.weights.spread_of_absent(self);
         self.metrics
             .iter()
             .map(|metric| {
+                if metric.standing == Standing::Shown {
+                    return 0.0;
+                }
+                let judged = self.metrics.iter().filter(|m| m.standing == Standing::Judged);
                 let of_kind: f64 =
-                    self.metrics.iter().filter(|m| same_kind(&m.kind, &metric.kind)).map(|m| part(&m.kind)).sum();
+                    judged.filter(|m| group(&m.kind) == group(&metric.kind)).map(|m| part(&m.kind)).sum();
                 spread * kind_share(&metric.kind) * part(&metric.kind) / of_kind
             })
             .collect()

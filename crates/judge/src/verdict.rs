@@ -1,5 +1,7 @@
 //! The table of verdicts (JUDGE §5): what is concluded, in which order, and what follows.
 
+use crate::logs::SignatureId;
+use crate::plan::SmallService;
 use crate::resources::Guard;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +21,9 @@ pub enum Verdict {
     /// The deadline came, nothing speaks against the candidate, and what matters would have been seen: next phase,
     /// recorded as weak.
     PassWeak,
+    /// The deadline came, nothing speaks against the candidate, and the traffic was too little to judge by: next phase on guards, checks
+    /// and time alone, as the service's policy says, recorded as not judged.
+    PassUnjudged,
     /// The deadline came otherwise: extend once, then as `on_inconclusive` says.
     Inconclusive(Inconclusive),
     /// Not yet decided.
@@ -50,6 +55,16 @@ pub enum Suspicion {
         /// Its name.
         name: String,
     },
+    /// A gauge grows steadily, and its peers' does not.
+    Grows {
+        /// Its name.
+        name: String,
+    },
+    /// A line that the current release goes on to write is no longer written.
+    LostLine {
+        /// Its signature.
+        signature: SignatureId,
+    },
 }
 
 /// Why nothing could be concluded.
@@ -62,6 +77,8 @@ pub enum Inconclusive {
     NoData,
     /// Something speaks against the candidate, without proof.
     Conflict,
+    /// Enough was to be seen, and it lies between as good as before and twice as bad.
+    Between,
 }
 
 /// What is waited for.
@@ -85,6 +102,7 @@ impl Verdict {
             Verdict::Suspect(_) => "suspect",
             Verdict::Pass => "pass",
             Verdict::PassWeak => "pass-weak",
+            Verdict::PassUnjudged => "pass-unjudged",
             Verdict::Inconclusive(_) => "inconclusive",
             Verdict::Undecided(_) => "undecided",
         }
@@ -97,7 +115,7 @@ impl Verdict {
 
     /// Whether the next phase may begin.
     pub fn promotes(&self) -> bool {
-        matches!(self, Verdict::Pass | Verdict::PassWeak)
+        matches!(self, Verdict::Pass | Verdict::PassWeak | Verdict::PassUnjudged)
     }
 }
 
@@ -108,7 +126,13 @@ impl std::fmt::Display for Verdict {
             Verdict::Fail => f.write_str("worse: proven"),
             Verdict::Suspect(suspicion) => write!(f, "suspect: {suspicion}"),
             Verdict::Pass => f.write_str("no worse: proven on every gating metric"),
-            Verdict::PassWeak => f.write_str("no worse, weakly: nothing seen that would have been visible"),
+            Verdict::PassWeak => f.write_str("no worse, weakly"),
+            Verdict::PassUnjudged => {
+                f.write_str("not judged: too little traffic; promoted by guards, checks and time alone")
+            }
+            Verdict::Inconclusive(Inconclusive::Between) => {
+                f.write_str("inconclusive: neither shown as good as before nor as worse")
+            }
             Verdict::Inconclusive(Inconclusive::Underpowered) => {
                 f.write_str("inconclusive: too little traffic to see a difference that matters")
             }
@@ -134,6 +158,10 @@ impl std::fmt::Display for Suspicion {
             Suspicion::TelemetryMissing => f.write_str("the candidate is silent while its peers report"),
             Suspicion::Guard { guard } => write!(f, "{guard}"),
             Suspicion::Gauge { name } => write!(f, "{name} is higher than its peers'"),
+            Suspicion::Grows { name } => write!(f, "{name} grows steadily, and its peers' does not"),
+            Suspicion::LostLine { signature } => {
+                write!(f, "a line that the current release goes on to write has stopped (signature {signature})")
+            }
         }
     }
 }
@@ -147,9 +175,16 @@ pub(crate) struct Facts {
     /// Whether both arms have had requests at all.
     pub has_data: bool,
     pub time_reached: bool,
+    /// The least time has passed since the first window, with or without requests in every second: a trickle is compared for few of them.
+    pub watched_long_enough: bool,
     pub requests_reached: bool,
     /// Every gating metric (there is at least one) has E′ ≥ 1/β.
     pub all_proven: bool,
+    /// Nothing recurs that a strong PASS should not pass over in silence.
+    pub praisable: bool,
+    /// Every gating metric is likelier as good as before than at the PASS null, by `weak_evidence_min`.
+    pub all_leaning: bool,
+    pub small_service: SmallService,
     /// Every E is below [`WEAK_EVIDENCE_MAX`].
     pub nothing_against: bool,
     /// Every gating metric would have shown what matters.
@@ -176,14 +211,20 @@ pub(crate) fn decide(facts: Facts) -> Verdict {
         };
     }
     let enough = facts.has_data && facts.time_reached && facts.requests_reached;
-    if enough && facts.all_proven {
+    if enough && facts.all_proven && facts.praisable {
         return Verdict::Pass;
     }
     if facts.deadline_reached {
         return Verdict::Inconclusive(match (facts.has_data, facts.nothing_against) {
             (false, _) => Inconclusive::NoData,
             (true, false) => Inconclusive::Conflict,
-            (true, true) if enough && facts.all_visible => return Verdict::PassWeak,
+            (true, true) if !facts.praisable => Inconclusive::Conflict,
+            (true, true) if enough && facts.all_leaning => return Verdict::PassWeak,
+            (true, true) if enough && facts.all_visible => Inconclusive::Between,
+            // What was seen speaks for nothing, and as much was to be expected.
+            (true, true) if facts.watched_long_enough && facts.small_service == SmallService::GuardsAlone => {
+                return Verdict::PassUnjudged;
+            }
             (true, true) => Inconclusive::Underpowered,
         });
     }
@@ -205,8 +246,12 @@ mod tests {
             suspicion: None,
             has_data: true,
             time_reached: true,
+            watched_long_enough: true,
             requests_reached: true,
             all_proven: true,
+            praisable: true,
+            all_leaning: true,
+            small_service: SmallService::Person,
             nothing_against: true,
             all_visible: true,
             deadline_reached: false,
@@ -240,7 +285,15 @@ mod tests {
         };
         assert_eq!(why(Facts { has_data: false, ..late.clone() }), Some(Inconclusive::NoData));
         assert_eq!(why(Facts { nothing_against: false, ..late.clone() }), Some(Inconclusive::Conflict));
-        assert_eq!(why(Facts { all_visible: false, ..late.clone() }), Some(Inconclusive::Underpowered));
+        let unclear = Facts { all_leaning: false, ..late.clone() };
+        assert_eq!(why(unclear.clone()), Some(Inconclusive::Between));
+        assert_eq!(why(Facts { praisable: false, ..late.clone() }), Some(Inconclusive::Conflict));
+        let small = Facts { all_visible: false, ..unclear };
+        assert_eq!(why(small.clone()), Some(Inconclusive::Underpowered));
+        let served = Facts { small_service: SmallService::GuardsAlone, ..small };
+        assert_eq!(decide(served.clone()), Verdict::PassUnjudged);
+        assert_eq!(why(Facts { nothing_against: false, ..served.clone() }), Some(Inconclusive::Conflict));
+        assert_eq!(why(Facts { has_data: false, ..served }), Some(Inconclusive::NoData));
         assert_eq!(why(Facts { requests_reached: false, ..late.clone() }), Some(Inconclusive::Underpowered));
         let silent = Facts { suspicion: Some(Suspicion::TelemetryMissing), ..late };
         assert_eq!(why(silent), Some(Inconclusive::NoData));

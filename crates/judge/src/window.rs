@@ -1,7 +1,7 @@
 //! What the judge is given: the counts of both arms over the same seconds.
 
 use crate::arm::Arms;
-use crate::engine::Table;
+use crate::engine::{Count, Table};
 use crate::latency::LatencyWindow;
 use crate::logs::{Severity, SignatureId};
 use crate::plan::MetricId;
@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct MetricWindow {
     /// Which metric of the plan.
     pub metric: MetricId,
+    /// Which part of the traffic: a route, say. Compared only with itself; 0 where there are no parts.
+    pub stratum: u16,
     /// Its counts.
     pub table: Table,
 }
@@ -45,6 +47,12 @@ pub struct Window {
     pub length: Millis,
     /// Requests of each arm: what a PASS counts as exposure, and what log lines are held against.
     pub requests: Arms<u64>,
+    /// Instance-milliseconds of each arm: what log lines are held against where that is the stricter measure. 0: unknown.
+    pub instance_ms: Arms<u64>,
+    /// Requests of instances in their warm-up, and how many failed: shown and guarded, but not judged.
+    pub warming: Arms<Count>,
+    /// ERROR lines whose signature could not be told, since there are too many.
+    pub unnamed_errors: Arms<u64>,
     /// Whether each arm's telemetry arrived for this window, be it all zeros.
     pub reporting: Arms<bool>,
     /// Counts of the plan's metrics; a metric not named had no exposure.

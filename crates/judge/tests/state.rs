@@ -37,9 +37,14 @@ fn window(second: u64, errors: (u64, u64), slow: u64, line: u64) -> Window {
         length: Millis(1_000),
         requests: Arms { candidate: 10, current: 90 },
         reporting: Arms { candidate: true, current: true },
-        counts: vec![MetricWindow { metric: MetricId(0), table: Table::new((10, errors.0), (90, errors.1)) }],
+        counts: vec![MetricWindow {
+            metric: MetricId(0),
+            stratum: 0,
+            table: Table::new((10, errors.0), (90, errors.1)),
+        }],
         latency: Some(Arms { candidate: latency(&[slow, 50, 9_990]), current: latency(&[1, 5_000]) }),
         logs: vec![log],
+        ..Window::default()
     }
 }
 
@@ -67,6 +72,16 @@ proptest! {
         prop_assert!((whole.combined_log_evidence() - resumed.combined_log_evidence()).abs() < 1e-9);
         prop_assert_eq!(whole.evidence(now, now).to_string(), resumed.evidence(now, now).to_string());
     }
+}
+
+#[test]
+fn evidence_survives_writing_and_reading() {
+    let mut judge = Judge::new(&plan());
+    (1..600).for_each(|second| judge.handle_window(&window(second, (second % 3, 1), second * 7, second % 5)));
+    let evidence = judge.evidence(Tick(600_000), Tick(600_000));
+    let read: gapless_judge::Evidence = serde_json::from_str(&serde_json::to_string(&evidence).unwrap()).unwrap();
+    assert_eq!(read.to_string(), evidence.to_string());
+    assert_eq!((read.verdict, read.logs), (evidence.verdict, evidence.logs));
 }
 
 #[test]

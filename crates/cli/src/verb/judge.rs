@@ -6,7 +6,7 @@ mod table;
 use super::known;
 use crate::{Context, Exit, Failure};
 use gapless_judge::Verdict;
-use gapless_judge::replay::{LINE_BYTES_MAX, Replay, Replayed, Until};
+use gapless_judge::replay::{LINE_BYTES_MAX, Replay, Replayed, Until, packed_format};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -62,7 +62,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 fn exit(replayed: &Replayed) -> Exit {
     match &replayed.evidence.verdict {
         Verdict::Guard(_) | Verdict::Fail => Exit::RolledBack,
-        Verdict::Pass | Verdict::PassWeak => Exit::Done,
+        Verdict::Pass | Verdict::PassWeak | Verdict::PassUnjudged => Exit::Done,
         Verdict::Suspect(_) | Verdict::Inconclusive(_) | Verdict::Undecided(_) => Exit::NeedsOperator,
     }
 }
@@ -75,6 +75,10 @@ fn read(args: &Args) -> Result<Replay, Failure> {
         Box::new(File::open(&args.file).map_err(|error| failed(&error))?)
     };
     let mut source = BufReader::new(source);
+    if let Some(format) = packed_format(source.fill_buf().map_err(|error| failed(&error))?) {
+        return Err(Failure::new(format!("{} is {format}, not lines of text", args.file.display()))
+            .hint("unpack it or convert it to UTF-8 first, and give the result or `-` with a pipe"));
+    }
     let mut replay = Replay::new();
     let mut line = Vec::new();
     loop {
@@ -158,6 +162,21 @@ mod tests {
     fn an_equal_candidate_is_not_rolled_back() {
         let (exit, replayed, _) = judge(&stream(1));
         assert_ne!(exit, Exit::RolledBack, "{}", replayed.evidence);
+    }
+
+    #[test]
+    fn a_packed_file_or_one_in_utf_16_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let refusal = |bytes: &[u8]| {
+            let file = folder.path().join("samples");
+            std::fs::write(&file, bytes).unwrap();
+            let args = Args { file, html: None, known: None, to_the_end: false };
+            read(&args).err().map(|failure| failure.to_string()).unwrap_or_default()
+        };
+        assert!(refusal(&[0x1f, 0x8b, 8, 0, 0, 0]).contains("is gzip, not lines of text"));
+        let utf_16: Vec<u8> = stream(1).encode_utf16().flat_map(u16::to_le_bytes).take(4_096).collect();
+        assert!(refusal(&utf_16).contains("is UTF-16"));
+        assert_eq!(refusal(stream(1).as_bytes()), "");
     }
 
     #[test]

@@ -29,10 +29,6 @@ const TOGETHER: usize = 16;
 /// All ψ of a window, rounded up so that vectors fill it. Their sums stay in registers while the terms go by, and none waits for another.
 const ALL: usize = (GRID_LEN + 2).next_multiple_of(lanes::WIDTH);
 
-/// With so small a pooled share of events, and too many of them for the polynomial, the rare form is taken: odds and
-/// rate ratio then differ by less than this share. (JUDGE §1 names 5 %; see docs/design/0301-judge-engine.md.)
-const RARE_SHARE_MAX: f64 = 0.001;
-
 vectorised! {
     /// Writes ll(ψ) for each ψ (given with its logarithm) into `out`, up to one constant common to all ψ.
     pub(super) fn log_likelihood(table: &Table, exposure: Exposure, psis: &[f64], log_psis: &[f64], out: &mut [f64]) {
@@ -43,11 +39,8 @@ vectorised! {
             Exposure::Trials => {
                 let lowest = events.saturating_sub(table.current.exposure);
                 let highest = events.min(table.candidate.exposure);
-                let exposures = table.candidate.exposure.saturating_add(table.current.exposure);
                 if highest - lowest < SHORT_TERMS_MAX as u64 {
                     short_polynomial(table, lowest, highest, psis, log_psis, out);
-                } else if (events as f64) < RARE_SHARE_MAX * exposures as f64 {
-                    rare(table, psis, log_psis, out);
                 } else if highest - lowest < TERMS_MAX as u64 {
                     long_polynomial(table, lowest, highest, psis, log_psis, out);
                 } else {

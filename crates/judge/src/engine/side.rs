@@ -62,28 +62,36 @@ impl Side {
         Side { log_null, alternatives, rises, prior, log_whole, log_least, counts: counts.into() }
     }
 
-    /// ln Σ_k π_k exp((sum_k − null_sum) / d_k); 0 without alternatives. Below [`NEGLIGIBLE`] a lower bound is told, as if the
+    /// The points of the grid, the nearest to the null first.
+    pub(super) fn points(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
+        let Range { start, end } = self.alternatives;
+        (0..end.saturating_sub(start)).map(move |place| if self.rises { start + place } else { end - 1 - place })
+    }
+
+    /// Whether the alternatives lie above the null.
+    pub(super) fn rises(&self) -> bool {
+        self.rises
+    }
+
+    /// The share of the log likelihood ratio that counts, by place.
+    pub(super) fn count(&self, place: usize) -> f64 {
+        self.counts[place]
+    }
+
+    /// ln Σ_k π_k exp(gain_k), the gains by place; 0 without alternatives. Below [`NEGLIGIBLE`] a lower bound is told, as if the
     /// greatest exponent had the least weight: a busy healthy release is there after seconds, and stays there.
-    pub(super) fn log_evidence(&self, sums: &[f64], null_sum: f64) -> f64 {
-        if self.alternatives.is_empty() {
+    pub(super) fn mixture(&self, gains: &[f64]) -> f64 {
+        if gains.is_empty() {
             return 0.0;
         }
-        mixture(&sums[self.alternatives.clone()], null_sum, self)
+        let mut padded = [f64::NEG_INFINITY; PLACES];
+        padded[..gains.len()].copy_from_slice(gains);
+        weigh(&padded[..self.counts.len()], self)
     }
 }
 
 vectorised! {
-    fn mixture(sums: &[f64], null_sum: f64, side: &Side) -> f64 {
-        let mut gains = [f64::NEG_INFINITY; PLACES];
-        let places = &mut gains[..sums.len()];
-        places.copy_from_slice(sums);
-        if !side.rises {
-            places.reverse();
-        }
-        for (gain, count) in places.iter_mut().zip(&*side.counts) {
-            *gain = (*gain - null_sum) * count;
-        }
-        let gains = &gains[..side.counts.len()];
+    fn weigh(gains: &[f64], side: &Side) -> f64 {
         let highest = lanes::highest(gains);
         if highest < NEGLIGIBLE {
             return highest + side.log_least;

@@ -1,10 +1,11 @@
 //! Records into seconds: sums per arm, metric and instance.
 
-use super::log_lines::LogLines;
+use super::doubts::{Watch, hash};
 use super::record::{HistogramRecord, Line, LineInvalid, Sample, Start, parse_line};
 use crate::arm::Arm;
 use crate::latency::{LatencyWindow, bucket_of_us};
 use crate::logs::Caveat;
+use crate::series::ROUTES_MAX;
 use std::collections::BTreeMap;
 
 /// Most metrics of a stream.
@@ -15,6 +16,12 @@ pub const WINDOWS_MAX: usize = 604_800;
 
 /// Most instances of a stream; records of further ones are refused.
 const INSTANCES_MAX: usize = 256;
+
+/// Log lines kept; further ones are refused.
+pub const LOG_LINES_MAX: usize = 2_000_000;
+
+/// Clients of one instance in one second whose failed requests are told apart.
+const CLIENTS_PER_SECOND_MAX: usize = 10_000;
 
 /// Most samples of gauges and events of instances in one second.
 const EVENTS_PER_SECOND_MAX: usize = 1_024;
@@ -36,6 +43,17 @@ pub(super) struct Place {
     pub arm: Arm,
     pub metric: u16,
     pub instance: u16,
+    pub route: u16,
+}
+
+/// A log line as it was recorded.
+#[derive(Debug)]
+pub(super) struct RecordedLine {
+    pub second: u64,
+    pub arm: Arm,
+    pub instance: u16,
+    pub failed_request: bool,
+    pub text: Box<str>,
 }
 
 /// Something of an instance that is no count.
@@ -43,6 +61,7 @@ pub(super) struct Place {
 pub(super) enum Happening {
     Gauge { arm: Arm, instance: u16, name: u16, value: f64, limit: Option<f64> },
     Event { arm: Arm, instance: u16, event: crate::resources::InstanceEventKind },
+    Started { arm: Arm, instance: u16 },
 }
 
 /// One second.
@@ -50,6 +69,7 @@ pub(super) enum Happening {
 pub(super) struct Second {
     pub counts: BTreeMap<Place, (f64, f64)>,
     pub latency: BTreeMap<(Arm, u16), LatencyWindow>,
+    pub clients: BTreeMap<(Arm, u16), Vec<(u16, u64)>>,
     pub happenings: Vec<Happening>,
     pub reporting: crate::arm::Arms<bool>,
 }
@@ -61,7 +81,12 @@ pub struct Replay {
     pub(super) seconds: BTreeMap<u64, Second>,
     pub(super) metrics: Vec<String>,
     pub(super) instances: Vec<String>,
-    pub(super) logs: LogLines,
+    pub(super) routes: Vec<String>,
+    pub(super) hosts: Vec<String>,
+    /// By instance and arm: the host.
+    pub(super) host_of: BTreeMap<(Arm, u16), u16>,
+    pub(super) logs: Vec<RecordedLine>,
+    pub(super) watch: Watch,
     pub(super) refused: Refused,
     pub(super) caveats: Vec<Caveat>,
     pub(super) caveats_at_unix_s: i64,
@@ -92,6 +117,11 @@ impl Replay {
                 self.start.get_or_insert(*start);
             }
             Ok(Line::Sample(sample)) => {
+                let Sample { arm, instance, at, log, .. } = &*sample;
+                self.watch.handle_time(*arm, *at);
+                if self.watch.is_repeated(line, *arm, instance, *at, log.is_some()) {
+                    return;
+                }
                 if self.handle_sample(&sample).is_none() {
                     self.refused.beyond_bounds += 1;
                 }
@@ -108,18 +138,23 @@ impl Replay {
     /// Counts a sample; `None` where a bound is reached.
     fn handle_sample(&mut self, sample: &Sample) -> Option<()> {
         let instance = index_of(&mut self.instances, &sample.instance, INSTANCES_MAX)?;
-        if let Some(log) = &sample.log {
-            let at_ms = (sample.at * 1e3) as u64;
-            return self.logs.push(at_ms, sample.arm, &sample.instance, log, sample.failed_request).then_some(());
-        }
         let at = sample.at as u64;
+        if let Some(host) = &sample.host {
+            let host = index_of(&mut self.hosts, host, INSTANCES_MAX)?;
+            self.host_of.insert((sample.arm, instance), host);
+        }
+        if let Some(log) = &sample.log {
+            return self.keep_line(at, instance, sample, log);
+        }
         if !self.seconds.contains_key(&at) && self.seconds.len() >= WINDOWS_MAX {
             return None;
         }
         let difference = match (&sample.metric, sample.exposure) {
             (Some(metric), Some(exposure)) => {
                 let metric = index_of(&mut self.metrics, metric, METRICS_MAX)?;
-                let place = Place { arm: sample.arm, metric, instance };
+                let route = index_of(&mut self.routes, sample.route.as_deref().unwrap_or(""), ROUTES_MAX);
+                let route = route.unwrap_or(ROUTES_MAX as u16);
+                let place = Place { arm: sample.arm, metric, instance, route };
                 let counted = (exposure, sample.events.unwrap_or(0.0));
                 let difference = if sample.total { self.difference(&place, counted) } else { counted };
                 Some((place, difference))
@@ -147,6 +182,14 @@ impl Replay {
             }
             window.unanswered = window.unanswered.saturating_add(sample.unanswered.unwrap_or(0.0) as u64);
         }
+        if !sample.clients.is_empty() {
+            let route = sample.route.as_deref().unwrap_or("");
+            let route = self.routes.iter().position(|known| known == route).unwrap_or(0) as u16;
+            let clients = second.clients.entry((sample.arm, instance)).or_default();
+            let room = CLIENTS_PER_SECOND_MAX.saturating_sub(clients.len());
+            clients.extend(sample.clients.iter().take(room).map(|client| (route, hash(client.as_bytes()))));
+        }
+        let started = sample.event.as_deref() == Some("started");
         let event = sample.event.as_deref().and_then(|event| match event {
             "exited" => Some(crate::resources::InstanceEventKind::Exited),
             "out-of-memory" => Some(crate::resources::InstanceEventKind::OutOfMemory),
@@ -154,12 +197,22 @@ impl Replay {
         });
         let happenings =
             gauge.into_iter().chain(event.map(|event| Happening::Event { arm: sample.arm, instance, event }));
+        let happenings = happenings.chain(started.then_some(Happening::Started { arm: sample.arm, instance }));
         for happening in happenings {
             if second.happenings.len() >= EVENTS_PER_SECOND_MAX {
                 return None;
             }
             second.happenings.push(happening);
         }
+        Some(())
+    }
+
+    fn keep_line(&mut self, second: u64, instance: u16, sample: &Sample, log: &str) -> Option<()> {
+        if self.logs.len() >= LOG_LINES_MAX {
+            return None;
+        }
+        let (arm, failed_request, text) = (sample.arm, sample.failed_request, log.into());
+        self.logs.push(RecordedLine { second, arm, instance, failed_request, text });
         Some(())
     }
 

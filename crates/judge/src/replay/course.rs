@@ -1,20 +1,23 @@
 //! The replay itself: what was known before, then second by second to the verdict.
 
-use super::assemble::{Happening, Refused, Replay, Second};
-use super::before::{Before, InstanceCounts};
-use super::log_lines::{Declared, Known, LogNames, Named, WindowLines};
+use super::assemble::{Happening, RecordedLine, Refused, Replay, Second};
+use super::doubts::Doubt;
 use super::record::Start;
 use crate::arm::{Arm, Arms};
-use crate::engine::{Count, Interval, Table};
+use crate::engine::{Count, Interval};
 use crate::evidence::Evidence;
-use crate::latency::{CdfPoint, LatencyWindow, cdf_points};
-use crate::logs::{EntryId, SignatureId};
+use crate::latency::{CdfPoint, cdf_points};
+use crate::log_history::LinesOfInstance;
+use crate::logs::{Severity, SignatureId};
+use crate::past::Past;
 use crate::plan::{MetricId, Plan};
 use crate::resources::{InstanceEvent, InstanceEventKind};
-use crate::verdict::Verdict;
-use crate::window::{MetricWindow, Window};
+use crate::series::{Assembler, InstanceSecond, RouteCount, RouteId};
+use crate::signatures::{Declared, LogLine, LogNames, Signatures, WAITING_MAX};
+use crate::verdict::{Inconclusive, Verdict};
+use crate::window::LogCount;
 use crate::{Judge, Settings};
-use gapless_model::{Millis, Tick};
+use gapless_model::Tick;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,6 +69,10 @@ pub struct Replayed {
     pub refused: Refused,
     /// Findings of the stream that were declared beforehand, and so not counted against the candidate.
     pub declared: Vec<Declared>,
+    /// What is doubtful about the stream. Where nothing can be judged by it, the verdict says "no data".
+    pub doubts: Vec<Doubt>,
+    /// The names of the routes, by their numbers.
+    pub routes: Vec<String>,
     /// Templates and examples of the log signatures.
     #[serde(skip)]
     pub log_names: LogNames,
@@ -80,120 +87,226 @@ impl Replayed {
 
 impl Replay {
     /// Replays what was taken. A stream without a start is all rollout.
-    pub fn finish(self, until: Until) -> Replayed {
-        let Replay { start, seconds, metrics, instances, logs, refused, caveats, caveats_at_unix_s, .. } = self;
-        let start_s = start.as_ref().map_or(0, |start| start.at as u64);
-        let (lines, ids, log_names) = logs.name();
-        let mut before = Before::default();
-        for (_, second) in seconds.range(..start_s) {
-            let (counts, latency) = current_by_instance(second, &metrics, &instances);
-            before.handle_window(&counts, &latency);
+    pub fn finish(mut self, until: Until) -> Replayed {
+        self.logs.sort_by_key(|line| line.second);
+        let start_s = self.start.as_ref().map_or(0, |start| start.at as u64);
+        let mut doubts = self.watch.doubts(self.seconds.keys());
+        let mut lines = Lines::new(&self);
+        let past = self.learn(start_s, &mut lines);
+        let settings = self.start.as_ref().and_then(|start| start.settings.clone()).filter(|s| s.check().is_ok());
+        let plan = self.plan(&past, settings.unwrap_or_default());
+        let run = Run { replay: &self, plan: &plan, start_s };
+        let (judge, verdicts, course, last_s) = run.course(&past, &mut lines, until);
+        let mut evidence = judge.evidence(Tick(last_s * 1_000), run.deadline());
+        if doubts.iter().any(Doubt::forbids_a_verdict) {
+            evidence.verdict = Verdict::Inconclusive(Inconclusive::NoData);
         }
-        let known: BTreeSet<SignatureId> = lines
-            .iter()
-            .filter(|line| line.at_ms / 1_000 < start_s && line.arm == Arm::Current)
-            .filter_map(|line| ids.get(&line.entry).copied())
-            .collect();
-        let declared = log_names.declared(&caveats, caveats_at_unix_s);
-        let settings = start.as_ref().and_then(|start| start.settings.clone()).filter(|s| s.check().is_ok());
-        let plan = plan(&before, &seconds, &metrics, settings.unwrap_or_default());
-        let known = Known { seen: known, declared };
-        let run = Run { plan: &plan, metrics: &metrics, instances: &instances, start_s, names: &log_names, known, ids };
-        let (judge, verdicts, course, last_s) = run.course(&seconds, &lines, start.as_ref(), until);
-        let deadline = run.deadline(start.as_ref(), &seconds);
-        let evidence = judge.evidence(Tick(last_s * 1_000), deadline);
+        if lines.signatures.overflowed() {
+            doubts.push(Doubt::TooManyShapes);
+        }
         let latencies = judge.latencies();
         let latency = Arms { candidate: cdf_points(&latencies.candidate), current: cdf_points(&latencies.current) };
+        let (log_names, declared) = lines.signatures.finish();
         Replayed {
-            candidate: start.as_ref().and_then(|start| start.candidate.clone()),
-            current: start.as_ref().and_then(|start| start.current.clone()),
+            candidate: self.start.as_ref().and_then(|start| start.candidate.clone()),
+            current: self.start.as_ref().and_then(|start| start.current.clone()),
             evidence,
             second: last_s.saturating_sub(start_s),
             verdicts,
             course,
             latency,
-            seconds_before: before.windows,
-            refused,
-            declared: run.known.declared.into_values().collect(),
+            seconds_before: past.windows(),
+            refused: self.refused,
+            declared,
+            doubts,
+            routes: self.routes,
             log_names,
         }
     }
-}
 
-/// Metrics with counts become part of the plan; gauges have none.
-fn plan(before: &Before, seconds: &BTreeMap<u64, Second>, metrics: &[String], settings: Settings) -> Plan {
-    let counted: BTreeSet<u16> = seconds.values().flat_map(|s| s.counts.keys().map(|place| place.metric)).collect();
-    let names: Vec<String> = counted.iter().map(|index| metrics[usize::from(*index)].clone()).collect();
-    let has_restarts = names.iter().any(|name| name == "restarts");
-    let others: Vec<String> = names.into_iter().filter(|name| name != "restarts").collect();
-    before.plan(settings, &others, has_restarts)
-}
-
-fn current_by_instance(
-    second: &Second,
-    metrics: &[String],
-    instances: &[String],
-) -> (InstanceCounts, BTreeMap<String, LatencyWindow>) {
-    let mut counts = InstanceCounts::new();
-    for (place, (exposure, events)) in second.counts.iter().filter(|(place, _)| place.arm == Arm::Current) {
-        let metric = metrics[usize::from(place.metric)].clone();
-        let instance = instances[usize::from(place.instance)].clone();
-        counts.entry(metric).or_default().insert(instance, (*exposure as u64, *events as u64));
+    /// The time before the rollout.
+    fn learn(&self, start_s: u64, lines: &mut Lines<'_>) -> Past {
+        let mut past = Past::new(&self.metrics);
+        if let Some(clients) = self.start.as_ref().and_then(|start| start.clients) {
+            past.set_distinct_clients(clients);
+        }
+        for ((_, instance), host) in self.host_of.iter().filter(|((arm, _), _)| *arm == Arm::Current) {
+            past.set_host(u32::from(*instance), u32::from(*host));
+        }
+        let mut by_second: BTreeMap<u64, Vec<LinesOfInstance>> = BTreeMap::new();
+        while lines.read_some(start_s) {
+            let (named, _) = lines.signatures.settle();
+            for line in named.into_iter().filter(|line| line.arm == Arm::Current) {
+                lines.signatures.begin_rollout([line.signature]);
+                let of_second = by_second.entry(line.second).or_default();
+                of_second.push(LinesOfInstance {
+                    instance: line.instance,
+                    signature: line.signature,
+                    is_error: is_error(line.severity),
+                    lines: 1,
+                });
+            }
+        }
+        for (at, second) in self.seconds.range(..start_s) {
+            let seconds: Vec<InstanceSecond> = instances(second).remove(&Arm::Current).unwrap_or_default();
+            let exits = second.happenings.iter().filter(|happening| {
+                matches!(happening, Happening::Event { arm: Arm::Current, event: InstanceEventKind::Exited, .. })
+            });
+            exits.for_each(|_| past.handle_exit());
+            past.handle_second(Tick((at + 1) * 1_000), &seconds, by_second.get(at).map_or(&[], Vec::as_slice));
+        }
+        past
     }
-    let latency = second.latency.iter().filter(|((arm, _), _)| *arm == Arm::Current);
-    let latency = latency.map(|((_, i), window)| (instances[usize::from(*i)].clone(), window.clone())).collect();
-    (counts, latency)
+
+    /// Metrics with counts become part of the plan; gauges have none.
+    fn plan(&self, past: &Past, settings: Settings) -> Plan {
+        let counted: BTreeSet<u16> =
+            self.seconds.values().flat_map(|s| s.counts.keys().map(|place| place.metric)).collect();
+        let has_restarts = counted.iter().any(|index| self.metrics[usize::from(*index)] == "restarts");
+        let hosts = self.host_of.iter().filter(|((arm, _), _)| *arm == Arm::Candidate);
+        let hosts: Vec<u32> = hosts.map(|(_, host)| u32::from(*host)).collect();
+        let counted: Vec<u16> = counted.into_iter().collect();
+        past.plan(settings, &hosts, &counted, has_restarts)
+    }
+}
+
+fn is_error(severity: Option<Severity>) -> bool {
+    severity.is_some_and(|severity| severity >= Severity::Error)
+}
+
+/// What each instance did in a second, by arm.
+fn instances(second: &Second) -> BTreeMap<Arm, Vec<InstanceSecond>> {
+    let mut by_instance: BTreeMap<(Arm, u16), InstanceSecond> = BTreeMap::new();
+    let mut at = |arm: Arm, instance: u16, change: &mut dyn FnMut(&mut InstanceSecond)| {
+        let entry = by_instance.entry((arm, instance));
+        change(entry.or_insert_with(|| InstanceSecond {
+            instance: u32::from(instance),
+            reporting: true,
+            ..InstanceSecond::default()
+        }));
+    };
+    for (place, (exposure, events)) in &second.counts {
+        let count = Count { exposure: *exposure as u64, events: *events as u64 };
+        let count = RouteCount { metric: place.metric, route: RouteId(place.route), count };
+        at(place.arm, place.instance, &mut |instance| instance.counts.push(count));
+    }
+    for ((arm, instance), latency) in &second.latency {
+        at(*arm, *instance, &mut |instance| instance.latency.add(latency));
+    }
+    for ((arm, instance), clients) in &second.clients {
+        let clients = clients.iter().map(|(route, client)| (RouteId(*route), *client));
+        at(*arm, *instance, &mut |instance| instance.failed_clients.extend(clients.clone()));
+    }
+    let mut by_arm: BTreeMap<Arm, Vec<InstanceSecond>> = BTreeMap::new();
+    for ((arm, _), instance) in by_instance {
+        by_arm.entry(arm).or_default().push(instance);
+    }
+    by_arm
+}
+
+/// The log lines of a stream, read in the order of their seconds.
+struct Lines<'a> {
+    lines: &'a [RecordedLine],
+    read: usize,
+    signatures: Signatures,
+}
+
+impl<'a> Lines<'a> {
+    fn new(replay: &'a Replay) -> Lines<'a> {
+        let signatures = Signatures::new(replay.caveats.clone(), replay.caveats_at_unix_s);
+        Lines { lines: &replay.logs, read: 0, signatures }
+    }
+
+    /// Reads the lines of the seconds before this one.
+    fn read_until(&mut self, second: u64) {
+        while self.read_one(second) {}
+    }
+
+    /// Reads some of them, as many as may wait for their names; false where there are none.
+    fn read_some(&mut self, second: u64) -> bool {
+        let before = self.read;
+        while self.signatures.waiting() < WAITING_MAX && self.read_one(second) {}
+        self.read > before
+    }
+
+    fn read_one(&mut self, second: u64) -> bool {
+        let Some(line) = self.lines.get(self.read).filter(|line| line.second < second) else { return false };
+        let (instance, text) = (u32::from(line.instance), line.text.as_bytes());
+        let &RecordedLine { second, arm, failed_request, .. } = line;
+        self.signatures.push(&LogLine { instance, arm, second, text, failed_request });
+        self.read += 1;
+        true
+    }
+
+    /// What is named at the end of a second, by signature.
+    fn counts(&mut self, second: u64) -> (Vec<LogCount>, Arms<u64>) {
+        self.read_until(second + 1);
+        let (named, unnamed) = self.signatures.named(second);
+        let mut counts: BTreeMap<SignatureId, LogCount> = BTreeMap::new();
+        for line in named {
+            let count = counts.entry(line.signature).or_insert(LogCount {
+                signature: line.signature,
+                severity: line.severity,
+                known: self.signatures.is_known(line.signature),
+                declared: self.signatures.is_declared(line.signature),
+                fatal: false,
+                lines: Arms::default(),
+                corroborated: 0,
+            });
+            *count.lines.of_mut(line.arm) += 1;
+            count.fatal |= line.fatal;
+            count.corroborated += u64::from(line.arm == Arm::Candidate && line.failed_request);
+        }
+        (counts.into_values().collect(), unnamed)
+    }
 }
 
 /// What stays the same during a replay.
 struct Run<'a> {
+    replay: &'a Replay,
     plan: &'a Plan,
-    metrics: &'a [String],
-    instances: &'a [String],
     start_s: u64,
-    names: &'a LogNames,
-    known: Known,
-    ids: BTreeMap<EntryId, SignatureId>,
 }
 
 type Course = (Judge, Vec<(u64, Verdict)>, Vec<CoursePoint>, u64);
 
 impl Run<'_> {
-    fn deadline(&self, start: Option<&Start>, seconds: &BTreeMap<u64, Second>) -> Tick {
-        let end = seconds.keys().next_back().map_or(self.start_s, |last| last + 1);
-        let wanted = start.and_then(|start| start.deadline_s).map(|s| self.start_s + s as u64);
-        Tick(wanted.unwrap_or(end).min(end) * 1_000)
+    fn deadline(&self) -> Tick {
+        let end = self.replay.seconds.keys().next_back().map_or(self.start_s, |last| last + 1);
+        let start: Option<&Start> = self.replay.start.as_ref();
+        let wanted = start.and_then(|start| start.deadline_s).map(|s| self.start_s.saturating_add(s as u64));
+        Tick(wanted.unwrap_or(end).min(end).saturating_mul(1_000))
     }
 
-    fn course(&self, seconds: &BTreeMap<u64, Second>, lines: &[Named], start: Option<&Start>, until: Until) -> Course {
-        let deadline = self.deadline(start, seconds);
-        let mut by_second: BTreeMap<u64, WindowLines> = BTreeMap::new();
-        for line in lines.iter().filter(|line| line.at_ms / 1_000 >= self.start_s) {
-            if let Some(id) = self.ids.get(&line.entry) {
-                let window = by_second.entry(line.at_ms / 1_000).or_default();
-                window.add(line, *id, self.names, &self.known);
-            }
-        }
+    fn course(&self, past: &Past, lines: &mut Lines<'_>, until: Until) -> Course {
+        let deadline = self.deadline();
         let mut judge = Judge::new(self.plan);
+        let mut assembler = self.assembler(past);
         let errors = self.plan.metrics.iter().position(|metric| metric.name == "errors");
         let (mut verdicts, mut course): (Vec<(u64, Verdict)>, Vec<CoursePoint>) = (Vec::new(), Vec::new());
-        let rollout: Vec<(&u64, &Second)> = seconds.range(self.start_s..).collect();
+        let rollout: Vec<(&u64, &Second)> = self.replay.seconds.range(self.start_s..).collect();
         let every = rollout.len().div_ceil(POINTS_MAX).max(1);
         let mut last_s = self.start_s;
         for (index, (at, second)) in rollout.iter().enumerate() {
             last_s = **at + 1;
             let now = Tick(last_s * 1_000);
-            self.happenings(&mut judge, now, second);
-            judge.handle_window(&self.window(now, second, by_second.remove(*at).unwrap_or_default()));
+            self.happenings(&mut judge, &mut assembler, now, second);
+            let by_arm = instances(second);
+            let seconds: Vec<(Arm, InstanceSecond)> = by_arm
+                .into_iter()
+                .flat_map(|(arm, instances)| instances.into_iter().map(move |instance| (arm, instance)))
+                .collect();
+            let (logs, unnamed) = lines.counts(**at);
+            let mut window = assembler.window(now, &seconds, logs);
+            (window.unnamed_errors, window.reporting) = (unnamed, second.reporting);
+            judge.handle_window(&window);
             let verdict = judge.verdict(now, deadline);
             let decided = verdict.rolls_back() || verdict.promotes() || now >= deadline;
             if index % every == 0 || decided || index + 1 == rollout.len() {
-                let errors = errors.and_then(|index| judge.interval_of(MetricId(index as u16)));
-                let second = last_s - self.start_s;
                 course.push(CoursePoint {
-                    second,
+                    second: last_s - self.start_s,
                     log_evidence: judge.combined_log_evidence(),
-                    errors,
+                    errors: errors.and_then(|index| judge.interval_of(MetricId(index as u16))),
                     verdict: verdict.word(),
                 });
             }
@@ -207,60 +320,39 @@ impl Run<'_> {
         (judge, verdicts, course, last_s)
     }
 
-    fn happenings(&self, judge: &mut Judge, now: Tick, second: &Second) {
-        for happening in &second.happenings {
-            match happening {
-                Happening::Event { arm, instance, event } => {
-                    let instance = self.instances[usize::from(*instance)].clone();
-                    judge.handle_instance(now, *arm, &InstanceEvent { instance, kind: event.clone() });
-                }
-                Happening::Gauge { arm, instance, name, value, limit } => {
-                    let (instance, resource) =
-                        (&self.instances[usize::from(*instance)], &self.metrics[usize::from(*name)]);
-                    judge.handle_gauge(now, *arm, instance, resource, *value);
-                    if let (Arm::Candidate, Some(limit)) = (arm, limit) {
-                        let (value, limit) = (*value as u64, *limit as u64);
-                        let kind = InstanceEventKind::Sample { resource: resource.clone(), value, limit };
-                        judge.handle_guarded(now, &InstanceEvent { instance: instance.clone(), kind });
-                    }
+    /// Instances of the current release were in load before; those of the candidate come into load now.
+    fn assembler(&self, past: &Past) -> Assembler {
+        let mut assembler = Assembler::new(self.plan, &self.replay.metrics, past.clients().clone());
+        for second in self.replay.seconds.values() {
+            let of_counts = second.counts.keys().map(|place| (place.arm, place.instance));
+            for (arm, instance) in of_counts.chain(second.latency.keys().copied()) {
+                if arm == Arm::Current {
+                    assembler.know(u32::from(instance), arm);
                 }
             }
         }
+        assembler
     }
 
-    fn window(&self, end: Tick, second: &Second, lines: WindowLines) -> Window {
-        let mut tables: BTreeMap<usize, Table> = BTreeMap::new();
-        for (place, (exposure, events)) in &second.counts {
-            let name = &self.metrics[usize::from(place.metric)];
-            let Some(metric) = self.plan.metric(name) else { continue };
-            // Restarts are recorded per second, and counted per millisecond.
-            let exposure = if name == "restarts" { exposure * 1e3 } else { *exposure };
-            let table = tables.entry(usize::from(metric.0)).or_default();
-            let side = if place.arm == Arm::Candidate { &mut table.candidate } else { &mut table.current };
-            side.add(Count { exposure: exposure as u64, events: *events as u64 });
-        }
-        let mut latency = Arms::<LatencyWindow>::default();
-        for ((arm, _), window) in &second.latency {
-            latency.of_mut(*arm).add(window);
-        }
-        let most = |of: fn(&Table) -> Count| {
-            let tables = tables.iter().filter(|(index, _)| self.plan.metrics[**index].name != "restarts");
-            tables.map(|(_, table)| of(table).exposure).max().unwrap_or(0)
-        };
-        Window {
-            end,
-            length: Millis(1_000),
-            requests: Arms {
-                candidate: most(|table| table.candidate).max(latency.candidate.requests()),
-                current: most(|table| table.current).max(latency.current.requests()),
-            },
-            reporting: second.reporting,
-            counts: tables
-                .into_iter()
-                .map(|(index, table)| MetricWindow { metric: MetricId(index as u16), table })
-                .collect(),
-            latency: Some(latency),
-            logs: lines.into_counts(),
+    fn happenings(&self, judge: &mut Judge, assembler: &mut Assembler, now: Tick, second: &Second) {
+        let Replay { instances, metrics, .. } = self.replay;
+        for happening in &second.happenings {
+            match happening {
+                Happening::Started { arm, instance } => assembler.restart(u32::from(*instance), *arm),
+                Happening::Event { arm, instance, event } => {
+                    let instance = instances[usize::from(*instance)].clone();
+                    judge.handle_instance(now, *arm, &InstanceEvent { instance, kind: event.clone() });
+                }
+                Happening::Gauge { arm, instance, name, value, limit } => {
+                    let (instance, resource) = (&instances[usize::from(*instance)], &metrics[usize::from(*name)]);
+                    judge.handle_gauge(now, *arm, instance, resource, *value);
+                    if let Some(limit) = limit {
+                        let (value, limit) = (*value as u64, *limit as u64);
+                        let kind = InstanceEventKind::Sample { resource: resource.clone(), value, limit };
+                        judge.handle_guarded(now, *arm, &InstanceEvent { instance: instance.clone(), kind });
+                    }
+                }
+            }
         }
     }
 }

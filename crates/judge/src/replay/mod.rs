@@ -10,17 +10,19 @@
 //! | a total (`"total": true`) that falls | the source restarted: the new total is the difference |
 //! | a record out of order | counted in the second it names |
 //! | a clock that steps | the gap has no windows and is not counted; arms with different clocks have one-sided windows |
+//! | milliseconds for seconds, clocks of the arms apart | said ([`Doubt`]); no verdict rests on such a stream |
+//! | a record that was taken already | left out and counted: a source was read twice |
+//! | more shapes of log lines than are kept | said; their ERROR lines are tested in total |
 //! | an arm without samples | its windows are one-sided and say nothing; the verdict says "no data" |
 //! | more events than requests | that window of that metric refused |
 //! | more than [`METRICS_MAX`] metrics, [`WINDOWS_MAX`] windows, [`LOG_LINES_MAX`] log lines | the rest refused |
 
 mod assemble;
-mod before;
 mod course;
-mod log_lines;
+mod doubts;
 mod record;
 
-pub use assemble::{METRICS_MAX, Refused, Replay, WINDOWS_MAX};
+pub use assemble::{LOG_LINES_MAX, METRICS_MAX, Refused, Replay, WINDOWS_MAX};
 pub use course::{CoursePoint, Replayed, Until};
-pub use log_lines::{Declared, LOG_LINES_MAX, LogNames};
-pub use record::{HistogramRecord, LINE_BYTES_MAX, Line, LineInvalid, Sample, Start, parse_line};
+pub use doubts::Doubt;
+pub use record::{HistogramRecord, LINE_BYTES_MAX, Line, LineInvalid, Sample, Start, packed_format, parse_line};

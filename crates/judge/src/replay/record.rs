@@ -24,6 +24,9 @@ pub struct Start {
     /// Rules that differ from the defaults.
     #[serde(default)]
     pub settings: Option<Settings>,
+    /// How many clients the service has; where samples name failing clients, they are taken to be many.
+    #[serde(default)]
+    pub clients: Option<u64>,
     /// How long a phase may take, in seconds; the end of the stream by default.
     #[serde(default)]
     pub deadline_s: Option<f64>,
@@ -48,6 +51,18 @@ pub struct Sample {
     /// Which instance; one per arm where it is left out.
     #[serde(default)]
     pub instance: String,
+    /// The machine the instance runs on: what a host does by itself is learnt before the rollout.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// Who counted, where several proxies count for one instance.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// The route of the requests: compared only with itself.
+    #[serde(default)]
+    pub route: Option<String>,
+    /// The clients whose requests failed.
+    #[serde(default)]
+    pub clients: Vec<String>,
     /// Which metric: `errors`, `latency`, `restarts` or a name of its own; of a log line nothing.
     #[serde(default)]
     pub metric: Option<String>,
@@ -72,7 +87,8 @@ pub struct Sample {
     /// The limit of the gauge, if it has one.
     #[serde(default)]
     pub limit: Option<f64>,
-    /// `exited` or `out-of-memory`.
+    /// `exited`, `out-of-memory`, or `started`: an instance of the current release was restarted beside the candidate, as the control of
+    /// its warm-up.
     #[serde(default)]
     pub event: Option<String>,
     /// A log line.
@@ -114,6 +130,27 @@ impl std::fmt::Display for LineInvalid {
 }
 
 impl std::error::Error for LineInvalid {}
+
+/// What a file is that holds no lines of text, by its first bytes; `None` where it may.
+pub fn packed_format(first: &[u8]) -> Option<&'static str> {
+    const MAGIC: [(&[u8], &str); 8] = [
+        (&[0x1f, 0x8b], "gzip"),
+        (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"),
+        (b"BZh", "bzip2"),
+        (&[0xfd, b'7', b'z', b'X', b'Z', 0], "xz"),
+        (b"PK\x03\x04", "zip"),
+        (&[0xff, 0xfe], "UTF-16"),
+        (&[0xfe, 0xff], "UTF-16"),
+        (b"SQLite format 3", "SQLite"),
+    ];
+    if let Some((_, name)) = MAGIC.iter().find(|(magic, _)| first.starts_with(magic)) {
+        return Some(name);
+    }
+    // UTF-16 without a mark: every other byte of plain text is 0.
+    let pairs = first.len() / 2;
+    let zeros = |odd: usize| first.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count();
+    (pairs >= 8 && (zeros(0).max(zeros(1))) * 10 >= pairs * 9).then_some("UTF-16")
+}
 
 /// Reads one line.
 ///

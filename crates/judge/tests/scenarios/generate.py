@@ -3,7 +3,7 @@
 import os
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SAFE = "pass|pass-weak|inconclusive|suspect"
+SAFE = "pass|pass-weak|pass-unjudged|inconclusive|suspect"
 count = {}
 
 
@@ -100,8 +100,8 @@ for traffic, share in ((20, 10), (100, 10), (50, 50), (200, 5)):
 for at in (0, 100, 250):
     write("telemetry-lost", "The candidate's telemetry stops.", base(50, 20, 0.1) + [f"candidate silent from {at}"], "inconclusive", "healthy")
 for factor in (1, 3, 5):
-    write("trickle", "Three requests a minute: nothing can be seen, and that is said.",
-          base(0.05, 20, 1) + ([f"candidate errors x{factor}"] if factor > 1 else []), "inconclusive", "healthy" if factor == 1 else "unseen")
+    write("trickle", "Three requests a minute: nothing can be seen, and guards alone decide, openly.",
+          base(0.05, 20, 1) + ([f"candidate errors x{factor}"] if factor > 1 else []), "pass-unjudged", "healthy" if factor == 1 else "unseen")
 for share in (0,):
     write("no-traffic", "The candidate gets no request at all.", base(50, share, 0.1), "inconclusive", "healthy")
 # Traffic that changes.

@@ -171,9 +171,9 @@ impl World<'_> {
             let table = Table::new(route_candidate, route_current);
             extra += route_candidate.1 as f64 - route_candidate.0 as f64 * rate;
             total.add(&table);
-            counts.push(MetricWindow { metric: MetricId(1), table });
+            counts.push(MetricWindow { metric: MetricId(1), stratum: 0, table });
         }
-        counts.push(MetricWindow { metric: MetricId(0), table: total });
+        counts.push(MetricWindow { metric: MetricId(0), stratum: 0, table: total });
         let silent = script.silent_from.is_some_and(|from| second >= from);
         if silent {
             total.candidate = Default::default();
@@ -186,7 +186,16 @@ impl World<'_> {
         };
         let logs = if silent { Vec::new() } else { self.logs(second) };
         let reporting = Arms { candidate: !silent, current: true };
-        let window = Window { end, length: Millis(1_000), requests, reporting, counts, latency: Some(latency), logs };
+        let window = Window {
+            end,
+            length: Millis(1_000),
+            requests,
+            reporting,
+            counts,
+            latency: Some(latency),
+            logs,
+            ..Window::default()
+        };
         (window, extra.max(0.0))
     }
 

@@ -22,10 +22,14 @@ pub fn page(replayed: &Replayed) -> String {
     let evidence = &replayed.evidence;
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>Verdict</title><style>{STYLE}</style>\n<h1>{}</h1>\n<pre>{}</pre>\n",
+         <title>Verdict</title><style>{STYLE}</style>\n<h1>{}</h1>\n<p>{}</p>\n<pre>{}</pre>\n",
         escape(&evidence.verdict.to_string()),
+        escape(&about(replayed)),
         escape(&evidence.to_string())
     );
+    for doubt in &replayed.doubts {
+        let _ = writeln!(page, "<p><strong>{}</strong></p>", escape(&doubt.to_string()));
+    }
     odds(&mut page, replayed);
     strength(&mut page, replayed);
     latency(&mut page, replayed);
@@ -33,6 +37,31 @@ pub fn page(replayed: &Replayed) -> String {
     logs(&mut page, replayed);
     page.push_str("</html>\n");
     page
+}
+
+/// Who was compared, and when: the releases' names, and the time of the verdict since the start.
+fn about(replayed: &Replayed) -> String {
+    let name = |label: &Option<String>, otherwise: &str| label.clone().unwrap_or_else(|| otherwise.to_owned());
+    let (candidate, current) =
+        (name(&replayed.candidate, "the candidate"), name(&replayed.current, "the current release"));
+    let start = (replayed.evidence.at_ms / 1_000).saturating_sub(replayed.second);
+    format!("{candidate} against {current}, {} s after the rollout's start at {}", replayed.second, date(start))
+}
+
+/// A second of the stream as a date, where it is one since 1970, and as it stands otherwise.
+fn date(second: u64) -> String {
+    if second < 946_684_800 {
+        return format!("second {second} of the recording");
+    }
+    // Days to a civil date (Hinnant 2013, `civil_from_days`).
+    let (days, of_day) = (second / 86_400 + 719_468, second % 86_400);
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, year) = if month < 10 { (month + 3, year + era * 400) } else { (month - 9, year + era * 400 + 1) };
+    format!("{year}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", of_day / 3_600, of_day / 60 % 60, of_day % 60)
 }
 
 /// The odds of an error over time, on a logarithmic scale from 0.05 to 230.
@@ -184,4 +213,15 @@ fn time_axis(page: &mut String, end: f64) {
 /// Text that may stand in HTML. What was recorded is never trusted to be harmless.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_since_1970_are_told_as_dates() {
+        assert_eq!(date(1_709_209_845), "2024-02-29 12:30:45 UTC");
+        assert_eq!(date(600), "second 600 of the recording");
+    }
 }

@@ -33,6 +33,14 @@ pub fn text(replayed: &Replayed) -> String {
             "note: nothing was recorded before the start, so bursts are assumed and latency is not judged"
         );
     }
+    for doubt in &replayed.doubts {
+        let _ = writeln!(text, "note: {doubt}");
+    }
+    for (metric, worst) in replayed.evidence.metrics.iter().filter_map(|m| Some((m, m.worst_route.as_ref()?))) {
+        if let Some(route) = replayed.routes.get(usize::from(worst.route)).filter(|route| !route.is_empty()) {
+            let _ = writeln!(text, "note: {}: route {} is {route}", metric.name, worst.route);
+        }
+    }
     let refused = &replayed.refused;
     if refused.lines + refused.beyond_bounds > 0 {
         let why = refused.first.as_ref().map(|(line, why)| format!("; line {line}: {why}")).unwrap_or_default();

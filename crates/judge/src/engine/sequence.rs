@@ -1,0 +1,102 @@
+//! The confidence sequence of ψ: what the same capped blocks do not exclude, at every moment.
+//!
+//! Against each point of the grid as a null stands a predictive mixture: the alternatives on one side of it, weighed by what the blocks
+//! before said (a likelihood that is fixed before each block: Robbins & Siegmund 1974; Waudby-Smith & Ramdas 2024, §4).
+//! The weights are known before the block, so the expectation of its mixture under the null is at most one, and bounding it by c
+//! keeps that ([`super::block`]).
+
+use super::block::Block;
+use super::grid::{GRID_LEN, LOG_STEP, log_psi};
+use crate::dispersion::Dispersion;
+use serde::{Deserialize, Serialize};
+
+/// An estimate with its anytime-valid interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The ψ of the highest likelihood, within the grid.
+    pub estimate: f64,
+    /// ψ below are excluded; 0 where none is.
+    pub lower: f64,
+    /// ψ above are excluded; `None` where none is.
+    pub upper: Option<f64>,
+}
+
+/// Of the interval's error each side has this part; the rest is for the null of FAIL, which is excluded by FAIL's own test.
+pub const SIDE_SHARE: f64 = 0.125;
+
+/// ln E against "ψ is at most the point" and "ψ is at least the point", for each point of the grid.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Sequence {
+    above: Vec<f64>,
+    below: Vec<f64>,
+}
+
+impl Default for Sequence {
+    fn default() -> Self {
+        Sequence { above: vec![0.0; GRID_LEN], below: vec![0.0; GRID_LEN] }
+    }
+}
+
+impl Sequence {
+    /// A sequence from a file may have any length.
+    pub fn fit(&mut self) {
+        self.above.resize(GRID_LEN, 0.0);
+        self.below.resize(GRID_LEN, 0.0);
+    }
+
+    /// Takes a block that is over; `sums` is what was seen before it.
+    pub fn close(&mut self, block: &Block, sums: &[f64], dispersion: &Dispersion) {
+        let gains = Gains::of(block, sums, dispersion);
+        self.above.iter_mut().zip(&gains.above).for_each(|(sum, gain)| *sum += gain);
+        self.below.iter_mut().zip(&gains.below).for_each(|(sum, gain)| *sum += gain);
+    }
+
+    /// What is not excluded at an error of `alpha`, of which each side here has its [`SIDE_SHARE`].
+    pub fn bounds(&self, block: &Block, sums: &[f64], dispersion: &Dispersion, alpha: f64) -> (f64, Option<f64>) {
+        let threshold = (1.0 / (alpha * SIDE_SHARE)).ln();
+        let gains = Gains::of(block, sums, dispersion);
+        let above: Vec<f64> = self.above.iter().zip(&gains.above).map(|(a, b)| a + b - threshold).collect();
+        let below: Vec<f64> = self.below.iter().zip(&gains.below).map(|(a, b)| a + b - threshold).collect();
+        // Evidence against a null falls as the null nears the estimate; between two points the line is taken.
+        let crossing = |excluded: f64, kept: f64| (excluded / (excluded - kept)).clamp(0.0, 1.0);
+        let lower = (0..GRID_LEN - 1)
+            .rev()
+            .find(|i| above[*i] >= 0.0 && above[i + 1] < 0.0)
+            .map_or(0.0, |i| (log_psi(i) + LOG_STEP * crossing(above[i], above[i + 1])).exp());
+        let upper = (1..GRID_LEN)
+            .find(|i| below[*i] >= 0.0 && below[i - 1] < 0.0)
+            .map(|i| (log_psi(i) - LOG_STEP * crossing(below[i], below[i - 1])).exp());
+        (lower, upper)
+    }
+}
+
+/// What a block adds against each null.
+struct Gains {
+    above: [f64; GRID_LEN],
+    below: [f64; GRID_LEN],
+}
+
+impl Gains {
+    fn of(block: &Block, before: &[f64], dispersion: &Dispersion) -> Gains {
+        let mut gains = Gains { above: [0.0; GRID_LEN], below: [0.0; GRID_LEN] };
+        let Some(sums) = block.sums() else { return gains };
+        let share = 1.0 / dispersion.index();
+        let highest = before[..GRID_LEN].iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        // A little of the flat weight is kept, so that what was ruled out too soon can come back.
+        let weights: [f64; GRID_LEN] = std::array::from_fn(|k| ((before[k] - highest) * share).exp() + 1e-3);
+        let mixture = |null: usize, alternatives: std::ops::Range<usize>| {
+            let (mut mixed, mut whole) = (0.0, 0.0);
+            for k in alternatives {
+                let gain = (sums[k] - sums[null]) / dispersion.for_steps(k.abs_diff(null));
+                mixed += weights[k] * gain.min(700.0).exp();
+                whole += weights[k];
+            }
+            if whole > 0.0 { (mixed / whole).ln().min(block.gain_max()) } else { 0.0 }
+        };
+        for null in 0..GRID_LEN {
+            gains.above[null] = mixture(null, null + 1..GRID_LEN);
+            gains.below[null] = mixture(null, 0..null);
+        }
+        gains
+    }
+}
