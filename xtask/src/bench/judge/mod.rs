@@ -7,6 +7,7 @@ mod chance;
 mod charts;
 mod report;
 mod rivals;
+mod shapes;
 mod speed;
 mod statistics;
 mod trial;
@@ -38,9 +39,18 @@ pub struct Options {
     /// Seed of the whole run.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Only cells whose name contains this text, such as `bursts`.
+    /// Only cells and shapes whose name contains this text, such as `bursts`.
     #[arg(long)]
     only: Option<String>,
+    /// Only the everyday shapes, not the grid.
+    #[arg(long)]
+    shapes: bool,
+    /// Also the table of what is found of what is wrong with bad releases.
+    #[arg(long)]
+    found: bool,
+    /// Which half of the shapes' parameters: the one on which rules may be chosen, or the one kept apart.
+    #[arg(long, value_enum, default_value = "tuned")]
+    half: shapes::Half,
 }
 
 /// Threads of the simulation: the machine's two cores.
@@ -93,12 +103,20 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     if options.speed {
         return speed::run(options.json);
     }
+    let shapes = shapes::measure(options.seed, options.quick, options.half, options.only.as_deref(), options.found);
+    shapes.print();
+    if options.shapes {
+        if options.json {
+            println!("{}", serde_json::to_string(&shapes)?);
+        }
+        return Ok(());
+    }
     let extent = if options.quick { &QUICK } else { &FULL };
     let cells: Vec<Cell> = grid(extent)
         .into_iter()
         .filter(|cell| options.only.as_ref().is_none_or(|only| report::cell_name(cell).contains(only)))
         .collect();
-    let report = measure(&cells, extent, options.seed);
+    let report = measure(&cells, extent, options.seed, shapes);
     report.print();
     if options.charts {
         charts::write(&report)?;
@@ -122,7 +140,7 @@ fn grid(extent: &Extent) -> Vec<Cell> {
 }
 
 /// All cells, after the pasts they share.
-fn measure(cells: &[Cell], extent: &Extent, seed: u64) -> Report {
+fn measure(cells: &[Cell], extent: &Extent, seed: u64, shapes: shapes::ShapesReport) -> Report {
     let pasts = pasts_of(cells);
     let histories = in_parallel("pasts", &pasts, |index, past| {
         let seed = seed.wrapping_add((index as u64) << 32);
@@ -134,7 +152,7 @@ fn measure(cells: &[Cell], extent: &Extent, seed: u64) -> Report {
         measure_cell(*cell, extent, &histories[past], seed.wrapping_add((index as u64) << 32))
     });
     let (healthy, delays): (Vec<CellReport>, Vec<Vec<DelayReport>>) = reports.into_iter().unzip();
-    Report::new(healthy, delays.into_iter().flatten().collect())
+    Report::new(healthy, delays.into_iter().flatten().collect(), shapes)
 }
 
 /// The pasts of these cells, each once.

@@ -1,6 +1,7 @@
 //! The tables of the benchmark, for people and as one JSON object.
 
 use super::rivals::Rival;
+use super::shapes::ShapesReport;
 use super::statistics::clopper_pearson_upper;
 use super::trial::{ALPHA, Batch, Outcome, median_delay, median_delay_interval};
 use super::world::Cell;
@@ -10,6 +11,9 @@ use serde::Serialize;
 /// Delays are whole seconds, so a ratio means something only where the bound is at least so many of them; below, the
 /// median delay itself is reported.
 const BOUND_MIN_S: f64 = 10.0;
+
+/// Evidence grows by blocks of ten seconds, each bounded: where the bound is shorter than this a ratio would tell of blocks alone.
+const MINUTE_S: f64 = 60.0;
 
 /// The probability with which a cell's bound may be below the truth.
 const BOUND_ERROR: f64 = 0.01;
@@ -158,6 +162,10 @@ pub struct Report {
     /// The highest median delay over bound where power ≥ .99 and events come one by one, which is what the bound assumes.
     /// Must be ≤ 1.5.
     pub delay_over_bound_median_max: f64,
+    /// Where the bound is above a minute and events come one by one: the highest median delay over bound. Must be ≤ 1.5.
+    pub delay_over_bound_above_minute_max: f64,
+    /// Where it is at most a minute: the highest median delay less the bound, in seconds. Must be ≤ 60.
+    pub delay_beyond_bound_s_max_below_minute: f64,
     /// The same where errors come in bursts, against D times the bound: the price of not being fooled by one burst.
     pub delay_over_bound_bursts_median_max: f64,
     /// Where the bound is below 10 s: the highest median delay, in seconds.
@@ -166,6 +174,9 @@ pub struct Report {
     pub delay_over_bound_median: f64,
     /// Per rule of other systems.
     pub rivals: Vec<RivalReport>,
+    /// Everyday shapes, healthy, and what is found of bad releases.
+    #[serde(flatten)]
+    pub everyday: ShapesReport,
     /// Every cell.
     pub healthy: Vec<CellReport>,
     /// Every cell and effect.
@@ -174,7 +185,7 @@ pub struct Report {
 
 impl Report {
     /// Puts the cells together.
-    pub fn new(healthy: Vec<CellReport>, delays: Vec<DelayReport>) -> Report {
+    pub fn new(healthy: Vec<CellReport>, delays: Vec<DelayReport>, everyday: ShapesReport) -> Report {
         let ratios = |bursts: bool| -> Vec<f64> {
             let counting = delays.iter().filter(|delay| delay.counts() && delay.in_bursts() == bursts);
             counting.filter_map(|delay| delay.ratio).collect()
@@ -189,6 +200,16 @@ impl Report {
             upper_bound_max: healthy.iter().map(|cell| cell.upper_bound).fold(0.0, f64::max),
             false_rollback: false_rollbacks as f64 / rollouts.max(1) as f64,
             delay_over_bound_median_max: highest(&single),
+            delay_over_bound_above_minute_max: delays
+                .iter()
+                .filter(|delay| delay.counts() && delay.bound_s > MINUTE_S && !delay.in_bursts())
+                .filter_map(|delay| delay.ratio)
+                .fold(0.0, f64::max),
+            delay_beyond_bound_s_max_below_minute: delays
+                .iter()
+                .filter(|delay| delay.power >= 0.99 && delay.bound_s <= MINUTE_S && !delay.in_bursts())
+                .filter_map(|delay| Some(delay.median_s? - delay.bound_s))
+                .fold(0.0, f64::max),
             delay_over_bound_bursts_median_max: highest(&bursts),
             delay_s_max_where_bound_is_seconds: delays
                 .iter()
@@ -197,6 +218,7 @@ impl Report {
                 .fold(0.0, f64::max),
             delay_over_bound_median: median(&mut single).unwrap_or(0.0),
             rivals: (0..Rival::ALL.len()).map(|index| rival(index, &healthy, &delays)).collect(),
+            everyday,
             healthy,
             delays,
         }
@@ -233,6 +255,10 @@ impl Report {
                 "{rule:14} {false_rollback:9.4} {false_rollback_max:9.4} {cells_over_alpha:10} {found:7.3} {delay:>13}"
             );
         }
+        eprintln!(
+            "delay where the bound is above a minute: at most {:.2} × the bound; below: at most the bound + {:.0} s",
+            self.delay_over_bound_above_minute_max, self.delay_beyond_bound_s_max_below_minute
+        );
         eprintln!(
             "cells over α: {} of {} (highest bound {:.4}); delay over bound: median {:.2}, highest {:.2}, in bursts {:.2}",
             self.cells_over_alpha,

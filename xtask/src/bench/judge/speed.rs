@@ -63,7 +63,7 @@ fn measure(requests: u64, rate: f64) -> (f64, Judge) {
             counts: (0..METRICS)
                 .map(|metric| {
                     let table = Table::new(count(requests / 10 + 1), count(requests));
-                    MetricWindow { metric: MetricId(metric), table }
+                    MetricWindow { metric: MetricId(metric), stratum: 0, table }
                 })
                 .collect(),
             ..Window::default()
