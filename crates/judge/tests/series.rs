@@ -60,7 +60,7 @@ fn play(plan: &Plan, second: impl Fn(u64) -> (Vec<(Arm, InstanceSecond)>, Vec<Lo
 
 fn healthy(second: u64) -> Vec<(Arm, InstanceSecond)> {
     let current = (0..3_u32).map(|i| (Arm::Current, at(i, 0, 30, u64::from(second % 30 == 10 * u64::from(i)))));
-    current.chain([(Arm::Candidate, at(9, 0, 10, u64::from(second % 90 == 0)))]).collect()
+    current.chain([(Arm::Candidate, at(9, 0, 10, u64::from(second.is_multiple_of(90))))]).collect()
 }
 
 fn line(signature: u64, severity: Severity, known: bool, candidate: u64, current: u64) -> LogCount {
@@ -98,7 +98,7 @@ fn a_restarted_instance_of_the_current_release_is_the_control_of_the_warm_up() {
     for second in 3_600..4_100 {
         let mut seconds = healthy(second);
         // Both new processes are as cold as each other, for minutes; one of them fails more.
-        seconds[2].1 = at(2, 0, 10, u64::from(second % 10 == 0));
+        seconds[2].1 = at(2, 0, 10, u64::from(second.is_multiple_of(10)));
         seconds[3].1 = at(9, 0, 10, 5);
         judge.handle_window(&assembler.window(tick(second), &seconds, Vec::new()));
     }
@@ -142,8 +142,8 @@ fn one_route_of_many_is_found_by_itself() {
             for (arm, instance, requests) in [(Arm::Current, 0, 9), (Arm::Candidate, 9, 1)] {
                 let mut all = InstanceSecond { instance, reporting: true, ..InstanceSecond::default() };
                 for route in 0..20 {
-                    let base = arm == Arm::Current && (second + u64::from(route)) % 100 == 0;
-                    let worse = bad && arm == Arm::Candidate && route == 7 && second % 40 == 0;
+                    let base = arm == Arm::Current && (second + u64::from(route)).is_multiple_of(100);
+                    let worse = bad && arm == Arm::Candidate && route == 7 && second.is_multiple_of(40);
                     all.counts.extend(at(instance, route, requests, u64::from(base || worse)).counts);
                 }
                 seconds.push((arm, all));
@@ -166,7 +166,7 @@ fn one_route_of_many_is_found_by_itself() {
 fn a_known_error_line_that_comes_more_often_and_a_line_that_stops_both_hold() {
     let mut past = Past::new(&names());
     for second in 0..3_600_u64 {
-        let seconds: Vec<InstanceSecond> = (0..3).map(|i| at(i, 0, 30, u64::from(second % 10 == 0))).collect();
+        let seconds: Vec<InstanceSecond> = (0..3).map(|i| at(i, 0, 30, u64::from(second.is_multiple_of(10)))).collect();
         let written = |signature, is_error, every: u64| {
             let instance = ((second / 3 + second) % 3) as u32;
             let lines = LinesOfInstance { instance, signature: SignatureId(signature), is_error, lines: 1 };
@@ -210,11 +210,12 @@ fn a_burst_of_known_lines_without_a_failed_request_never_rolls_back() {
 fn a_service_too_small_to_judge_is_promoted_openly_or_left_to_a_person() {
     use gapless_judge::plan::SmallService;
     let quiet = |second: u64| {
-        let current = (Arm::Current, at(0, 0, u64::from(second % 2 == 0), 0));
-        (vec![current, (Arm::Candidate, at(9, 0, u64::from(second % 20 == 0), 0))], Vec::new())
+        let current = (Arm::Current, at(0, 0, u64::from(second.is_multiple_of(2)), 0));
+        (vec![current, (Arm::Candidate, at(9, 0, u64::from(second.is_multiple_of(20)), 0))], Vec::new())
     };
     let mut past = Past::new(&names());
-    (0..3_600_u64).for_each(|second| past.handle_second(tick(second), &[at(0, 0, u64::from(second % 2 == 0), 0)], &[]));
+    (0..3_600_u64)
+        .for_each(|second| past.handle_second(tick(second), &[at(0, 0, u64::from(second.is_multiple_of(2)), 0)], &[]));
     let plan = past.plan(Settings::default(), &[], &[], false);
     let (verdict, text) = play(&plan, quiet);
     assert_eq!(verdict, Verdict::PassUnjudged, "{text}");
