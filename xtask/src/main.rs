@@ -3,6 +3,7 @@
 //! What a contributor runs and what CI runs is the same code: `.ci/run` calls `cargo xtask test`. The verbs print their
 //! talk on stderr and their data on stdout, as the program itself does.
 
+mod attack;
 mod bench;
 mod check;
 mod docs;
@@ -31,6 +32,15 @@ enum Verb {
     Test(test::Options),
     /// The whole fault suite: disks that are full, failing or slow, processes killed and frozen, journals damaged, under load.
     Faults(faults::Options),
+    /// Attacks on the release build as data, and the same on other proxies: what gets through.
+    Attack(attack::Options),
+    /// What `attack` puts behind a proxy.
+    #[command(name = attack::ORIGIN, hide = true)]
+    AttackOrigin {
+        /// The port, the folder of the cases, the file for the record.
+        #[arg(num_args = 3)]
+        arguments: Vec<String>,
+    },
     /// Measurements.
     Bench {
         #[command(subcommand)]
@@ -67,6 +77,8 @@ fn run() -> anyhow::Result<ExitCode> {
         Verb::Check(options) => check::run(&options)?,
         Verb::Test(options) => return test::run(&options),
         Verb::Faults(options) => return faults::run(&options),
+        Verb::Attack(options) => attack::run(&options)?,
+        Verb::AttackOrigin { arguments } => attack::serve_origin(&arguments)?,
         Verb::Bench { what } => bench::run(&what)?,
         Verb::BenchPart { part } => bench::run_part(&part)?,
         Verb::Spin => test::spin()?,

@@ -6,7 +6,7 @@ mod logs;
 mod logs_speed;
 pub mod median;
 mod peers;
-mod process;
+pub mod process;
 mod proxy;
 
 use clap::Subcommand;

@@ -42,6 +42,8 @@ const RULES: &[Rule] = &[
         purity: Purity::Shell,
     },
     Rule { name: "load", may_know: &[], purity: Purity::Shell },
+    // It judges the proxy from outside: bytes over sockets, and nothing of how the proxy is made.
+    Rule { name: "attack", may_know: &[], purity: Purity::Shell },
     Rule {
         name: "cli",
         may_know: &["model", "rollout", "routing", "judge", "wire", "drivers", "proxy", "controller", "load"],
