@@ -39,10 +39,21 @@ pub struct Case {
     pub stage: StageKind,
     /// How often it is run; every run has to pass.
     pub repeat: u32,
+    /// Whether it is about something that other proxies do not have.
+    pub scope: Scope,
     /// What the origin does with requests, by the last part of their path.
     pub scripts: Vec<Script>,
     /// What is done, in order.
     pub steps: Vec<Step>,
+}
+
+/// Which proxies a case says something about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Any that forwards HTTP/1.1.
+    Everybody,
+    /// Gapless alone: it is about a feature of its own.
+    Gapless,
 }
 
 /// What stands behind the proxy, and with which time-outs.
@@ -253,6 +264,7 @@ impl Case {
             kind: kind.to_owned(),
             stage: StageKind::One,
             repeat: 1,
+            scope: Scope::Everybody,
             scripts: Vec::new(),
             steps: Vec::new(),
         }
@@ -268,6 +280,11 @@ impl Case {
         let act = match who {
             "stage" => {
                 self.stage = read_stage(what)?;
+                return Ok(());
+            }
+            "only" => {
+                anyhow::ensure!(what == "gapless", "a case can be about gapless only");
+                self.scope = Scope::Gapless;
                 return Ok(());
             }
             "repeat" => {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use gapless_attack::case::{Case, StageKind, read_folder};
+use gapless_attack::case::{Case, Scope, StageKind, read_folder};
 use gapless_attack::run::Target;
 use gapless_attack::stage::{Programs, Stage};
 use gapless_attack::{origin, run};
@@ -103,7 +103,8 @@ fn attack(name: Name, cases: &[(usize, &Case)], options: &Options) -> anyhow::Re
     let programs = Programs { gapless, origin };
     let mut outcomes = BTreeMap::new();
     for kind in [StageKind::One, StageKind::Two, StageKind::Short] {
-        let of_kind: Vec<_> = cases.iter().filter(|(_, case)| case.stage == kind).collect();
+        let fits = |case: &Case| case.stage == kind && (case.scope == Scope::Everybody || name == Name::Gapless);
+        let of_kind: Vec<_> = cases.iter().filter(|(_, case)| fits(case)).collect();
         if of_kind.is_empty() {
             continue;
         }
@@ -158,14 +159,17 @@ fn as_table(cases: &[(usize, &Case)], columns: &[Column]) -> String {
             .map(|column| match column.outcomes.get(number) {
                 Some(Ok(())) => "held",
                 Some(Err(_)) => "**got through**",
-                None => "",
+                None => "not its own",
             })
             .collect();
         text.push_str(&format!("| {}: {} | {} |\n", case.kind, case.name, cells.join(" | ")));
     }
-    let held = |column: &Column| column.outcomes.values().filter(|outcome| outcome.is_ok()).count().to_string();
+    let held = |column: &Column| {
+        let held = column.outcomes.values().filter(|outcome| outcome.is_ok()).count();
+        format!("{held} of {}", column.outcomes.len())
+    };
     let totals: Vec<String> = columns.iter().map(held).collect();
-    text.push_str(&format!("| **held, of {}** | {} |\n", cases.len(), totals.join(" | ")));
+    text.push_str(&format!("| **held** | {} |\n", totals.join(" | ")));
     text
 }
 

@@ -112,6 +112,7 @@ http {{
     location / {{
       proxy_pass http://instances;
       proxy_http_version 1.1;
+      proxy_request_buffering off;
       proxy_set_header Connection $connection_upgrade;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Host $host;
