@@ -63,8 +63,10 @@ pub enum StageKind {
     One,
     /// Two instances, the proxy's usual time-outs.
     Two,
-    /// One instance, the shortest time-outs and holds.
+    /// One instance, the shortest time-outs.
     Short,
+    /// One instance that cases make crash, five places in the hold. Cases of this stage run one after the other.
+    Fragile,
 }
 
 /// What the origin does with a request.
@@ -104,6 +106,8 @@ pub enum Act {
     Reset,
     /// Gives back every byte that comes, until the other side ends.
     Echo,
+    /// Crashes: the whole process ends.
+    Crash,
 }
 
 /// One line of a case.
@@ -306,7 +310,8 @@ fn read_stage(text: &str) -> anyhow::Result<StageKind> {
         "one" => Ok(StageKind::One),
         "two" => Ok(StageKind::Two),
         "short" => Ok(StageKind::Short),
-        other => bail!("`{other}` is no stage: one, two, short"),
+        "fragile" => Ok(StageKind::Fragile),
+        other => bail!("`{other}` is no stage: one, two, short, fragile"),
     }
 }
 
@@ -339,6 +344,7 @@ fn read_act(text: &str) -> anyhow::Result<(Act, &str)> {
         "close" => (Act::Close, rest),
         "reset" => (Act::Reset, rest),
         "echo" => (Act::Echo, rest),
+        "crash" => (Act::Crash, rest),
         "send" => {
             let (bytes, rest) = literal::read(rest)?;
             (Act::Send(bytes), rest)

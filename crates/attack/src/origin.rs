@@ -259,6 +259,7 @@ impl Connection {
                 socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))?;
                 return Ok(Next::End);
             }
+            Act::Crash => std::process::exit(7),
             Act::Echo => loop {
                 let bytes = std::mem::take(&mut self.unread);
                 self.socket.write_all(&bytes)?;

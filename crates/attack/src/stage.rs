@@ -39,7 +39,7 @@ impl StageKind {
     #[must_use]
     pub fn instances(self) -> usize {
         match self {
-            StageKind::One | StageKind::Short => 1,
+            StageKind::One | StageKind::Short | StageKind::Fragile => 1,
             StageKind::Two => 2,
         }
     }
@@ -165,7 +165,7 @@ fn free_port() -> anyhow::Result<u16> {
 
 fn server_config(address: SocketAddr, kind: StageKind) -> String {
     let times = match kind {
-        StageKind::One | StageKind::Two => "",
+        StageKind::One | StageKind::Two | StageKind::Fragile => "",
         StageKind::Short => "head_timeout = \"1s\"\nkeep_alive_timeout = \"2s\"\n",
     };
     // Below the range that the kernel gives out; a port in use is passed over.
@@ -182,7 +182,8 @@ fn service_config(programs: &Programs, record: &Path, kind: StageKind) -> String
     let command = words.join(", ");
     let times = match kind {
         StageKind::One | StageKind::Two => "",
-        StageKind::Short => "idle_timeout = \"1s\"\nresponse_timeout = \"2s\"\nhold_requests = 5\nhold_wait = \"2s\"\n",
+        StageKind::Short => "idle_timeout = \"1s\"\nresponse_timeout = \"2s\"\n",
+        StageKind::Fragile => "hold_requests = 5\nhold_wait = \"30s\"\n",
     };
     let instances = kind.instances();
     // An instance that a case makes fail is meant to be asked again: nothing here is about ejection.

@@ -47,6 +47,9 @@ fn main() -> ExitCode {
 
 fn attack(stages: &Stages, case: &Case, number: usize) -> Result<(), Failed> {
     let stage = stages.of(case.stage).map_err(|error| format!("{error:#}"))?;
+    let alone = &stages.place(case.stage).alone;
+    // A crash of the instance is meant for the clients of its own case.
+    let _alone = (case.stage == StageKind::Fragile).then(|| alone.lock());
     let record = stage.record();
     run::run(case, number, stage.target(&record)).map_err(|error| format!("{error:#}").into())
 }
@@ -57,11 +60,13 @@ struct Stages {
     one: Place,
     two: Place,
     short: Place,
+    fragile: Place,
 }
 
 /// One stage, once it was started, or why it could not be.
 #[derive(Default)]
 struct Place {
+    alone: Mutex<()>,
     started: OnceLock<Result<Mutex<Option<Arc<Stage>>>, String>>,
 }
 
@@ -71,6 +76,7 @@ impl Stages {
             StageKind::One => &self.one,
             StageKind::Two => &self.two,
             StageKind::Short => &self.short,
+            StageKind::Fragile => &self.fragile,
         }
     }
 
@@ -85,7 +91,7 @@ impl Stages {
     }
 
     fn end(&self) {
-        for place in [&self.one, &self.two, &self.short] {
+        for place in [&self.one, &self.two, &self.short, &self.fragile] {
             if let Some(Ok(stage)) = place.started.get() {
                 stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
             }

@@ -102,7 +102,7 @@ fn attack(name: Name, cases: &[(usize, &Case)], options: &Options) -> anyhow::Re
     };
     let programs = Programs { gapless, origin };
     let mut outcomes = BTreeMap::new();
-    for kind in [StageKind::One, StageKind::Two, StageKind::Short] {
+    for kind in [StageKind::One, StageKind::Two, StageKind::Short, StageKind::Fragile] {
         let fits = |case: &Case| case.stage == kind && (case.scope == Scope::Everybody || name == Name::Gapless);
         let of_kind: Vec<_> = cases.iter().filter(|(_, case)| fits(case)).collect();
         if of_kind.is_empty() {

@@ -87,7 +87,7 @@ fn nginx_conf(folder: &Path, listen: SocketAddr, ports: &[u16], kind: StageKind)
     let user = if rustix::process::getuid().is_root() { "user root;\n" } else { "" };
     let folder = folder.display();
     let times = match kind {
-        StageKind::One | StageKind::Two => "",
+        StageKind::One | StageKind::Two | StageKind::Fragile => "",
         StageKind::Short => {
             "  client_header_timeout 1s;\n  client_body_timeout 1s;\n  send_timeout 1s;\n  keepalive_timeout 2s;\n  proxy_read_timeout 2s;\n"
         }
@@ -134,7 +134,7 @@ fn haproxy_cfg(listen: SocketAddr, ports: &[u16], kind: StageKind) -> String {
         .map(|(number, port)| format!("  server instance{number} 127.0.0.1:{port} check inter 200ms\n"))
         .collect();
     let times = match kind {
-        StageKind::One | StageKind::Two => {
+        StageKind::One | StageKind::Two | StageKind::Fragile => {
             "  timeout http-request 10s\n  timeout client 60s\n  timeout server 60s\n  timeout http-keep-alive 75s\n"
         }
         StageKind::Short => {
