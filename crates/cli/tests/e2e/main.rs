@@ -15,6 +15,7 @@ mod listeners;
 mod machine;
 mod orders;
 mod ports;
+mod previews;
 mod recovery;
 mod refusals;
 mod refused_tables;
