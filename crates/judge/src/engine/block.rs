@@ -1,7 +1,7 @@
 //! Evidence in blocks of seconds, none of which may prove anything alone.
 //!
 //! Events of ten seconds often have one cause: a burst, an outage that begins a moment earlier here than there. So what one block
-//! may multiply the evidence by is bounded. With X ≥ 0 the likelihood ratio of a block, E[min(X, c)] ≤ E[X] ≤ 1, so the product of the bounded
+//! may multiply the evidence by is bounded. With X ≥ 0 the likelihood ratio of a block, E(min(X, c)) ≤ E(X) ≤ 1, so the product of the bounded
 //! ratios is still a supermartingale; and since min(·, c) is concave and rises, so is what is read in mid-block (Jensen). c
 //! may be anything known before the block's events.
 //!
