@@ -202,7 +202,7 @@ fn deploy_tells_by_its_exit_code_how_the_rollout_ended() {
         ("done", 2, "deploy", 6),
         ("rolled-back", 0, "deploy", 3),
         ("needs-operator", 0, "deploy", 4),
-        ("superseded", 0, "deploy", 5),
+        ("superseded", 0, "deploy", 8),
         ("rolled-back", 0, "rollback", 0),
         ("done", 0, "rollback", 0),
     ] {
