@@ -6,6 +6,7 @@ use std::net::TcpListener;
 
 use gapless_model::{HoldLimits, Millis};
 use gapless_routing::{Fallback, Intake};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use world::{Client, Instance, Plan, World, get, ok, post, until};
 
 fn holding(plan: Plan, requests_max: u32, wait_max: u64) -> Plan {
@@ -188,4 +189,45 @@ fn the_health_path_is_answered_while_requests_are_held_and_only_for_as_long_as_t
     assert_eq!(lasting.client().ask(get("/healthz")).status(), 503, "an outage that lasts is told");
     let unheld = World::new(&holding(Plan::of(&[&instance]), 0, 60_000));
     assert_eq!(unheld.client().ask(get("/healthz")).status(), 503, "nobody may wait");
+}
+
+#[test]
+fn requests_that_keep_arriving_do_not_stop_the_release_of_those_that_wait() {
+    const HELD: usize = 300;
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+    let pace = std::time::Duration::from_millis(1);
+    // It takes nobody's first request for done before all have come, so that each has a connection of its own that is kept.
+    let all = std::sync::Barrier::new(HELD);
+    let instance = Instance::answering(move |request| {
+        if request.start().contains("/first") {
+            all.wait();
+        }
+        std::thread::sleep(20 * pace);
+        ok("a")
+    });
+    let hold = HoldLimits { requests_max: 10_000, wait_max: Millis(600_000) };
+    let serving = Plan { hold, ..Plan::of(&[&instance]) };
+    let mut world = World::new(&serving);
+    let mut clients: Vec<Client> = (0..HELD).map(|_| world.client()).collect();
+    clients.iter_mut().for_each(|client| client.send(get("/first")));
+    clients.iter_mut().for_each(|client| assert_eq!(client.answer().text(), "a"));
+    world.install(&holding(Plan::of(&[&instance]), hold.requests_max, hold.wait_max.0));
+    clients.iter_mut().for_each(|client| client.send(get("/")));
+    until("all are held", || held(&world) == HELD as u64);
+
+    let mut newcomers: Vec<Client> = (0..HELD).map(|_| world.client()).collect();
+    let arriving = std::thread::spawn(move || {
+        for client in &mut newcomers {
+            client.send(get("/"));
+            std::thread::sleep(pace);
+        }
+        newcomers
+    });
+    world.install(&serving);
+    clients.extend(arriving.join().unwrap());
+    for client in &mut clients {
+        assert_eq!(client.answer().text(), "a");
+    }
+    assert_eq!(world.ends(3 * HELD as u64), format!("2xx:{}", 3 * HELD));
 }

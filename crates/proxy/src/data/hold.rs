@@ -68,9 +68,16 @@ impl Holds {
     fn insert(&mut self, service: &ServiceName, number: u64, key: Key, probing: bool) {
         let queue = self.queues.entry(service.clone()).or_default();
         queue.waiting.insert(number, key);
-        queue.releasing = false;
         queue.probing |= probing;
         self.waiting += 1;
+    }
+
+    /// One that was let go is back: whatever it waited for has not come, and the others wait on. (A newcomer that merely stands behind
+    /// those that are being let go says nothing of the kind.)
+    fn end_release(&mut self, service: &ServiceName) {
+        if let Some(queue) = self.queues.get_mut(service) {
+            queue.releasing = false;
+        }
     }
 
     fn pop(&mut self, wanted: impl Fn(&Queue) -> bool, most: usize) -> Vec<Key> {
@@ -122,6 +129,8 @@ impl Worker {
             exchange.held_until_ms = now_ms + limits.wait_max.0;
         } else if now_ms >= exchange.held_until_ms {
             return self.answer(client, exchange, cause);
+        } else {
+            self.holds.end_release(service);
         }
         exchange.attempt = Attempt::Held;
         // Whoever was tried may take connections when the wait is over, and the wait is the bound on trying.
