@@ -2,7 +2,7 @@
 
 mod world;
 
-use gapless_model::{ReleaseId, ReleaseLabel, Weight};
+use gapless_model::{HoldLimits, Millis, ReleaseId, ReleaseLabel, Weight};
 use gapless_proxy::data::Settings;
 use gapless_routing::{Audience, PreviewToken, Terminal};
 use world::{Instance, Plan, World, until};
@@ -95,4 +95,20 @@ fn previews_are_counted_apart() {
                 .sum::<u64>();
         assert_eq!(failed, u64::from(audience == Audience::Preview && counts.total() > 0), "series {series}");
     }
+}
+
+#[test]
+fn a_preview_of_what_refuses_connections_is_answered_at_once_and_nobody_waits_behind_it() {
+    let current = Instance::named("current");
+    let mut plan = Plan::of(&[&current]);
+    plan.hold = HoldLimits { requests_max: 100, wait_max: Millis(600_000) };
+    plan.preview_token = Some(PreviewToken::new(TOKEN).unwrap());
+    plan.candidate = Some((ReleaseId(2), ReleaseLabel::new("2.0").unwrap(), Weight::NONE, world::nobody()));
+    let world = World::new(&plan);
+    for _ in 0..3 {
+        assert_eq!(ask(&world, &[&format!("2.0:{TOKEN}")]).0, 502);
+        assert_eq!(ask(&world, &[]), (200, "current".into()));
+    }
+    assert_eq!(world.ends(6), "2xx:3 by_us.connect_failed:3");
+    assert_eq!(world.ledger().held, 0);
 }

@@ -218,6 +218,8 @@ impl Worker {
                 }
                 Decision::Instance { slot: instance.slot, serial: instance.serial, address: instance.address }
             }
+            // Whoever previews asks of one release alone: the service serves, and nobody waits on a preview's account.
+            None if preview.is_some() => Decision::Ours(exchange.failure.unwrap_or(OurAnswer::NoInstance)),
             None => {
                 let (service, limits) = held();
                 Decision::Exhausted { service, limits }
