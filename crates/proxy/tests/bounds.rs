@@ -7,14 +7,17 @@ mod world;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use gapless_proxy::data::Settings;
+use gapless_proxy::seam::Command as Order;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use world::{Client, Instance, PATIENCE, Plan, World, get, ok, until};
 
 const INSTANCE: &str = "GAPLESS_TEST_INSTANCE";
 const DESCRIPTORS: &str = "GAPLESS_TEST_DESCRIPTORS";
+const SETTINGS_AGAIN: &str = "GAPLESS_TEST_SETTINGS_AGAIN";
 
 /// The part of the other process. Does nothing unless it is that.
 #[test]
@@ -24,6 +27,11 @@ fn proxy_in_a_process_of_its_own() {
     let wanted = std::env::var(DESCRIPTORS).ok().map(|count| count.parse().unwrap());
     setrlimit(Resource::Nofile, Rlimit { current: wanted.or(maximum), maximum }).unwrap();
     let world = World::with(&Plan::at(&[instance.parse().unwrap()]), Settings::default(), 1);
+    if std::env::var_os(SETTINGS_AGAIN).is_some() {
+        // As with each session of a controller.
+        let settings = Arc::new(Settings::default());
+        world.plane.post_all(|| Order::Settings { settings: Arc::clone(&settings), records: None });
+    }
     println!("\nlistening {}", world.address);
     let _until_the_parent_ends = std::io::stdin().read_to_end(&mut Vec::new());
 }
@@ -66,11 +74,20 @@ impl Proxy {
 
 #[test]
 fn whoever_was_accepted_reaches_an_instance_however_few_descriptors_there_are() {
+    serves_all_with(&[(DESCRIPTORS, "64")]);
+}
+
+#[test]
+fn settings_that_come_later_leave_descriptors_for_the_instances_too() {
+    serves_all_with(&[(DESCRIPTORS, "64"), (SETTINGS_AGAIN, "1")]);
+}
+
+fn serves_all_with(environment: &[(&str, &str)]) {
     let instance = Instance::answering(|_| {
         std::thread::sleep(Duration::from_millis(20));
         ok("served")
     });
-    let proxy = Proxy::start(instance.address, &[(DESCRIPTORS, "64")]);
+    let proxy = Proxy::start(instance.address, environment);
     let mut clients: Vec<Client> = (0..150).map(|_| Client::connect(proxy.address)).collect();
     let request = "GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n";
     clients.iter_mut().for_each(|client| client.send(request));

@@ -132,7 +132,7 @@ impl Worker {
         serial: u64,
         address: SocketAddr,
     ) -> Result<Key, NoConnection> {
-        if self.upstreams.len() >= self.settings.connections_max
+        if self.upstreams.len() >= self.connections_max()
             && let Some(idle) = self.upstreams.find(|upstream| matches!(upstream.duty, Duty::Idle { .. }))
         {
             // One that is needed goes before one that may be.

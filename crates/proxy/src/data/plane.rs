@@ -36,8 +36,8 @@ impl DataPlane {
         events: &SyncSender<Event>,
         records: Option<&SyncSender<AccessRecord>>,
     ) -> std::io::Result<Self> {
-        let most = clients_per_thread(threads);
-        let settings = Arc::new(Settings { connections_max: settings.connections_max.min(most), ..settings });
+        let descriptors_max = clients_per_thread(threads);
+        let settings = Arc::new(settings);
         let mut plane = Self { workers: Vec::new(), threads: Vec::new(), origin: Instant::now() };
         for index in 0..threads.max(1) {
             let (handle, mailbox) = WorkerHandle::new()?;
@@ -46,6 +46,7 @@ impl DataPlane {
                 events: events.clone(),
                 records: records.cloned(),
                 settings: Arc::clone(&settings),
+                descriptors_max,
                 origin: plane.origin,
                 threads: threads.max(1),
                 index,

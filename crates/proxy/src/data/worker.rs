@@ -120,6 +120,8 @@ pub(crate) struct Worker {
     pub(super) events: SyncSender<Event>,
     pub(super) records: Option<SyncSender<AccessRecord>>,
     pub(super) settings: Arc<Settings>,
+    /// The most clients that this thread's share of the process's descriptors is enough for.
+    pub(super) descriptors_max: usize,
     pub(super) table: Arc<Table>,
     pub(super) clock: Clock,
     pub(super) ids: RequestIds,
@@ -153,6 +155,8 @@ pub(crate) struct WorkerParts {
     pub(crate) events: SyncSender<Event>,
     pub(crate) records: Option<SyncSender<AccessRecord>>,
     pub(crate) settings: Arc<Settings>,
+    /// The most clients that its share of the process's descriptors is enough for.
+    pub(crate) descriptors_max: usize,
     pub(crate) origin: Instant,
     pub(crate) threads: usize,
     /// Which of them it is.
@@ -173,6 +177,7 @@ impl Worker {
             events: parts.events,
             records: parts.records,
             settings: parts.settings,
+            descriptors_max: parts.descriptors_max,
             table: Arc::new(Table::empty()),
             clock: Clock::new(parts.origin),
             ids: RequestIds::new(),
