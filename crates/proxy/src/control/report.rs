@@ -58,7 +58,7 @@ impl Station {
     /// receipt of a rollout that began before.
     pub(super) fn report(&mut self) -> ReportDoc {
         // The version first: a request that an older table sent is then counted in what is read afterwards.
-        let applied = self.plane.applied().map(VersionDoc::from).unwrap_or_default();
+        let applied = self.acknowledgeable().map(VersionDoc::from).unwrap_or_default();
         let in_flight = self.in_flight();
         let mut changed = Vec::new();
         let keys = self.registry.series().map(|(series, key)| (series, Some(key)));
@@ -124,5 +124,48 @@ impl Station {
             ejected_on: *ejected,
         };
         self.health.iter().map(doc).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use gapless_model::{Epoch, Generation, TableVersion, Term};
+    use gapless_routing::TableSpec;
+    use gapless_wire::control::SealedTable;
+
+    use super::super::keeping::Keeping;
+    use super::super::station::Equipment;
+    use super::super::store::Store;
+    use super::*;
+    use crate::data::Settings;
+
+    #[test]
+    fn a_report_acknowledges_a_table_no_sooner_than_the_disk_lets() {
+        let (events, _heard) = std::sync::mpsc::sync_channel(16);
+        let plane = DataPlane::start(1, Settings::default(), &events, None).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (told, mut news) = tokio::sync::mpsc::channel(4);
+        let keeping = Some(Keeping::start(Store::new(folder.path()), told).unwrap());
+        let equipment = Equipment { keeping, settings: Settings::default(), access_log: None, troubles: Vec::new() };
+        let mut station = Station::new(plane, equipment);
+        station.admit(Term { epoch: Epoch(1), ..Term::default() }).unwrap();
+        let version = TableVersion { epoch: Epoch(1), generation: Generation(1) };
+        let sealed = SealedTable::seal(&TableSpec { version, services: Vec::new() }).unwrap();
+        let began = Instant::now();
+        station.take(&sealed).unwrap();
+        let deadline = began + Duration::from_secs(20);
+        while station.plane.applied() != Some(version) {
+            assert!(Instant::now() < deadline, "the thread does not take the table");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let early = station.report().applied;
+        // The disk's time is a second; a machine that took longer to come here has shown nothing.
+        if began.elapsed() < Duration::from_secs(1) {
+            assert_eq!(early, VersionDoc::default(), "nobody has heard of the disk yet");
+        }
+        station.kept(news.blocking_recv().unwrap());
+        assert_eq!(station.report().applied, VersionDoc::from(version));
     }
 }

@@ -218,15 +218,15 @@ impl Station {
 
     /// The version that every thread uses, when that is news.
     pub(super) fn newly_acknowledged(&mut self) -> Option<TableVersion> {
+        let applied = self.acknowledgeable()?;
+        (self.acknowledged.replace(applied) != Some(applied)).then_some(applied)
+    }
+
+    /// The version that may be told as applied: every thread uses it, and the disk has it or has had its time.
+    pub(super) fn acknowledgeable(&self) -> Option<TableVersion> {
         let applied = self.plane.applied()?;
-        if self.acknowledged == Some(applied) {
-            return None;
-        }
-        if self.keeping.as_ref().is_some_and(|keeping| !keeping.lets_acknowledge(applied)) {
-            return None;
-        }
-        self.acknowledged = Some(applied);
-        Some(applied)
+        let lets = self.keeping.as_ref().is_none_or(|keeping| keeping.lets_acknowledge(applied));
+        if lets { Some(applied) } else { self.acknowledged }
     }
 
     /// The newest version that every thread was seen to use.
