@@ -378,3 +378,25 @@ fn a_client_that_goes_on_sending_after_its_last_answer_is_closed_in_the_end() {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+#[test]
+fn an_answer_that_came_whole_before_its_instance_stopped_reading_is_no_cut() {
+    let (go, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    let instance = Instance::start(move |_, connection, _| {
+        connection.head();
+        connection.send(ok("early"));
+        // It keeps the connection and reads nothing of the body.
+        let _told = wait.lock().unwrap().recv();
+    });
+    let world = World::new(&idle(&[&instance], 300));
+    let mut client = world.client();
+    client.send("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 100000000\r\n\r\n");
+    let mut uploading = client.stream.try_clone().unwrap();
+    let upload =
+        std::thread::spawn(move || while std::io::Write::write_all(&mut uploading, &[b'x'; 100_000]).is_ok() {});
+    assert_eq!(client.answer().text(), "early");
+    assert_eq!(world.ends(1), "2xx:1");
+    upload.join().unwrap();
+    drop(go);
+}

@@ -119,8 +119,8 @@ impl Worker {
                 }
                 self.answer(client, exchange, reason)
             }
-            // It has its whole answer; that it did not finish its own body is its affair.
-            Due::Answer(_, CutReason::ClientStalled)
+            // It has its whole answer; that it did not finish its own body, or the instance does not read it, cuts nothing off.
+            Due::Answer(_, CutReason::ClientStalled | CutReason::InstanceStalled)
                 if matches!(exchange.receiving, Receiving::Done) && client.output.is_empty() =>
             {
                 let terminal = Self::whole(&exchange);
