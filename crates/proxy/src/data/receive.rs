@@ -125,8 +125,8 @@ impl Worker {
                     } else if head.status == 101 {
                         let offered = exchange.asked.upgrade.as_ref();
                         let agreed = offered.zip(head.upgrade).is_some_and(|(offer, taken)| offer.is(taken));
-                        // Bytes of a body behind the 101 would be read as the other protocol's.
-                        if !agreed || !exchange.sending.complete {
+                        // Bytes of a body behind the 101 would be read as the other protocol's, and those not written yet never be.
+                        if !agreed || !exchange.sending.complete || !exchange.is_all_sent() {
                             return Err(Reject::StartLine);
                         }
                         write_switching(out, &head);
