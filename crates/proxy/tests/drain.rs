@@ -229,3 +229,24 @@ fn a_request_that_its_instance_drops_before_its_drain_deadline_is_failed_by_the_
     assert_eq!(client.answer().line("x-gapless-reason"), Some("instance_closed"));
     assert_eq!(world.ends(1), "by_us.instance_closed:1");
 }
+
+#[test]
+fn a_stream_of_events_has_the_time_of_tunnels_before_its_end_is_our_doing() {
+    let (stop, wait) = channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
+    let instance = Instance::start(move |_, connection, _| {
+        connection.head();
+        connection.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let _told = wait.lock().unwrap().recv();
+    });
+    let mut plan = Plan::of(&[&instance]);
+    (plan.policy.drain_timeout, plan.policy.tunnel_drain_timeout) = (Millis::ZERO, Millis(600_000));
+    let mut world = World::new(&plan);
+    let mut client = world.client();
+    client.send(get("/events"));
+    assert!(client.head().is_some());
+    world.install(&Plan::of(&[&Instance::named("new")]));
+    stop.send(()).unwrap();
+    assert!(client.is_ended());
+    assert_eq!(world.ends(1), "cut.instance_closed:1");
+}

@@ -7,6 +7,7 @@ use super::client::{Client, Flushed, Phase};
 use super::drive::Step;
 use super::exchange::{Attempt, Exchange, Receiving, Replay};
 use super::kernel::unacknowledged;
+use super::settle::dropped_by;
 use super::socket;
 use super::upstream::{Duty, Upstream};
 use super::worker::{Scratch, Worker};
@@ -220,11 +221,12 @@ impl Worker {
         failure: Failure,
     ) -> Step {
         let progress = self.progress_of(&exchange, reused, failure);
+        let cut_by = self.cut_by(slot, &exchange);
         self.break_off(&mut exchange);
         if exchange.has_begun_answer() {
             let reason = match failure {
                 Failure::Malformed(_) => CutReason::InstanceMalformed,
-                Failure::Refused | Failure::Ended | Failure::Broken => self.cut_by(slot, &exchange),
+                Failure::Refused | Failure::Ended | Failure::Broken => cut_by,
             };
             self.note_failure(slot, &exchange);
             // What was passed on so far is still delivered; the cut is what the client must see, not a clean end.
@@ -252,7 +254,7 @@ impl Worker {
         }
         let cause = match failure {
             Failure::Refused => OurAnswer::ConnectFailed,
-            Failure::Ended | Failure::Broken => self.dropped_by(slot, &exchange),
+            Failure::Ended | Failure::Broken => dropped_by(cut_by),
             Failure::Malformed(reject) => {
                 tracing::debug!(%reject, "instance answered what is no HTTP");
                 return self.answer(client, exchange, OurAnswer::InstanceMalformed);

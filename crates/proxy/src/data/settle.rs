@@ -56,18 +56,14 @@ impl Worker {
         }
     }
 
-    /// Why an answer that had begun was cut when its instance dropped it.
+    /// Why an answer that had begun was cut when its instance dropped it. Asked before the exchange leaves the instance: then nobody knows
+    /// any more whether it lasted.
     pub(super) fn cut_by(&self, slot: usize, exchange: &Exchange) -> CutReason {
-        let patience = exchange.policy.as_ref().map_or(Millis::ZERO, |policy| policy.drain_timeout);
+        let patience = exchange.policy.as_ref().map_or(Millis::ZERO, |policy| match exchange.lasting {
+            true => policy.drain_timeout.max(policy.tunnel_drain_timeout),
+            false => policy.drain_timeout,
+        });
         if self.drain_is_over(slot, patience) { CutReason::DrainDeadline } else { CutReason::InstanceClosed }
-    }
-
-    /// What a request is answered that its instance dropped without an answer.
-    pub(super) fn dropped_by(&self, slot: usize, exchange: &Exchange) -> OurAnswer {
-        match self.cut_by(slot, exchange) {
-            CutReason::DrainDeadline => OurAnswer::DrainDeadline,
-            _ => OurAnswer::InstanceClosed,
-        }
     }
 
     /// Whether an instance left the table so long ago that whoever waits for its requests waits no more: it is stopped with what it
@@ -89,5 +85,13 @@ impl Worker {
     /// The series for what no service was found for.
     pub(super) fn unmatched() -> usize {
         Series::UNMATCHED.index()
+    }
+}
+
+/// What a request is answered that its instance dropped without an answer, by why an answer would have been cut.
+pub(super) fn dropped_by(cut_by: CutReason) -> OurAnswer {
+    match cut_by {
+        CutReason::DrainDeadline => OurAnswer::DrainDeadline,
+        _ => OurAnswer::InstanceClosed,
     }
 }
