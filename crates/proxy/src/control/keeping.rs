@@ -2,6 +2,8 @@
 //!
 //! A disk that is full, read-only or slow is no reason not to route by the newest table: it is used all the same, and what is amiss is told.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -34,17 +36,29 @@ pub(super) struct Keeping {
     /// The table that was handed over last, and when, until it is known what became of it.
     awaited: Option<(TableVersion, Instant)>,
     trouble: Option<String>,
+    /// The files may be another's: what still waits to be written is not any more.
+    over: Arc<AtomicBool>,
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Release);
+    }
 }
 
 impl Keeping {
-    /// Starts the thread; it ends with the hand on it. What becomes of tables goes to `told`.
+    /// Starts the thread; it ends with the hand on it, and begins to write nothing afterwards. What becomes of tables goes to `told`.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub(super) fn start(store: Store, told: mpsc::Sender<Kept>) -> std::io::Result<Keeping> {
         let (tables, waiting) = sync_channel(TABLES_MAX);
-        std::thread::Builder::new().name("tables".into()).spawn(move || write(&store, &waiting, &told))?;
-        Ok(Keeping { tables, awaited: None, trouble: None })
+        let over = Arc::new(AtomicBool::new(false));
+        let writer_over = Arc::clone(&over);
+        std::thread::Builder::new()
+            .name("tables".into())
+            .spawn(move || write(&store, &waiting, &told, &writer_over))?;
+        Ok(Keeping { tables, awaited: None, trouble: None, over })
     }
 
     /// Hands a table over.
@@ -81,7 +95,7 @@ impl Keeping {
     }
 }
 
-fn write(store: &Store, waiting: &Receiver<(TableVersion, SealedTable)>, told: &mpsc::Sender<Kept>) {
+fn write(store: &Store, waiting: &Receiver<(TableVersion, SealedTable)>, told: &mpsc::Sender<Kept>, over: &AtomicBool) {
     let mut unkept: Option<(TableVersion, SealedTable)> = None;
     loop {
         let next = match &unkept {
@@ -94,6 +108,9 @@ fn write(store: &Store, waiting: &Receiver<(TableVersion, SealedTable)>, told: &
             Err(RecvTimeoutError::Disconnected) => return,
         }
         let Some((version, table)) = &unkept else { continue };
+        if over.load(Ordering::Acquire) {
+            return;
+        }
         let outcome = store.save(table).map_err(|error| error.to_string());
         let done = outcome.is_ok();
         if told.blocking_send(Kept { version: *version, outcome }).is_err() {
@@ -133,5 +150,27 @@ mod tests {
         assert_eq!(keeping.heard(news.blocking_recv().unwrap()), None);
         assert_eq!(keeping.trouble(), None);
         assert!(folder.path().join("gone/table.json").exists());
+    }
+
+    #[test]
+    fn a_table_that_waits_to_be_written_is_not_once_nothing_is_kept_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        // The news are full, so that the thread stands still between the first table and the second.
+        let (told, mut news) = mpsc::channel(1);
+        told.try_send(Kept { version: table(0).0, outcome: Ok(()) }).unwrap();
+        let mut keeping = Keeping::start(store.clone(), told).unwrap();
+        let (version, sealed) = table(1);
+        keeping.keep(version, &sealed);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while store.load().table.is_none() {
+            assert!(Instant::now() < deadline, "the first is not written");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let (second, sealed) = table(2);
+        keeping.keep(second, &sealed);
+        drop(keeping);
+        while news.blocking_recv().is_some() {}
+        assert_eq!(store.load().table.map(|kept| kept.spec.version), Some(version));
     }
 }
