@@ -13,7 +13,8 @@ use super::open::{check_format, full_or, lock, sync_folder};
 use super::{SqliteStore, failed, verify};
 use crate::{Position, Store as _, StoreError};
 
-/// The files that make a journal, the main one first.
+/// The files that make a journal, in the order in which it is set aside: without the main file it is refused for as long as its witness is there, where a
+/// main file without its log and its witness would open as if it were well.
 const FILES: [&str; 4] = ["journal.db", "journal.db-wal", "journal.db-shm", "journal.witness"];
 
 /// Folders with journals set aside; more means that something else is wrong.
@@ -166,13 +167,17 @@ fn move_aside(folder: &Path) -> Result<Option<PathBuf>, StoreError> {
     let aside = aside.into_iter().find(|path| fs::symlink_metadata(path).is_err());
     let aside = aside.ok_or_else(|| StoreError::Invalid(format!("{ASIDE_MAX} journals set aside already")))?;
     fs::create_dir(&aside).map_err(failed)?;
-    // The main file last: until it is gone, a crash in between leaves a journal that is refused, not one that is begun anew.
-    for name in files.iter().rev() {
-        fs::rename(folder.join(name), aside.join(name)).map_err(failed)?;
+    for name in files {
+        move_one(folder, &aside, name)?;
     }
-    sync_folder(&aside)?;
-    sync_folder(folder)?;
     Ok(Some(aside))
+}
+
+/// Durably, so that a power cut keeps the order too.
+fn move_one(folder: &Path, aside: &Path, name: &str) -> Result<(), StoreError> {
+    fs::rename(folder.join(name), aside.join(name)).map_err(|error| full_or("set aside", error))?;
+    sync_folder(aside)?;
+    sync_folder(folder)
 }
 
 fn copy_durably(from: &Path, to: &Path) -> io::Result<()> {
@@ -205,4 +210,38 @@ fn digest(file: &Path) -> io::Result<(u64, String)> {
 fn escaped(path: &Path) -> Result<String, StoreError> {
     let text = path.to_str().ok_or_else(|| StoreError::Invalid("a name that is no UTF-8".to_owned()))?;
     Ok(text.replace('%', "%25").replace('?', "%3f").replace('#', "%23"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_that_is_set_aside_in_part_is_refused_at_every_point() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(folder.path()).unwrap();
+        store.begin_term().unwrap();
+        // As a crash leaves it: with its log.
+        std::mem::forget(store);
+        let whole = tempfile::tempdir().unwrap();
+        let present: Vec<&str> = FILES.into_iter().filter(|name| folder.path().join(name).exists()).collect();
+        assert!(present.contains(&"journal.db-wal") && present.contains(&"journal.witness"), "{present:?}");
+        for moved in 1..present.len() {
+            let (here, aside) = (whole.path().join(moved.to_string()), whole.path().join(format!("aside-{moved}")));
+            fs::create_dir(&here).unwrap();
+            fs::create_dir(&aside).unwrap();
+            for name in &present {
+                fs::copy(folder.path().join(name), here.join(name)).unwrap();
+            }
+            present[..moved].iter().for_each(|name| move_one(&here, &aside, name).unwrap());
+            assert!(matches!(SqliteStore::open(&here), Err(StoreError::Damaged { .. })), "after {moved} files");
+        }
+    }
+
+    #[test]
+    fn a_log_without_its_journal_and_witness_is_not_taken_for_a_new_journals() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("journal.db-wal"), "of another").unwrap();
+        assert!(matches!(SqliteStore::open(folder.path()), Err(StoreError::Damaged { .. })));
+    }
 }

@@ -56,17 +56,19 @@ fn open_once(folder: &Path) -> Result<SqliteStore, StoreError> {
     let lock = lock(folder)?;
     let witness_path = folder.join("journal.witness");
     let witnessed = Witness::read(&witness_path)?;
+    let has_log = fs::symlink_metadata(folder.join("journal.db-wal")).is_ok();
     match fs::metadata(&path) {
         // SQLite would take an empty file for a new database.
         Ok(meta) if meta.len() == 0 => return Err(StoreError::damaged(format!("{} is empty", path.display()))),
         Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound && witnessed.is_none() => create(folder, &path)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && witnessed.is_none() && !has_log => {
+            create(folder, &path)?;
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(StoreError::damaged(format!("{} is gone", path.display())));
         }
         Err(error) => return Err(StoreError::io("open", error)),
     }
-    let has_log = fs::symlink_metadata(folder.join("journal.db-wal")).is_ok();
     let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Until all is verified nothing is written: what there is must stay as it is for whoever mends it.
     connection
