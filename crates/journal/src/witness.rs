@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
 use std::path::Path;
 
 use crate::StoreError;
@@ -42,18 +42,35 @@ impl Witness {
         Ok(Some(if bytes == encode(commits) { Said::Commits(commits) } else { Said::Damaged }))
     }
 
-    /// Opens (or makes) the witness and writes the number, synced.
+    /// Opens (or makes) the witness and writes the number, synced. A new one gets its name when it is whole: a crash or a full disk in between would
+    /// leave an empty one, which says that the journal is damaged. One that is whole is written in its place, for which a full disk has room.
     pub(crate) fn open(path: &Path, commits: u64) -> io::Result<Witness> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-        file.write_all_at(&encode(commits), 0)?;
-        file.sync_all()?;
-        Ok(Witness { file })
+        match OpenOptions::new().write(true).open(path) {
+            Ok(file) if file.metadata()?.len() == LENGTH as u64 => {
+                write(&file, commits)?;
+                return Ok(Witness { file });
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(_) | Err(_) => {}
+        }
+        let beside = path.with_extension("witness.new");
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        let named = write(&file, commits).and_then(|()| std::fs::rename(&beside, path));
+        if named.is_err() {
+            let _nothing_left = std::fs::remove_file(&beside);
+        }
+        named.map(|()| Witness { file })
     }
 
     /// Notes a commit. One write within one sector: whole or not at all.
     pub(crate) fn note(&self, commits: u64) -> io::Result<()> {
         self.file.write_all_at(&encode(commits), 0)
     }
+}
+
+fn write(file: &File, commits: u64) -> io::Result<()> {
+    file.write_all_at(&encode(commits), 0)?;
+    file.sync_all()
 }
 
 fn encode(commits: u64) -> [u8; LENGTH] {
@@ -63,4 +80,25 @@ fn encode(commits: u64) -> [u8; LENGTH] {
     bytes[8..16].copy_from_slice(&commits.to_be_bytes());
     bytes[16..].copy_from_slice(&hash);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_witness_has_its_name_only_once_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.witness");
+        let beside = folder.path().join("journal.witness.new");
+        std::os::unix::fs::symlink("/dev/full", &beside).unwrap();
+        assert!(Witness::open(&path, 7).is_err(), "there is no room");
+        assert_eq!(Witness::read(&path).unwrap(), None);
+        std::fs::write(&beside, "of a crash").unwrap();
+        let witness = Witness::open(&path, 7).unwrap();
+        assert_eq!(Witness::read(&path).unwrap(), Some(Said::Commits(7)));
+        assert!(!beside.exists());
+        witness.note(8).unwrap();
+        assert_eq!(Witness::read(&path).unwrap(), Some(Said::Commits(8)));
+    }
 }
