@@ -139,6 +139,29 @@ async fn an_instance_of_another_user_is_taken_over_too() {
     assert_eq!(left_of(&stage), Vec::<u32>::new());
 }
 
+#[tokio::test]
+async fn an_instance_whose_keeper_is_frozen_is_adopted_as_running_and_obeys_once_the_keeper_goes_on() {
+    let stage = Stage::new();
+    let (driver, events) = stage.driver(1);
+    let started = driver.start(stage.order(I1, stage.script("run", TALKS))).await.unwrap();
+    drop((driver, events));
+    let keeper = keeper_pid(&stage.instance_folder(I1)).unwrap().to_string();
+    let signal = |name: &str| {
+        assert!(std::process::Command::new("kill").args([name, &keeper]).status().unwrap().success());
+    };
+    signal("-STOP");
+    let (driver, mut events) = stage.driver(2);
+    let adopted = driver.adopt().await;
+    let still_runs = runs(started.pid);
+    signal("-CONT");
+    let adopted = adopted.unwrap();
+    assert_eq!((adopted[0].pid, &adopted[0].state), (Some(started.pid), &AdoptedState::Running));
+    assert!(still_runs);
+    driver.stop(&id(I1), GRACE).await.unwrap();
+    assert!(!runs(started.pid));
+    assert!(events.try_recv().is_err(), "an end that was ordered is no news");
+}
+
 /// The effective capabilities of a process (proc_pid_status(5)).
 fn capabilities(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();

@@ -263,7 +263,15 @@ impl ProcessDriver {
         if blocking(move || Ok(never_started(&looked))).await? {
             return adopted(None, AdoptedState::NeverStarted);
         }
-        let link = self.reach(self.place(&instance)).await?;
+        let link = match self.reach(self.place(&instance)).await {
+            Err(error @ DriverError::Stale) => return Err(error),
+            Err(error) => {
+                // Frozen, or none can be started now. What is not known to have ended counts as running, and refuses nobody else's start.
+                tracing::warn!(%instance, %error, "the keeper of an instance is not reached: it is looked for on");
+                Link::sought(self.place(&instance), self.inner.events.clone())
+            }
+            Ok(link) => link,
+        };
         let pid = folder.read_main_process().map(|main| main.pid.unsigned_abs());
         let state = link.exit().map_or(AdoptedState::Running, AdoptedState::Exited);
         *place = Some(Known::new(Started { pid: pid.unwrap_or(0), address }, link));

@@ -101,11 +101,20 @@ impl Link {
     /// Watches over an instance from now on, by the connection to its keeper. An end that the keeper has told already is no event: the caller
     /// sees it.
     pub(super) fn over(place: Place, stream: UnixStream, status: Reply, events: Events) -> Link {
-        let instance = place.instance.clone();
         let exit = match status {
             Reply::Exited { exit } => Some(exit),
             _ => None,
         };
+        Link::watched(place, exit, Some(stream), events)
+    }
+
+    /// Looks for the keeper of an instance, for as long as it takes, and watches over it from then on. Its end is an event, whenever it was.
+    pub(super) fn sought(place: Place, events: Events) -> Link {
+        Link::watched(place, None, None, events)
+    }
+
+    fn watched(place: Place, exit: Option<Exit>, stream: Option<UnixStream>, events: Events) -> Link {
+        let instance = place.instance.clone();
         let (asks, questions) = mpsc::channel(ASKS_MAX);
         let (tell, ended) = watch::channel(exit);
         let ordered = Arc::new(AtomicBool::new(false));
@@ -162,14 +171,16 @@ struct Watcher {
 
 impl Watcher {
     /// Until nobody asks any more, or the keeper is gone and the end of its instance known.
-    async fn watch(mut self, mut stream: UnixStream) {
+    async fn watch(mut self, mut stream: Option<UnixStream>) {
         loop {
-            if self.converse(&mut stream).await.is_ok() || self.tell.borrow().is_some() {
+            if let Some(stream) = &mut stream
+                && (self.converse(stream).await.is_ok() || self.tell.borrow().is_some())
+            {
                 return;
             }
-            match self.rejoin().await {
-                Some(joined) => stream = joined,
-                None => return,
+            stream = self.rejoin().await;
+            if stream.is_none() {
+                return;
             }
         }
     }
