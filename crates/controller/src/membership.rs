@@ -24,6 +24,12 @@ pub fn process(record: &ProxyRecord) -> Option<ProcessMark> {
     (pid != 0).then_some(ProcessMark { pid, started, boot })
 }
 
+/// Whether the process that a record names is known to be gone. Of a record that names none nothing is known.
+#[must_use]
+pub fn is_gone(record: &ProxyRecord) -> bool {
+    process(record).is_some_and(|process| !process.is_alive())
+}
+
 /// Every proxy on record. A record that cannot be read (a newer program's) still names a member: unknown is not gone.
 ///
 /// # Errors
@@ -34,4 +40,27 @@ pub fn recorded<S: Store>(store: &mut S) -> Result<Vec<(ProxyId, ProxyRecord)>, 
         .into_iter()
         .map(|(name, bytes)| (ProxyId(name), serde_json::from_slice(&bytes).unwrap_or_default()))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use gapless_journal::{Batch, MemoryStore};
+
+    use super::*;
+
+    #[test]
+    fn a_record_that_cannot_be_read_names_a_member_that_is_not_known_to_be_gone() {
+        let mut store = MemoryStore::new();
+        store.begin_term().unwrap();
+        let ours = ProcessMark::of(std::process::id()).unwrap();
+        let address = ControlAddress::Abstract("x".to_owned());
+        let dead = record(Some(&ProcessMark { started: ours.started + 1, ..ours.clone() }), &address);
+        let mut batch = Batch::new();
+        batch.put(PROXIES, "a", b"of a newer program");
+        batch.put(PROXIES, "b", serde_json::to_vec(&record(Some(&ours), &address)).unwrap());
+        batch.put(PROXIES, "c", serde_json::to_vec(&dead).unwrap());
+        store.commit(&batch).unwrap();
+        let gone: Vec<bool> = recorded(&mut store).unwrap().iter().map(|(_, record)| is_gone(record)).collect();
+        assert_eq!(gone, [false, false, true]);
+    }
 }

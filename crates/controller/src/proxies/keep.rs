@@ -133,12 +133,15 @@ fn remember(tending: &Tending) {
         }
         let process = membership::process(&record);
         tending.shared.proxies().joined(id.clone(), Member::unheard(Role::Leaving, process.clone()));
-        let nowhere = record.socket.is_empty() && record.spare_socket.is_empty();
-        if process.map_or(nowhere, |process| !process.is_alive()) {
+        if membership::is_gone(&record) {
             gone(&tending.shared, &id);
             continue;
         }
         tracing::warn!(proxy = %id, pid = record.pid, "a proxy on record does not answer: it counts until its process is gone");
+        if record.socket.is_empty() && record.spare_socket.is_empty() {
+            // Its record cannot be read: there is nowhere to look for it. It has acknowledged nothing, and it is not known to be gone.
+            continue;
+        }
         let address = match record.socket.is_empty() {
             true => ControlAddress::Abstract(record.spare_socket),
             false => ControlAddress::File(record.socket.into()),
