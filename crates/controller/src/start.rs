@@ -178,12 +178,21 @@ async fn take_up_journal(state: &std::path::Path) -> Result<(Recovered<SqliteSto
 }
 
 fn make_folder(state: &std::path::Path) -> Result<(), StartFailed> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o711) // passable, not readable: instances may run as another user; what is secret has modes of its own
-        .create(state)
-        .map_err(|source| StartFailed::Folder { path: state.to_owned(), source })
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    // Passable, not readable: instances may run as another user; what is secret has modes of its own.
+    const MODE: u32 = 0o711;
+    let make = || {
+        if let Some(parent) = state.parent() {
+            std::fs::DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
+        }
+        match std::fs::DirBuilder::new().mode(MODE).create(state) {
+            // Ours and just made: whatever the umask took from it is given back.
+            Ok(()) => std::fs::set_permissions(state, std::fs::Permissions::from_mode(MODE)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && state.is_dir() => Ok(()),
+            Err(error) => Err(error),
+        }
+    };
+    make().map_err(|source| StartFailed::Folder { path: state.to_owned(), source })
 }
 
 fn cores() -> usize {

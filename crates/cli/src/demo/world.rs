@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -45,7 +46,11 @@ impl World {
             "[[listener]]\naddress = \"{address}\"\n\n[proxy]\nthreads = 1\n\n[instances]\nports = \"{}-{}\"\n",
             ports.0, ports.1
         );
-        std::fs::create_dir_all(world.state()).map_err(|error| failed("cannot make the state folder", error))?;
+        // Whatever the umask: a state folder that others may write is refused.
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(world.state())
+            .map_err(|error| failed("cannot make the state folder", error))?;
         std::fs::write(world.server_config(), config)
             .map_err(|error| failed("cannot write the configuration", error))?;
         Ok(world)
