@@ -25,6 +25,8 @@ pub const REMOVE_WITNESS: &str = "the proxy serves on meanwhile; remove that one
     runs is refused all the same";
 /// A proxy is there and does not answer.
 pub const ASK_PROXY: &str = "proxy.log in the state folder says why; a proxy that is stopped (SIGSTOP) or stuck has to go on, or be ended, first";
+/// Something in the state folder names a term that no controller can have come to.
+pub const IMPOSSIBLE_TERM: &str = "it is damaged or was put there by somebody else: move that file (or end that process) out of the way, then run the verb again";
 /// A controller runs on the journal.
 pub const END_CONTROLLER: &str =
     "end the controller first (Ctrl-C or SIGTERM of `gapless up`): traffic goes on without it";

@@ -17,10 +17,14 @@ pub use crate::rebuild::RebuildFailed;
 use crate::rebuild::{Known, Rebuilt, rebuild};
 use crate::recover::{self, IDENTITY, RecoverError, Recovered};
 use crate::survey::{Survey, SurveyFailed};
-use crate::traces::Outdated;
+use crate::traces::{Outdated, Traces};
 
 /// The folder in which a journal is made or looked into before it takes its place.
 const WORKSHOP: &str = "journal.workshop";
+
+/// The highest term that a journal is rebuilt above: one a second would reach it in a hundred thousand million years. What names a higher one is
+/// damaged, or lies; and a journal near the last number could begin no further term.
+const EPOCH_MAX: Epoch = Epoch(1 << 62);
 
 /// Why a journal was not repaired. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +44,14 @@ pub enum RepairFailed {
     /// There is nothing to rebuild from.
     #[error("nothing is left of which a journal could be rebuilt")]
     Nothing,
+    /// Somebody remembers a term that no controller can have come to.
+    #[error("no term can follow term {seen}, which {by} names: no controller has ever come that far")]
+    NoTermAbove {
+        /// Which.
+        seen: Epoch,
+        /// Who remembers it.
+        by: String,
+    },
     /// A service cannot be rebuilt.
     #[error("the journal cannot be rebuilt")]
     Rebuild(#[from] RebuildFailed),
@@ -137,8 +149,8 @@ pub async fn rebuild_journal(state: &Path, purpose: Purpose) -> Result<Recovery,
     }
     let earlier = earlier_journal(state)?;
     let rebuilt = services(state, &survey, earlier.as_ref())?;
-    let known =
-        traces.highest_epoch().max(earlier.as_ref().map_or(Epoch(0), |journal| journal.standing().position.epoch));
+    let of_journal = earlier.as_ref().map_or(Epoch(0), |journal| journal.standing().position.epoch);
+    let known = possible(traces.highest_epoch().max(of_journal), &traces)?;
     let shown = rebuilt.iter().map(shown).collect();
     let mut recovery =
         Recovery { services: shown, epoch: known.next(), aside: None, unreadable: survey.unreadable.clone() };
@@ -151,6 +163,17 @@ pub async fn rebuild_journal(state: &Path, purpose: Purpose) -> Result<Recovery,
     write(&workshop.0, &copy, known, identity_of(&survey), &rebuilt, receipts.unwrap_or_default())?;
     recovery.aside = gapless_journal::restore(state, &copy, Existing::Replace)?;
     Ok(recovery)
+}
+
+/// A term above which others can be begun, as the highest that was seen is.
+fn possible(highest: Epoch, traces: &Traces) -> Result<Epoch, RepairFailed> {
+    if highest <= EPOCH_MAX {
+        return Ok(highest);
+    }
+    let positions = traces.positions.iter().map(|(_, position, by)| (position.epoch, by));
+    let mut seen = traces.epochs.iter().map(|(epoch, by)| (*epoch, by)).chain(positions);
+    let by = seen.find(|(epoch, _)| *epoch == highest).map_or("the journal".to_owned(), |(_, by)| by.to_string());
+    Err(RepairFailed::NoTermAbove { seen: highest, by })
 }
 
 /// The journal that is there, where it can be read: for its history alone. A controller that runs on it is left alone.
@@ -278,5 +301,21 @@ impl Workshop {
 impl Drop for Workshop {
     fn drop(&mut self) {
         let _gone = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traces::Witness;
+
+    #[test]
+    fn a_term_that_none_can_follow_is_an_error_that_names_who_says_so() {
+        let traces = |epoch| Traces { epochs: vec![(Epoch(epoch), Witness::TableFile)], ..Traces::default() };
+        assert_eq!(possible(Epoch(7), &traces(7)).unwrap(), Epoch(7));
+        for epoch in [u64::MAX, u64::MAX - 1, i64::MAX as u64] {
+            let refused = possible(Epoch(epoch), &traces(epoch)).unwrap_err().to_string();
+            assert!(refused.contains(&format!("term {epoch}, which the proxy's table on disk names")), "{refused}");
+        }
     }
 }

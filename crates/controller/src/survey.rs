@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use gapless_model::ServiceName;
 use gapless_routing::TableSpec;
 use gapless_wire::control::SealedTable;
 use gapless_wire::record::ManifestRecord;
+use rustix::fs::OFlags;
 
 use crate::manifest;
 use crate::proxies::{kept_tables, newest_epoch};
@@ -127,15 +129,21 @@ impl Survey {
 }
 
 fn read_table(path: &Path) -> Result<Option<TableSpec>, String> {
-    // The folder is the proxies' own, who are not trusted with more than that: no link of theirs is followed.
-    match fs::symlink_metadata(path) {
+    // The folder is the proxies' own, who are not trusted with more than that: no link of theirs is followed, no pipe waited for, and what was
+    // looked at is what is read, however it grows meanwhile.
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file = match fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-        Ok(meta) if !meta.is_file() => return Err("it is no file".to_owned()),
-        Ok(meta) if meta.len() > TABLE_BYTES_MAX => return Err("it is too long for a table".to_owned()),
-        Ok(_) => {}
+        file => file.map_err(|error| error.to_string())?,
+    };
+    if !file.metadata().map_err(|error| error.to_string())?.is_file() {
+        return Err("it is no file".to_owned());
     }
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    file.take(TABLE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > TABLE_BYTES_MAX {
+        return Err("it is too long for a table".to_owned());
+    }
     let table = SealedTable::from_bytes(&bytes).and_then(|sealed| sealed.open());
     table.map(Some).map_err(|error| error.to_string())
 }
@@ -156,4 +164,24 @@ fn release_folders(state: &Path) -> io::Result<Vec<String>> {
     }
     services.sort();
     Ok(services)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_is_a_link_a_pipe_or_endless_is_told_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.json");
+        assert_eq!(read_table(&path), Ok(None));
+        std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
+        read_table(&path).unwrap_err();
+        fs::remove_file(&path).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert_eq!(read_table(&path).unwrap_err(), "it is no file");
+        fs::remove_file(&path).unwrap();
+        fs::File::create(&path).unwrap().set_len(TABLE_BYTES_MAX + 1).unwrap();
+        assert_eq!(read_table(&path).unwrap_err(), "it is too long for a table");
+    }
 }

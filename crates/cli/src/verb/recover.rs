@@ -72,6 +72,7 @@ fn refused(failed: &RepairFailed) -> Failure {
         RepairFailed::Store(StoreError::InUse { .. }) => failure.hint(hint::END_CONTROLLER),
         RepairFailed::Store(StoreError::Full) => failure.hint(hint::MAKE_ROOM),
         RepairFailed::Survey(_) => failure.hint(hint::ASK_PROXY),
+        RepairFailed::NoTermAbove { .. } => failure.hint(hint::IMPOSSIBLE_TERM),
         RepairFailed::Nothing => failure.hint(hint::NAME_STATE),
         RepairFailed::Rebuild(RebuildFailed::UnknownRelease { .. }) => failure.hint(hint::TELL_RELEASE),
         RepairFailed::Rebuild(_)

@@ -65,8 +65,9 @@ fn refused(copy: &Path, failed: &RepairFailed) -> Failure {
         RepairFailed::Outdated(_) => failure.hint(hint::OLDER_COPY),
         RepairFailed::Survey(_) => failure.hint(hint::ASK_PROXY),
         RepairFailed::Store(_) | RepairFailed::Copy(_) => failure.hint(hint::ANOTHER_COPY),
-        RepairFailed::Folder { .. } | RepairFailed::Nothing | RepairFailed::Rebuild(_) => {
-            failure.hint(hint::NAME_STATE)
-        }
+        RepairFailed::Folder { .. }
+        | RepairFailed::Nothing
+        | RepairFailed::NoTermAbove { .. }
+        | RepairFailed::Rebuild(_) => failure.hint(hint::NAME_STATE),
     }
 }
