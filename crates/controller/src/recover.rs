@@ -14,7 +14,9 @@ use gapless_journal::{Batch, Record, RecordKind, Sequence, Store, StoreError};
 use gapless_model::{ControllerId, Epoch, ReleaseId, RolloutId, ServiceName, Term, Tick};
 use gapless_rollout::{Input, Service, step};
 use gapless_wire::api::Receipt;
-use gapless_wire::record::{IntentRecord, RecordError, ReleaseRecord, ReleaseUnreadable, RestRecord, StepRecord};
+use gapless_wire::record::{
+    IntentRecord, ProxyRecord, RecordError, ReleaseRecord, ReleaseUnreadable, RestRecord, StepRecord,
+};
 
 use crate::clock::{Clock, ClockMark};
 use crate::core::{BASELINES, Core, Identity, Known, RECEIPTS, RELEASES, Tended};
@@ -120,6 +122,20 @@ impl<S: Store> Recovered<S> {
     #[must_use]
     pub fn services(&self) -> &BTreeMap<ServiceName, Tended> {
         &self.services
+    }
+
+    /// Which of these names without a file is that of a proxy on record whose process lives.
+    ///
+    /// # Errors
+    /// [`RecoverError::Store`].
+    pub fn living_proxy_at(&mut self, names: &[String]) -> Result<Option<String>, RecoverError> {
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let lives = |record: &ProxyRecord| membership::process(record).is_some_and(|process| process.is_alive());
+        let recorded = membership::recorded(&mut self.store)?.into_iter().map(|(_, record)| record);
+        let mut there = recorded.filter(|record| names.contains(&record.spare_socket) && lives(record));
+        Ok(there.next().map(|record| record.spare_socket))
     }
 
     /// The journal alone.

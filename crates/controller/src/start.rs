@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use gapless_drivers::artefact::{ArtefactError, Artefacts, Bounds};
 use gapless_drivers::process::{Adopted, AdoptedState, DriverError, InstanceEvent, ProcessDriver};
+use gapless_drivers::proxylink::{ControlAddress, LinkFailed};
 use gapless_journal::{Position, SqliteStore};
 use gapless_model::{Epoch, InstanceId, ServiceName};
 use gapless_rollout::{EndedBy, Input};
@@ -172,7 +173,12 @@ async fn take_up_journal(state: &std::path::Path) -> Result<(Recovered<SqliteSto
     if !SqliteStore::is_there(state) {
         traces.allow(&Standing::default())?;
     }
-    let journal = recover::read(SqliteStore::open(state).map_err(RecoverError::from)?)?;
+    let mut journal = recover::read(SqliteStore::open(state).map_err(RecoverError::from)?)?;
+    if let (None, Some(name)) = (survey.proxy, journal.living_proxy_at(&survey.crowded)?) {
+        let address = ControlAddress::Abstract(name);
+        let source = io::ErrorKind::WouldBlock.into();
+        return Err(SurveyFailed::Proxy(LinkFailed::Unreachable { address, source }).into());
+    }
     let epoch = traces.allow(&journal.standing())?;
     Ok((journal, KnownBefore { epoch, proxy: survey.proxy }))
 }

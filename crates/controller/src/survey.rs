@@ -32,6 +32,8 @@ const TABLE_BYTES_MAX: u64 = gapless_wire::control::frame::FRAME_BYTES_MAX as u6
 pub struct Survey {
     /// The highest epoch that a running proxy obeys; none where no proxy runs.
     pub proxy: Option<Epoch>,
+    /// Names of the proxies, without a file, on which somebody listens and accepts nobody.
+    pub crowded: Vec<String>,
     /// The newest table that a proxy keeps on disk.
     pub table: Option<TableSpec>,
     /// The manifests, by service.
@@ -67,11 +69,12 @@ impl Survey {
     /// # Errors
     /// [`SurveyFailed`]: what cannot be asked may know more than the journal.
     pub async fn of(state: &Path) -> Result<Survey, SurveyFailed> {
-        let proxy = newest_epoch(state, ANSWER_WITHIN).await.map_err(SurveyFailed::Proxy)?;
+        let obeyed = newest_epoch(state, ANSWER_WITHIN).await.map_err(SurveyFailed::Proxy)?;
+        let (proxy, crowded) = (obeyed.newest, obeyed.crowded);
         let folder = |path: PathBuf| move |source| SurveyFailed::Folder { path, source };
         let remains = remains(state).await.map_err(folder(state.join("instances")))?;
         let releases = release_folders(state).map_err(folder(state.join("releases")))?;
-        let mut survey = Survey { proxy, remains, releases, ..Survey::default() };
+        let mut survey = Survey { proxy, crowded, remains, releases, ..Survey::default() };
         survey.read_tables(state);
         survey.read_manifests(state).map_err(folder(manifest::folder(state)))?;
         Ok(survey)

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gapless_drivers::proxylink::{
-    ControlAddress, LinkFailed, ListenFailed, ProcessMark, ProxyCommand, ProxyEvent, ProxyEvents, ProxyLink,
-    SpawnFailed, Spawned, abstract_prefix, peer_of, spawn_proxy, user_named,
+    ControlAddress, LinkFailed, ListenFailed, PeerRefused, ProcessMark, ProxyCommand, ProxyEvent, ProxyEvents,
+    ProxyLink, SpawnFailed, Spawned, abstract_prefix, peer_of, spawn_proxy, user_named,
 };
 use gapless_model::{Epoch, Term};
 use gapless_wire::config::ServerConfig;
@@ -47,17 +47,35 @@ pub fn kept_tables(state: &Path) -> Vec<PathBuf> {
     folders.iter().flat_map(|folder| TABLES.map(|name| folder.join(name))).collect()
 }
 
-/// The newest epoch that the proxies of a state folder obey; none where no proxy runs. One that is frozen does not answer: it is passed over where another
-/// does, which serves in its place and was told more.
+/// What the proxies of a state folder say about whom they obey.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Obeyed {
+    /// The newest epoch; none where no proxy runs.
+    pub newest: Option<Epoch>,
+    /// Names without a file on which somebody listens and accepts nobody: a frozen proxy's, or anybody's. The journal knows which are proxies'.
+    pub crowded: Vec<String>,
+}
+
+/// The newest epoch that the proxies of a state folder obey. One that is frozen does not answer: it is passed over where another does, which serves in
+/// its place and was told more. A name without a file has no permissions: what another user has bound there is nobody's proxy, and keeps none from
+/// starting.
 ///
 /// # Errors
 /// When a proxy is there and none answers.
-pub async fn newest_epoch(state: &Path, within: Duration) -> Result<Option<Epoch>, LinkFailed> {
-    let (mut newest, mut silent) = (None, None);
+pub async fn newest_epoch(state: &Path, within: Duration) -> Result<Obeyed, LinkFailed> {
+    let (mut newest, mut silent, mut crowded) = (None, None, Vec::new());
     for address in addresses(state) {
         let stream = match address.connect() {
             Ok(stream) => stream,
             Err(error) if nobody_listens(&error) => continue,
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock
+                    && let ControlAddress::Abstract(name) = &address =>
+            {
+                tracing::warn!(%address, "somebody listens on a name of the proxies and accepts nobody");
+                crowded.push(name.clone());
+                continue;
+            }
             Err(source) => {
                 silent = Some(LinkFailed::Unreachable { address, source });
                 continue;
@@ -69,13 +87,23 @@ pub async fn newest_epoch(state: &Path, within: Duration) -> Result<Option<Epoch
         };
         match asked {
             Ok(term) => newest = newest.max(Some(term.epoch)),
+            Err(failed) if is_strangers(&address, &failed) => {
+                tracing::warn!(%address, error = %failed, "another user has taken a name of the proxies: passed over");
+            }
             Err(failed) => silent = Some(failed),
         }
     }
     match (newest, silent) {
         (None, Some(failed)) => Err(failed),
-        (newest, _) => Ok(newest),
+        (newest, _) => Ok(Obeyed { newest, crowded }),
     }
+}
+
+/// Whether what listens at an address is of a user that no proxy of ours is of, where any user can listen. Root's is not: it may have been started
+/// by a controller of root's.
+fn is_strangers(address: &ControlAddress, failed: &LinkFailed) -> bool {
+    let stranger = matches!(failed, LinkFailed::Peer(PeerRefused::User { theirs, .. }) if *theirs != 0);
+    stranger && matches!(address, ControlAddress::Abstract(_))
 }
 
 /// Why there is no proxy at the start.
@@ -256,7 +284,10 @@ impl Place {
         let listens = async {
             loop {
                 for address in &addresses {
-                    if let Ok(stream) = address.connect() {
+                    // Anybody may have bound the name without a file meanwhile.
+                    if let Ok(stream) = address.connect()
+                        && peer_of(&stream, &address.users(&self.folder())).is_ok()
+                    {
                         return (address, stream);
                     }
                 }

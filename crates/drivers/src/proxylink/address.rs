@@ -18,6 +18,8 @@ use crate::keeper::{boot, process};
 
 /// Sockets that are looked at: far more than proxies ever run at once.
 const SOCKETS_MAX: usize = 256;
+/// Names that are looked at: any user can make some, and those of proxies must not be lost among them.
+const NAMES_MAX: usize = 16_384;
 
 /// The control socket of one proxy.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -64,7 +66,9 @@ impl ControlAddress {
             files.push(elsewhere.to_owned());
         }
         files.sort();
-        let sockets = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+        // Anybody's names are in it, of any bytes.
+        let sockets = fs::read("/proc/net/unix").unwrap_or_default();
+        let sockets = String::from_utf8_lossy(&sockets);
         let mut names: Vec<&str> = sockets
             .lines()
             .filter_map(|line| line.split_ascii_whitespace().nth(7)?.strip_prefix('@'))
@@ -73,7 +77,8 @@ impl ControlAddress {
         names.sort_unstable();
         names.dedup(); // accepted connections are listed under the name too
         let files = files.into_iter().map(ControlAddress::File);
-        files.chain(names.into_iter().map(|name| ControlAddress::Abstract(name.to_owned()))).take(SOCKETS_MAX).collect()
+        let names = names.into_iter().map(|name| ControlAddress::Abstract(name.to_owned()));
+        files.take(SOCKETS_MAX).chain(names.take(NAMES_MAX)).collect()
     }
 
     /// The users that its proxy may be of: whoever made the socket's file, in a folder where only proxies can, and for a name without a file ourselves or
