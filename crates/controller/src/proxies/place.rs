@@ -280,7 +280,24 @@ impl Place {
             tracing::warn!(%error, "what the proxy says is not written down");
         }
         tracing::info!(pid = child.id(), "started a proxy");
-        let addresses = [ControlAddress::File(self.folder().join(&name)), ControlAddress::Abstract(spare)];
+        let found = self.first_word(&mut child, &name, spare, term).await;
+        if found.is_err() {
+            // It was lent nothing and nobody will look for it: left alive, each further attempt would add one.
+            let _ended_already = child.start_kill();
+        }
+        tokio::spawn(async move { child.wait().await });
+        found
+    }
+
+    /// Waits until a proxy that was just started listens, and connects to it.
+    async fn first_word(
+        &self,
+        child: &mut tokio::process::Child,
+        name: &str,
+        spare: String,
+        term: &Term,
+    ) -> Result<Found, ProxyUnavailable> {
+        let addresses = [ControlAddress::File(self.folder().join(name)), ControlAddress::Abstract(spare)];
         let listens = async {
             loop {
                 for address in &addresses {
@@ -301,7 +318,6 @@ impl Place {
                 return Err(ProxyUnavailable::Ended { status, log: self.state.join(LOG) });
             }
         };
-        tokio::spawn(async move { child.wait().await });
         let (address, stream) = listens.map_err(|_| LinkFailed::Silent)?;
         Ok(self.introduce(address, stream, term).await?)
     }
@@ -348,5 +364,70 @@ fn user(named: Option<&str>) -> ((u32, u32), Option<String>) {
         (Ok(None), None) => (nobody_elses, None),
         (Ok(None), Some(_)) => instead(format!("there is no user `{name}`, which `proxy.user` names")),
         (Err(error), _) => instead(format!("user `{name}` cannot be looked up: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixListener};
+
+    use super::*;
+
+    #[test]
+    fn a_name_without_a_file_that_another_user_has_taken_is_nobodys_proxy() {
+        let nameless = ControlAddress::Abstract("gapless-proxy/1-2/x.sock".to_owned());
+        let file = ControlAddress::File("/state/proxy/x.sock".into());
+        let refused = |theirs| LinkFailed::Peer(PeerRefused::User { theirs, ours: 1_000 });
+        assert!(is_strangers(&nameless, &refused(65_534)));
+        assert!(!is_strangers(&nameless, &refused(0)), "a controller of root's may have started it");
+        assert!(!is_strangers(&file, &refused(65_534)), "where only proxies can make a file, it may be one");
+        assert!(!is_strangers(&nameless, &LinkFailed::Silent));
+    }
+
+    #[tokio::test]
+    async fn a_name_without_a_file_on_which_nobody_is_accepted_is_told_and_refuses_nothing() {
+        let state = tempfile::tempdir().unwrap();
+        let name = format!("{}x.sock", abstract_prefix(state.path()));
+        let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        let address = ControlAddress::Abstract(name.clone());
+        let mut crowd = Vec::new();
+        let full = loop {
+            match address.connect() {
+                Ok(stream) => crowd.push(stream),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+        let obeyed = newest_epoch(state.path(), Duration::from_millis(10)).await.unwrap();
+        assert_eq!(obeyed, Obeyed { newest: None, crowded: vec![name] });
+    }
+
+    /// The processes that have this path among their arguments.
+    fn started_with(path: &Path) -> usize {
+        let path = path.to_str().unwrap();
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let lines = entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+        lines.filter(|line| String::from_utf8_lossy(line).contains(path)).count()
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_does_not_listen_in_time_is_ended() {
+        let state = tempfile::tempdir().unwrap();
+        let program = state.path().join("program");
+        fs::write(&program, "#!/bin/sh\nwhile :; do sleep 0.1; done\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let config =
+            gapless_wire::config::parse_server_config("[[listener]]\naddress = \"127.0.0.1:8080\"\n", "x").unwrap();
+        let mut place = Place::new(state.path(), program, 1, &config);
+        place.user = None;
+        let term = Term { epoch: Epoch(1), controller: None };
+        let failed = place.start(&term).await.unwrap_err();
+        assert!(matches!(failed, ProxyUnavailable::Link(LinkFailed::Silent)), "{failed}");
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while started_with(state.path()) > 0 {
+            assert!(std::time::Instant::now() < deadline, "it is left alive");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
