@@ -218,7 +218,8 @@ async fn adopt(shared: &Arc<Shared>) -> Result<(), StartFailed> {
     let services: Vec<ServiceName> = shared.core().services().keys().cloned().collect();
     for service in &services {
         let alive = alive.get(service).cloned().unwrap_or_default();
-        shared.act(|core| core.fact(service, Input::ControllerRestarted { alive }))?;
+        // The machine went down, or an operator took everything down; what ended by itself meanwhile is not told apart from it.
+        shared.act(|core| core.fact(service, Input::ControllerRestarted { alive, gone_by: EndedBy::Outside }))?;
     }
     for Adopted { instance, state, .. } in adopted {
         let release = {

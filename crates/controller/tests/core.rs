@@ -181,7 +181,12 @@ fn a_crash_at_any_record_of_a_rollout_ends_as_no_crash_does() {
                 .filter(|instance| instance.address.is_some())
                 .map(|instance| instance.instance.clone())
                 .collect();
-            let mut orders = core.fact(&shop(), Input::ControllerRestarted { alive: alive.clone() }).unwrap();
+            let mut orders = core
+                .fact(
+                    &shop(),
+                    Input::ControllerRestarted { alive: alive.clone(), gone_by: gapless_rollout::EndedBy::Outside },
+                )
+                .unwrap();
             for instance in alive {
                 orders.extend(core.fact(&shop(), Input::InstanceReady { instance }).unwrap());
             }

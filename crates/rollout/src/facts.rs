@@ -260,15 +260,14 @@ impl Turn {
     }
 
     /// A controller took over: what was observed is observed again, deadlines go on, orders without an outcome are repeated.
-    pub(crate) fn restarted(&mut self, alive: &BTreeSet<InstanceId>) {
+    pub(crate) fn restarted(&mut self, alive: &BTreeSet<InstanceId>, gone_by: EndedBy) {
         self.note(Action::ControllerRestarted { alive: u16::try_from(alive.len()).unwrap_or(u16::MAX) });
         let ids: Vec<InstanceId> = self.service.instances.values().map(|instance| instance.id.clone()).collect();
         for id in ids {
             if alive.contains(&id) {
                 self.prove_again(&id);
             } else if self.known(&id).is_some_and(|instance| instance.address().is_some()) {
-                // The machine went down, or an operator took everything down; what ended by itself meanwhile is not told apart from it.
-                self.lost(&id, "found gone when a controller took over".to_owned(), EndedBy::Outside);
+                self.lost(&id, "found gone when a controller took over".to_owned(), gone_by);
             }
         }
         self.watch_again();

@@ -151,5 +151,7 @@ pub enum Input {
     ControllerRestarted {
         /// The instances whose process was found running.
         alive: BTreeSet<InstanceId>,
+        /// Who counts as having ended the others; their release itself in what programs before this distinction wrote, which decided so.
+        gone_by: EndedBy,
     },
 }

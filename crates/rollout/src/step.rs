@@ -93,7 +93,7 @@ impl Turn {
             Input::CheckFailed { check, reason } => self.check_failed(check, reason),
             Input::ReceiptClosed { rollout } => self.receipt_closed(rollout),
             Input::TimerFired => {}
-            Input::ControllerRestarted { alive } => self.restarted(&alive),
+            Input::ControllerRestarted { alive, gone_by } => self.restarted(&alive, gone_by),
         }
         Ok(())
     }

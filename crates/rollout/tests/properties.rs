@@ -99,6 +99,7 @@ impl Walk {
             28 => self.receipts.pop_first().map(|rollout| Input::ReceiptClosed { rollout }),
             29 => Some(Input::ControllerRestarted {
                 alive: instances.iter().skip(usize::from(which % 2)).cloned().collect(),
+                gone_by: gapless_rollout::EndedBy::Outside,
             }),
             _ => return self.deadline(),
         };

@@ -388,7 +388,7 @@ impl World {
         let Some(controller) = self.controller.as_ref().filter(|_| has_past) else { return };
         let present: BTreeSet<InstanceId> = self.fleet.present().cloned().collect();
         let alive = controller.alive(&present);
-        self.tell(Input::ControllerRestarted { alive: alive.clone() });
+        self.tell(Input::ControllerRestarted { alive: alive.clone(), gone_by: gapless_rollout::EndedBy::Outside });
         alive.iter().for_each(|instance| self.probe(instance));
     }
 

@@ -54,6 +54,22 @@ pub enum EndedByRecord {
     Outside,
 }
 
+impl EndedByRecord {
+    fn of(ended_by: EndedBy) -> EndedByRecord {
+        match ended_by {
+            EndedBy::Itself => EndedByRecord::Itself,
+            EndedBy::Outside => EndedByRecord::Outside,
+        }
+    }
+
+    fn to_ended_by(self) -> EndedBy {
+        match self {
+            EndedByRecord::Itself => EndedBy::Itself,
+            EndedByRecord::Outside => EndedBy::Outside,
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn is_own_doing(ended_by: &EndedByRecord) -> bool {
     *ended_by == EndedByRecord::Itself
@@ -137,6 +153,9 @@ pub enum InputRecord {
     },
     ControllerRestarted {
         alive: Vec<String>,
+        /// Who ended those that were found gone; records of before it was told apart have none, and were decided as the release's own doing.
+        #[serde(default, skip_serializing_if = "is_own_doing")]
+        gone_by: EndedByRecord,
     },
 }
 
@@ -180,10 +199,7 @@ impl InputRecord {
             Input::InstanceExited { instance, status, ended_by } => InputRecord::InstanceExited {
                 instance: instance.to_string(),
                 status: status.clone(),
-                ended_by: match ended_by {
-                    EndedBy::Itself => EndedByRecord::Itself,
-                    EndedBy::Outside => EndedByRecord::Outside,
-                },
+                ended_by: EndedByRecord::of(*ended_by),
             },
             Input::InstanceStopped { instance } => InputRecord::InstanceStopped { instance: instance.to_string() },
             Input::RoutesApplied { routes } => InputRecord::RoutesApplied { routes: routes.0 },
@@ -197,9 +213,10 @@ impl InputRecord {
                 requests_ended: Some(RequestsEndedRecord { instance: instance.to_string(), routes: routes.0 }),
             },
             Input::TimerFired => InputRecord::TimerFired { requests_ended: None },
-            Input::ControllerRestarted { alive } => {
-                InputRecord::ControllerRestarted { alive: alive.iter().map(InstanceId::to_string).collect() }
-            }
+            Input::ControllerRestarted { alive, gone_by } => InputRecord::ControllerRestarted {
+                alive: alive.iter().map(InstanceId::to_string).collect(),
+                gone_by: EndedByRecord::of(*gone_by),
+            },
         }
     }
 
@@ -238,10 +255,7 @@ impl InputRecord {
             InputRecord::InstanceExited { instance: id, status, ended_by } => Input::InstanceExited {
                 instance: instance(id)?,
                 status: status.clone(),
-                ended_by: match ended_by {
-                    EndedByRecord::Itself => EndedBy::Itself,
-                    EndedByRecord::Outside => EndedBy::Outside,
-                },
+                ended_by: ended_by.to_ended_by(),
             },
             InputRecord::InstanceStopped { instance: id } => Input::InstanceStopped { instance: instance(id)? },
             InputRecord::RoutesApplied { routes } => Input::RoutesApplied { routes: EffectNumber(*routes) },
@@ -257,7 +271,8 @@ impl InputRecord {
                 Input::RequestsEnded { instance: instance(&ended.instance)?, routes: EffectNumber(ended.routes) }
             }
             InputRecord::TimerFired { requests_ended: None } => Input::TimerFired,
-            InputRecord::ControllerRestarted { alive } => Input::ControllerRestarted {
+            InputRecord::ControllerRestarted { alive, gone_by } => Input::ControllerRestarted {
+                gone_by: gone_by.to_ended_by(),
                 alive: alive.iter().map(|id| instance(id)).collect::<Result<BTreeSet<_>, _>>()?,
             },
         })
@@ -363,8 +378,19 @@ mod tests {
             (number(), ".*").prop_map(|(check, reason)| Input::CheckFailed { check, reason }),
             rollout().prop_map(|rollout| Input::ReceiptClosed { rollout }),
             Just(Input::TimerFired),
-            prop::collection::btree_set(instances(), 0..5).prop_map(|alive| Input::ControllerRestarted { alive }),
+            (prop::collection::btree_set(instances(), 0..5), any::<bool>()).prop_map(|(alive, outside)| {
+                let gone_by = if outside { EndedBy::Outside } else { EndedBy::Itself };
+                Input::ControllerRestarted { alive, gone_by }
+            }),
         ]
+    }
+
+    #[test]
+    fn a_restart_of_before_it_was_told_apart_blames_the_release_as_it_was_decided_then() {
+        let before = r#"{"type":"controller_restarted","alive":[]}"#;
+        let read: InputRecord = serde_json::from_str(before).unwrap();
+        assert_eq!(read, InputRecord::ControllerRestarted { alive: Vec::new(), gone_by: EndedByRecord::Itself });
+        assert_eq!(serde_json::to_string(&read).unwrap(), before);
     }
 
     proptest! {

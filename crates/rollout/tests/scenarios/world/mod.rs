@@ -248,7 +248,7 @@ impl World {
     pub fn restart_controller(&mut self) {
         let alive = self.alive.clone();
         self.queue.clear();
-        self.input(Input::ControllerRestarted { alive: alive.clone() });
+        self.input(Input::ControllerRestarted { alive: alive.clone(), gone_by: EndedBy::Outside });
         // The new controller's prober starts from nothing.
         let unproven: Vec<InstanceId> = self
             .service
