@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::plan::BODY_MAX;
 
@@ -106,13 +107,22 @@ impl Head {
 /// The bytes used and the head, none while it is not whole.
 type Parsed = Result<Option<(usize, Head)>, Broken>;
 
-/// How fast a body is read.
+/// How fast a body is read: by a schedule, so that a reader who wakes late catches up instead of adding its lateness up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
-    /// Pieces the body is read in.
+    /// The body's length, in bytes.
+    pub bytes: usize,
+    /// How long all of it takes.
+    pub over: Duration,
+    /// The most bytes that are read at once.
     pub piece: usize,
-    /// The pause after each.
-    pub pause: Duration,
+}
+
+impl Pace {
+    /// When so many bytes are to have been read, after the beginning.
+    fn due(self, read: usize) -> Duration {
+        self.over.mul_f64((read as f64 / self.bytes.max(1) as f64).min(1.0))
+    }
 }
 
 /// A connection with what was read and not yet used.
@@ -182,12 +192,13 @@ impl Peer {
     /// A whole body, read at a pace if one is given.
     pub async fn body(&mut self, framing: Framing, pace: Option<Pace>) -> Result<Vec<u8>, Broken> {
         let mut body = Vec::new();
+        let begun = Instant::now();
         match framing {
             Framing::Counted(length) => {
                 let length = usize::try_from(length).unwrap_or(usize::MAX);
-                self.take(length, pace, &mut body).await?;
+                self.take(length, pace.map(|pace| (pace, begun)), &mut body).await?;
             }
-            Framing::Chunked => self.chunks(pace, &mut body).await?,
+            Framing::Chunked => self.chunks(pace.map(|pace| (pace, begun)), &mut body).await?,
             Framing::UntilClose => {
                 while self.fill().await {
                     if self.buffer.len() > BODY_MAX {
@@ -201,7 +212,7 @@ impl Peer {
     }
 
     /// Exactly `length` bytes, appended to `body`.
-    async fn take(&mut self, length: usize, pace: Option<Pace>, body: &mut Vec<u8>) -> Result<(), Broken> {
+    async fn take(&mut self, length: usize, pace: Option<(Pace, Instant)>, body: &mut Vec<u8>) -> Result<(), Broken> {
         if length.saturating_add(body.len()) > BODY_MAX {
             return Err(Broken::malformed("a body past its bound"));
         }
@@ -210,17 +221,17 @@ impl Peer {
             if self.buffer.is_empty() && !self.fill().await {
                 return Err(Broken::Ended { began: true });
             }
-            let piece = left.min(self.buffer.len()).min(pace.map_or(usize::MAX, |pace| pace.piece));
+            let piece = left.min(self.buffer.len()).min(pace.map_or(usize::MAX, |(pace, _)| pace.piece));
             body.extend(self.buffer.drain(..piece));
             left -= piece;
-            if let Some(pace) = pace {
-                tokio::time::sleep(pace.pause).await;
+            if let Some((pace, begun)) = pace {
+                tokio::time::sleep_until(begun + pace.due(body.len())).await;
             }
         }
         Ok(())
     }
 
-    async fn chunks(&mut self, pace: Option<Pace>, body: &mut Vec<u8>) -> Result<(), Broken> {
+    async fn chunks(&mut self, pace: Option<(Pace, Instant)>, body: &mut Vec<u8>) -> Result<(), Broken> {
         loop {
             let line = self.line().await?;
             let size = line.split(';').next().unwrap_or_default().trim();

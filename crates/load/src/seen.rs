@@ -18,7 +18,9 @@ pub struct Seen {
     pub ids: u64,
     /// Ids that were executed more than once.
     pub duplicated: u64,
-    /// The first of them.
+    /// Those of them whose method may not be sent again (RFC 9110, section 9.2.2): anything but GET and HEAD here.
+    pub duplicated_unsafe: u64,
+    /// The first ids that were executed more than once.
     pub examples: Vec<String>,
 }
 
@@ -35,8 +37,15 @@ pub enum SeenError {
     },
 }
 
+/// How one id was executed.
+#[derive(Default)]
+struct Executed {
+    times: u32,
+    repeatable: bool,
+}
+
 impl Seen {
-    /// Reads the ids that begin with `run` and a dash. A line is an id, a space and anything. No file means nothing was seen.
+    /// Reads the ids that begin with `run` and a dash. A line is an id, a space, the method and anything. No file means nothing was seen.
     ///
     /// # Errors
     /// When the file is there and cannot be read.
@@ -47,20 +56,25 @@ impl Seen {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(failed(error)),
         };
-        let mut counts: HashMap<String, u32> = HashMap::new();
+        let mut executed: HashMap<String, Executed> = HashMap::new();
         for line in BufReader::new(file).lines() {
             let line = line.map_err(failed)?;
-            let id = line.split(' ').next().unwrap_or_default();
+            let mut words = line.split(' ');
+            let id = words.next().unwrap_or_default();
             let of_this_run = id.strip_prefix(run).is_some_and(|rest| rest.starts_with('-'));
-            if of_this_run && counts.len() < IDS_MAX {
-                *counts.entry(id.to_owned()).or_default() += 1;
+            if of_this_run && executed.len() < IDS_MAX {
+                let entry = executed.entry(id.to_owned()).or_default();
+                entry.times += 1;
+                entry.repeatable = matches!(words.next(), Some("GET" | "HEAD"));
             }
         }
-        let mut examples: Vec<String> = counts.iter().filter(|(_, n)| **n > 1).map(|(id, _)| id.clone()).collect();
+        let duplicates = || executed.iter().filter(|(_, of)| of.times > 1);
+        let duplicated_unsafe = duplicates().filter(|(_, of)| !of.repeatable).count() as u64;
+        let mut examples: Vec<String> = duplicates().map(|(id, _)| id.clone()).collect();
         let duplicated = examples.len() as u64;
         examples.sort();
         examples.truncate(20);
-        Ok(Self { ids: counts.len() as u64, duplicated, examples })
+        Ok(Self { ids: executed.len() as u64, duplicated, duplicated_unsafe, examples })
     }
 }
 
@@ -72,9 +86,12 @@ mod tests {
     fn an_id_executed_twice_is_found_and_another_runs_ids_are_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("seen");
-        std::fs::write(&path, "a-1 POST 1.0\na-2 GET 1.0\nb-1 GET 1.0\na-1 POST 1.1\n").unwrap();
+        std::fs::write(&path, "a-1 POST 1.0\na-2 GET 1.0\nb-1 GET 1.0\na-1 POST 1.1\na-2 GET 1.1\n").unwrap();
         let seen = Seen::read(&path, "a").unwrap();
-        assert_eq!(seen, Seen { ids: 2, duplicated: 1, examples: vec!["a-1".into()] });
+        assert_eq!(
+            seen,
+            Seen { ids: 2, duplicated: 2, duplicated_unsafe: 1, examples: vec!["a-1".into(), "a-2".into()] }
+        );
         assert_eq!(Seen::read(&folder.path().join("none"), "a").unwrap(), Seen::default());
     }
 }

@@ -1,7 +1,6 @@
 //! One request and its answer, or a pipelined batch of them.
 
 use std::cell::Cell;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -152,8 +151,10 @@ async fn send(context: &Context, peer: &mut Peer, stream: &Stream, due: &[Due], 
         }
         Kind::SlowUpload { bytes: length, over } => {
             peer.write(&bytes).await?;
-            for piece in body(length).chunks(length.div_ceil(SLOW_PIECES).max(1)) {
-                tokio::time::sleep(over / SLOW_PIECES as u32).await;
+            // By a schedule, as downloads: who wakes late catches up.
+            let begun = Instant::now();
+            for (piece, number) in body(length).chunks(length.div_ceil(SLOW_PIECES).max(1)).zip(1_u32..) {
+                tokio::time::sleep_until(begun + over * number / SLOW_PIECES as u32).await;
                 peer.write(piece).await?;
             }
             Ok(())
@@ -196,7 +197,7 @@ async fn answer(peer: &mut Peer, kind: Kind) -> Result<(Head, Vec<u8>), Broken> 
     let framing = head.framing(false)?;
     let pace = match kind {
         Kind::SlowDownload { bytes, over } => {
-            Some(Pace { piece: bytes.div_ceil(SLOW_PIECES).clamp(1, 16 * 1024), pause: slow_pause(bytes, over) })
+            Some(Pace { bytes, over, piece: bytes.div_ceil(SLOW_PIECES).clamp(1, 16 * 1024) })
         }
         _ => None,
     };
@@ -205,12 +206,6 @@ async fn answer(peer: &mut Peer, kind: Kind) -> Result<(Head, Vec<u8>), Broken> 
         return Err(Broken::Ended { began: true });
     }
     Ok((head, body))
-}
-
-/// The pause after each piece, so that all of them together take `over`.
-fn slow_pause(bytes: usize, over: Duration) -> Duration {
-    let piece = bytes.div_ceil(SLOW_PIECES).clamp(1, 16 * 1024);
-    over / u32::try_from(bytes.div_ceil(piece).max(1)).unwrap_or(u32::MAX)
 }
 
 /// Whether the answer is the one to our request.
