@@ -86,6 +86,27 @@ impl Field {
             _ => Self::Other,
         }
     }
+
+    /// What the line is in a response, where several that matter in a request are nothing special.
+    pub(crate) fn in_response(self) -> Self {
+        match self {
+            Self::Host
+            | Self::Expect
+            | Self::RequestId
+            | Self::ForwardedFor
+            | Self::Forwarded
+            | Self::Preview
+            | Self::Alias
+            | Self::FramingAlias => Self::Other,
+            Self::Other
+            | Self::ContentLength
+            | Self::TransferEncoding
+            | Self::Connection
+            | Self::Upgrade
+            | Self::HopByHop
+            | Self::Redundant => self,
+        }
+    }
 }
 
 /// Bytes of a name with underscores that are compared with known names.

@@ -116,16 +116,7 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, delivery: 
         Field::TransferEncoding => coded && head.framing == Framing::Chunked,
         // 426 tells what to upgrade to; elsewhere an offer is between the instance and us.
         Field::Upgrade => head.status == 426,
-        Field::Connection | Field::HopByHop | Field::Redundant => false,
-        Field::Other
-        | Field::Host
-        | Field::Expect
-        | Field::RequestId
-        | Field::ForwardedFor
-        | Field::Forwarded
-        | Field::Preview
-        | Field::Alias
-        | Field::FramingAlias => true,
+        other => other.in_response() == Field::Other,
     });
     if coded && head.framing == Framing::UntilClose {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

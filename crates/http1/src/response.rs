@@ -122,18 +122,7 @@ impl<'b> Facts<'b> {
                 Field::HopByHop if lines.name(i).eq_ignore_ascii_case("keep-alive") => {
                     keep_alive_seconds = keep_alive_timeout(value);
                 }
-                // In a response these are nothing special.
-                Field::Host
-                | Field::Expect
-                | Field::RequestId
-                | Field::ForwardedFor
-                | Field::Forwarded
-                | Field::Preview
-                | Field::Alias
-                | Field::FramingAlias => {
-                    lines.set_field(i, Field::Other);
-                }
-                Field::Other | Field::HopByHop | Field::Redundant => {}
+                other => lines.set_field(i, other.in_response()),
             }
         }
         let framing = body.framing(Framing::UntilClose)?;
