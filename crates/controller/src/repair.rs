@@ -22,10 +22,6 @@ use crate::traces::{Outdated, Traces};
 /// The folder in which a journal is made or looked into before it takes its place.
 const WORKSHOP: &str = "journal.workshop";
 
-/// The highest term that a journal is rebuilt above: one a second would reach it in a hundred thousand million years. What names a higher one is
-/// damaged, or lies; and a journal near the last number could begin no further term.
-const EPOCH_MAX: Epoch = Epoch(1 << 62);
-
 /// Why a journal was not repaired. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RepairFailed {
@@ -167,7 +163,7 @@ pub async fn rebuild_journal(state: &Path, purpose: Purpose) -> Result<Recovery,
 
 /// A term above which others can be begun, as the highest that was seen is.
 fn possible(highest: Epoch, traces: &Traces) -> Result<Epoch, RepairFailed> {
-    if highest <= EPOCH_MAX {
+    if highest.is_plausible() {
         return Ok(highest);
     }
     let positions = traces.positions.iter().map(|(_, position, by)| (position.epoch, by));

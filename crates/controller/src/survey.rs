@@ -147,8 +147,12 @@ fn read_table(path: &Path) -> Result<Option<TableSpec>, String> {
     if bytes.len() as u64 > TABLE_BYTES_MAX {
         return Err("it is too long for a table".to_owned());
     }
-    let table = SealedTable::from_bytes(&bytes).and_then(|sealed| sealed.open());
-    table.map(Some).map_err(|error| error.to_string())
+    let table = SealedTable::from_bytes(&bytes).and_then(|sealed| sealed.open()).map_err(|error| error.to_string())?;
+    // The proxies put such a table aside and take the one before it; who obeyed it would obey nobody any more.
+    if !table.version.epoch.is_plausible() {
+        return Err(format!("it names term {}, which no controller can have come to", table.version.epoch));
+    }
+    Ok(Some(table))
 }
 
 /// Services that have at least one folder of a release.
@@ -171,6 +175,8 @@ fn release_folders(state: &Path) -> io::Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use gapless_model::{Generation, TableVersion};
+
     use super::*;
 
     #[test]
@@ -186,5 +192,19 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::File::create(&path).unwrap().set_len(TABLE_BYTES_MAX + 1).unwrap();
         assert_eq!(read_table(&path).unwrap_err(), "it is too long for a table");
+    }
+
+    #[test]
+    fn a_table_of_a_term_that_none_can_follow_is_no_trace_and_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.json");
+        let mut write = |epoch| {
+            let version = TableVersion { epoch: Epoch(epoch), generation: Generation(1) };
+            let table = SealedTable::seal(&TableSpec { version, services: Vec::new() }).unwrap();
+            fs::write(&path, table.to_bytes()).unwrap();
+            read_table(&path)
+        };
+        assert!(write(Epoch::PLAUSIBLE_MAX.0).is_ok());
+        assert!(write(u64::MAX).unwrap_err().contains("no controller can have come to"));
     }
 }

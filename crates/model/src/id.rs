@@ -42,6 +42,18 @@ number!(
     /// The term of a controller: each start of a controller on a journal takes the next. Receivers refuse what is older (I5).
     Epoch
 );
+impl Epoch {
+    /// The highest term that anybody is believed to have come to: one a second would reach it in a hundred thousand million years. What names a
+    /// higher one is damaged, or lies; and near the last number no further term could begin.
+    pub const PLAUSIBLE_MAX: Epoch = Epoch(1 << 62);
+
+    /// Whether a controller can have come to it, so that others may follow.
+    #[must_use]
+    pub fn is_plausible(self) -> bool {
+        self <= Self::PLAUSIBLE_MAX
+    }
+}
+
 number!(
     /// The number of a routing table within an epoch; rising (I7).
     Generation

@@ -45,12 +45,13 @@ impl Fence {
         Fence { term: Term { epoch: table.epoch, controller }, table: Some(table) }
     }
 
-    /// A controller introduces itself: it is obeyed unless a newer one was, or another one of the same epoch. Epoch 0 only asks.
+    /// A controller introduces itself: it is obeyed unless a newer one was, or another one of the same epoch. Epoch 0 only asks; an epoch that none
+    /// can have come to is nobody's, for no other could follow it.
     ///
     /// # Errors
     /// The term that is obeyed.
     pub(crate) fn controller(&mut self, term: Term) -> Result<(), Term> {
-        let newer = term.epoch > self.term.epoch;
+        let newer = term.epoch > self.term.epoch && term.epoch.is_plausible();
         let again = term.epoch != Epoch(0) && term == self.term;
         if !newer && !again {
             return Err(self.term.clone());
@@ -110,6 +111,15 @@ mod tests {
         assert_eq!(kept_by_an_older_release.controller(term(3, "b")), Err(term(3, "")));
         assert_eq!(kept_by_an_older_release.controller(term(3, "")), Ok(()), "its own controller");
         assert_eq!(kept_by_an_older_release.controller(term(4, "b")), Ok(()));
+    }
+
+    #[test]
+    fn nobody_can_take_a_place_that_no_other_could_take_after_him() {
+        let mut fence = Fence::after(version(3, 7), ControllerId::new("a").ok());
+        for epoch in [u64::MAX, Epoch::PLAUSIBLE_MAX.0 + 1] {
+            assert_eq!(fence.controller(term(epoch, "b")), Err(term(3, "a")));
+        }
+        assert_eq!(fence.controller(term(4, "b")), Ok(()));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use gapless_model::ControllerId;
+use gapless_model::{ControllerId, Epoch};
 use gapless_routing::TableSpec;
 use gapless_wire::control::{SealBroken, SealedTable};
 
@@ -53,6 +53,9 @@ enum Unreadable {
     TooLong,
     #[error("{0}")]
     Seal(#[from] SealBroken),
+    /// A proxy that obeyed it would obey no controller any more.
+    #[error("names term {0}, which no controller can have come to")]
+    Epoch(Epoch),
 }
 
 impl Store {
@@ -115,7 +118,11 @@ fn read(path: &Path) -> Result<Kept, Unreadable> {
         return Err(Unreadable::TooLong);
     }
     let sealed = SealedTable::from_bytes(&fs::read(path)?)?;
-    Ok(Kept { spec: sealed.open()?, controller: sealed.controller() })
+    let spec = sealed.open()?;
+    if !spec.version.epoch.is_plausible() {
+        return Err(Unreadable::Epoch(spec.version.epoch));
+    }
+    Ok(Kept { spec, controller: sealed.controller() })
 }
 
 #[cfg(test)]
@@ -125,7 +132,11 @@ mod tests {
     use super::*;
 
     fn table(generation: u64) -> SealedTable {
-        let version = TableVersion { epoch: Epoch(1), generation: Generation(generation) };
+        table_of(Epoch(1), generation)
+    }
+
+    fn table_of(epoch: Epoch, generation: u64) -> SealedTable {
+        let version = TableVersion { epoch, generation: Generation(generation) };
         SealedTable::seal(&TableSpec { version, services: Vec::new() }).unwrap()
     }
 
@@ -160,6 +171,18 @@ mod tests {
         fs::write(&store.current, b"{").unwrap();
         fs::write(&store.previous, b"").unwrap();
         assert_eq!(loaded(&store), (None, 2), "nothing is made up");
+    }
+
+    #[test]
+    fn a_kept_table_of_a_term_that_none_can_follow_is_put_aside_for_the_one_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        store.save(&table(1)).unwrap();
+        store.save(&table_of(Epoch(u64::MAX), 2)).unwrap();
+        let found = store.load();
+        assert_eq!(found.table.map(|kept| kept.spec.version.epoch), Some(Epoch(1)));
+        assert!(found.damage[0].contains("names term 18446744073709551615"), "{:?}", found.damage);
+        assert!(store.damaged.exists());
     }
 
     #[test]
