@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gapless_model::{Epoch, InstanceId, Millis, Term};
 use gapless_wire::control::{FromProxy, Hello, ProxyHello, ReportDoc, SealedTable, ToProxy, VersionDoc, feature};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -82,6 +82,25 @@ pub(super) struct Inbox {
     pub(super) events: std::sync::mpsc::Receiver<Event>,
     /// Of the thread that keeps tables.
     pub(super) kept: mpsc::Receiver<Kept>,
+    /// Of whoever ends processes.
+    pub(super) ends: Ends,
+}
+
+/// The signals that ask a proxy to end. Until they are listened for, the system ends the process where it stands.
+#[derive(Debug)]
+pub(super) struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
+    /// Listens for them. Within a runtime.
+    ///
+    /// # Errors
+    /// Of the system.
+    pub(super) fn listen() -> io::Result<Ends> {
+        Ok(Ends { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
 }
 
 /// The process goes away.
@@ -138,7 +157,7 @@ impl Desk {
     /// # Errors
     /// When the system takes away what it needs: signals, threads.
     pub(super) async fn serve(&mut self, socket: Option<ControlSocket>, inbox: Inbox) -> io::Result<()> {
-        let Inbox { events, mut kept } = inbox;
+        let Inbox { events, mut kept, mut ends } = inbox;
         let (arrived, mut arrivals) = mpsc::channel(4);
         let accepting = async {
             match socket {
@@ -155,7 +174,6 @@ impl Desk {
                 }
             }
         })?;
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let (mut reported, mut expecting) = (Instant::now(), Instant::now());
         loop {
             let wait = match self.station.expects_news() {
@@ -173,8 +191,8 @@ impl Desk {
                 Some(event) = events_heard.recv() => self.event(&event),
                 Some(news) = self.health.recv() => { self.health_news(news); Course::On }
                 Some(kept) = kept.recv() => { self.kept(kept); Course::On }
-                _ = terminate.recv() => { self.leave(); Course::On }
-                _ = interrupt.recv() => { self.leave(); Course::On }
+                _ = ends.terminate.recv() => { self.leave(); Course::On }
+                _ = ends.interrupt.recv() => { self.leave(); Course::On }
                 () = look => Course::On,
             };
             self.look_at_threads();

@@ -10,7 +10,7 @@ use gapless_routing::TableInvalid;
 use gapless_wire::control::{SealBroken, SealedTable};
 
 use super::access_log::AccessLog;
-use super::desk::{Desk, Inbox};
+use super::desk::{Desk, Ends, Inbox};
 use super::keeping::Keeping;
 use super::options::{Mode, Options};
 use super::server::{ControlSocket, SocketFailed};
@@ -90,6 +90,12 @@ pub fn run(options: Options) -> Result<(), RunFailed> {
     if socket.is_some() {
         let _leader_already = rustix::process::setsid(); // outlive the terminal and the controller
     }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Before anybody is served: whoever asks it to end from then on waits for what it has begun.
+    let ends = {
+        let _within = runtime.enter();
+        Ends::listen()?
+    };
     let access_log = options.access_log.as_deref().map(AccessLog::start).transpose()?;
     let records = access_log.as_ref().map(|log| log.records.clone());
     let (told, events) = sync_channel(EVENTS_MAX);
@@ -108,10 +114,9 @@ pub fn run(options: Options) -> Result<(), RunFailed> {
         (Mode::Static { table, listen }, _) => begin(&mut station, table, listen, threads)?,
         (Mode::Controlled { .. }, found) => found.map_or_else(Vec::new, |found| station.restore(found)),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         let mut desk = Desk::new(station, threads, notices);
-        desk.serve(socket, Inbox { events, kept }).await
+        desk.serve(socket, Inbox { events, kept, ends }).await
     });
     runtime.shutdown_background();
     Ok(outcome?)
