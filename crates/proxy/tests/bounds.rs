@@ -7,16 +7,18 @@ mod world;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
+use gapless_model::Millis;
 use gapless_proxy::data::Settings;
 use gapless_proxy::seam::Command as Order;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use world::{Client, Instance, PATIENCE, Plan, World, get, ok, until};
 
 const INSTANCE: &str = "GAPLESS_TEST_INSTANCE";
 const DESCRIPTORS: &str = "GAPLESS_TEST_DESCRIPTORS";
+const RESPONSE_TIMEOUT: &str = "GAPLESS_TEST_RESPONSE_TIMEOUT";
 const SETTINGS_AGAIN: &str = "GAPLESS_TEST_SETTINGS_AGAIN";
 
 /// The part of the other process. Does nothing unless it is that.
@@ -26,7 +28,11 @@ fn proxy_in_a_process_of_its_own() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     let wanted = std::env::var(DESCRIPTORS).ok().map(|count| count.parse().unwrap());
     setrlimit(Resource::Nofile, Rlimit { current: wanted.or(maximum), maximum }).unwrap();
-    let world = World::with(&Plan::at(&[instance.parse().unwrap()]), Settings::default(), 1);
+    let mut plan = Plan::at(&[instance.parse().unwrap()]);
+    if let Ok(milliseconds) = std::env::var(RESPONSE_TIMEOUT) {
+        plan.policy.response_timeout = Millis(milliseconds.parse().unwrap());
+    }
+    let world = World::with(&plan, Settings::default(), 1);
     if std::env::var_os(SETTINGS_AGAIN).is_some() {
         // As with each session of a controller.
         let settings = Arc::new(Settings::default());
@@ -129,4 +135,34 @@ fn memory_is_given_back_after_a_burst() {
     }
     let mebibytes = [before, during, after].map(|bytes| bytes / MEBIBYTE);
     assert!(after <= before + 12 * MEBIBYTE, "MiB before, during and after the burst: {mebibytes:?}");
+}
+
+#[test]
+fn a_proxy_that_was_stopped_reads_what_came_before_it_judges_who_is_late() {
+    const CLIENTS: usize = 300;
+    let (told, has) = std::sync::mpsc::channel();
+    let (told, answered) = (Mutex::new(told), Arc::new(Barrier::new(CLIENTS + 1)));
+    let go = Arc::clone(&answered);
+    let instance = Instance::start(move |_, connection, _| {
+        connection.head();
+        told.lock().unwrap().send(()).unwrap();
+        go.wait();
+        connection.send(ok("in time"));
+        connection.rest();
+    });
+    let proxy = Proxy::start(instance.address, &[(RESPONSE_TIMEOUT, "3000")]);
+    // Connections first, so that requests are not late before the proxy is stopped.
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::connect(proxy.address)).collect();
+    clients.iter_mut().for_each(|client| client.send(get("/")));
+    (0..CLIENTS).for_each(|_| has.recv_timeout(PATIENCE).unwrap());
+    let child = Pid::from_child(&proxy.child);
+    kill_process(child, Signal::STOP).unwrap();
+    answered.wait();
+    // Far longer than an answer may take.
+    std::thread::sleep(Duration::from_millis(4_500));
+    kill_process(child, Signal::CONT).unwrap();
+    for client in &mut clients {
+        let answer = client.answer();
+        assert_eq!((answer.status(), answer.text().as_str()), (200, "in time"));
+    }
 }

@@ -34,6 +34,9 @@ pub(super) const READS_PER_TURN: usize = 16;
 /// How often everything that waits is looked at, in milliseconds. Deadlines are that exact.
 pub(super) const SWEEP_MS: u64 = 100;
 
+/// How often the event queue is asked again before deadlines are judged, at most: so many full batches and nobody's news is older than this look.
+const LOOKS_MAX: usize = 64;
+
 /// What connections are registered for, once: everything, edge-triggered.
 pub(super) const EVERYTHING: EventFlags =
     EventFlags::IN.union(EventFlags::OUT).union(EventFlags::RDHUP).union(EventFlags::ET);
@@ -222,7 +225,37 @@ impl Worker {
             if self.turn(&batch[..count], &mut scratch) == Course::Stop {
                 return Ok(Stopped(()));
             }
+            if self.clock.now_ms() >= self.sweep_next_ms {
+                if self.catch_up(&mut batch, &mut scratch)? == Course::Stop {
+                    return Ok(Stopped(()));
+                }
+                self.sweep_next_ms = self.clock.now_ms() + SWEEP_MS;
+                self.sweep(&mut scratch);
+            }
         }
+    }
+
+    /// Takes in everything that is there at this time, before anybody is judged to be late by it. A thread that did not run for a while (its process was
+    /// stopped, its machine slept) finds every deadline passed, and beside it the answers that came in time; how it was woken says nothing of them.
+    ///
+    /// # Errors
+    /// When the system takes the event queue away.
+    fn catch_up(&mut self, batch: &mut [epoll::Event; BATCH], scratch: &mut Scratch) -> std::io::Result<Course> {
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        for _ in 0..LOOKS_MAX {
+            let count = match epoll::wait(&self.epoll, &mut batch[..], Some(&at_once)) {
+                Ok(count) => count,
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if self.turn(&batch[..count], scratch) == Course::Stop {
+                return Ok(Course::Stop);
+            }
+            if count < BATCH {
+                break;
+            }
+        }
+        Ok(Course::On)
     }
 
     /// How long nothing can become due: until the next sweep where there is anything to look at, else for ever.
@@ -283,10 +316,6 @@ impl Worker {
         }
         if self.holds.is_releasing() {
             self.release_held(scratch);
-        }
-        if self.clock.now_ms() >= self.sweep_next_ms {
-            self.sweep_next_ms = self.clock.now_ms() + SWEEP_MS;
-            self.sweep(scratch);
         }
         Course::On
     }
