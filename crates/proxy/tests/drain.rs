@@ -250,3 +250,26 @@ fn a_stream_of_events_has_the_time_of_tunnels_before_its_end_is_our_doing() {
     assert!(client.is_ended());
     assert_eq!(world.ends(1), "cut.instance_closed:1");
 }
+
+/// A client that has its whole answer while its own body is unfinished, at a proxy that is told to go.
+fn answered_early_while(order: impl Fn(&World)) -> String {
+    let instance = Instance::start(|_, connection, _| {
+        connection.head();
+        connection.send(ok("early"));
+        connection.rest();
+    });
+    let world = World::new(&Plan::of(&[&instance]));
+    let mut client = world.client();
+    client.send("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 1000\r\n\r\nhalf");
+    assert_eq!(client.answer().text(), "early");
+    order(&world);
+    world.ends(1)
+}
+
+#[test]
+fn a_proxy_that_ends_cuts_nobody_who_has_his_whole_answer() {
+    let drained = answered_early_while(|world| world.plane.post_all(|| Command::Drain { within: Millis(50) }));
+    assert_eq!(drained, "2xx:1");
+    let stopped = answered_early_while(|world| world.plane.post_all(|| Command::Stop));
+    assert_eq!(stopped, "2xx:1");
+}

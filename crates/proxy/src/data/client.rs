@@ -158,7 +158,11 @@ impl Output {
                     buffers.append(&mut self.buffer, rest);
                     return Flushed::Some;
                 }
-                WriteOutcome::Broken(_) => return Flushed::Broken,
+                WriteOutcome::Broken(_) => {
+                    // Kept as what the peer was never given, so that nobody takes the whole for delivered.
+                    buffers.append(&mut self.buffer, rest);
+                    return Flushed::Broken;
+                }
             }
         }
         Flushed::All

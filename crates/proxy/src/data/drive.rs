@@ -1,7 +1,7 @@
 //! One connection's turn: from phase to phase until it has to wait.
 
 use super::client::{Client, Phase};
-use super::exchange::{Asked, Attempt, Exchange};
+use super::exchange::{Asked, Attempt, Exchange, Receiving};
 use super::slab::Key;
 use super::socket::{self, ReadOutcome};
 use super::upstream::Duty;
@@ -121,8 +121,13 @@ impl Worker {
     }
 
     /// Gives up a request: its attempt is broken off, the ledger gets its end, its connection is closed by the caller.
+    ///
+    /// Whoever has his whole answer lost nothing, whatever it is given up for: that the request's own body was not finished, by the client, the
+    /// instance or us, is no cut.
     pub(super) fn abandon(&mut self, client: &Client, mut exchange: Box<Exchange>, terminal: Terminal) -> Step {
         self.break_off(&mut exchange);
+        let delivered = matches!(exchange.receiving, Receiving::Done) && client.output.is_empty();
+        let terminal = if delivered { Self::whole(&exchange) } else { terminal };
         if matches!(terminal, Terminal::Cut(_)) && exchange.ends_by_closing() {
             // A clean end would say that the answer is whole.
             socket::reset_on_close(client.stream.socket());

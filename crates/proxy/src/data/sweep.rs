@@ -5,7 +5,7 @@ use gapless_routing::{CutReason, OurAnswer, Progress, StatusClass, Terminal};
 use super::client::{Client, Flushed, Phase};
 use super::deadlines::{Deadlines, Due};
 use super::drive::Step;
-use super::exchange::{Attempt, Exchange, Receiving};
+use super::exchange::{Attempt, Exchange};
 use super::kernel::release_memory;
 use super::slab::{Key, Slab};
 use super::tunnel::Ending;
@@ -118,13 +118,6 @@ impl Worker {
                     self.note_failure(slot, &exchange);
                 }
                 self.answer(client, exchange, reason)
-            }
-            // It has its whole answer; that it did not finish its own body, or the instance does not read it, cuts nothing off.
-            Due::Answer(_, CutReason::ClientStalled | CutReason::InstanceStalled)
-                if matches!(exchange.receiving, Receiving::Done) && client.output.is_empty() =>
-            {
-                let terminal = Self::whole(&exchange);
-                self.abandon(client, exchange, terminal)
             }
             Due::Answer(_, reason) => self.abandon(client, exchange, Terminal::Cut(reason)),
             Due::ClientLeft => self.abandon(client, exchange, Terminal::ClientLeft),
