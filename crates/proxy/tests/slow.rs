@@ -152,6 +152,28 @@ fn a_slow_instance_makes_no_client_slow() {
 }
 
 #[test]
+fn an_instance_that_takes_no_more_of_a_body_is_the_one_that_is_late() {
+    let (go, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    let instance = Instance::start(move |_, connection, _| {
+        connection.head();
+        // It keeps the connection, reads nothing of the body and answers nothing.
+        let _told = wait.lock().unwrap().recv();
+    });
+    let world = World::new(&idle(&[&instance], 400));
+    let mut client = world.client();
+    client.send("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 100000000\r\n\r\n");
+    let mut uploading = client.stream.try_clone().unwrap();
+    let upload =
+        std::thread::spawn(move || while std::io::Write::write_all(&mut uploading, &[b'x'; 100_000]).is_ok() {});
+    let answer = client.answer();
+    assert_eq!((answer.status(), answer.line("x-gapless-reason")), (504, Some("response_timeout")));
+    assert_eq!(world.ends(1), "by_us.response_timeout:1");
+    upload.join().unwrap();
+    drop(go);
+}
+
+#[test]
 fn an_instance_that_never_says_continue_is_the_one_that_is_late() {
     let (instance, _ended) = silent();
     let mut plan = idle(&[&instance], 200);

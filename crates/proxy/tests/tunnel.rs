@@ -264,3 +264,51 @@ fn a_stream_of_events_is_counted_as_one_without_an_end_in_sight_and_other_answer
         assert_eq!(world.plane.lasting_on(slot), 0);
     }
 }
+
+#[test]
+fn no_tunnel_begins_before_the_request_is_wholly_written() {
+    for (framing, body) in [
+        ("Content-Length: 5", "hal"),
+        ("Content-Length: 50000000", "hal"),
+        ("Transfer-Encoding: chunked", "3\r\nhal\r\n"),
+    ] {
+        let instance = Instance::start(|_, connection, _| {
+            connection.head();
+            connection.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+            connection.rest();
+        });
+        let world = World::new(&Plan::of(&[&instance]));
+        let mut client = world.client();
+        client.send(UPGRADE.replace("GET", "POST").replace("\r\n\r\n", &format!("\r\n{framing}\r\n\r\n{body}")));
+        let answer = client.answer();
+        assert_eq!((answer.status(), answer.line("x-gapless-reason")), (502, Some("instance_malformed")), "{framing}");
+        assert!(client.is_ended());
+        assert_eq!(world.ends(1), "by_us.instance_malformed:1");
+        assert_eq!(world.plane.workers()[0].counts().tunnels.read(), 0);
+    }
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_its_tunnel_is_cut_after_the_idle_timeout() {
+    let instance = switching(WEBSOCKET, |connection| while connection.try_send(vec![b'x'; 1_000_000]) {});
+    let mut plan = Plan::of(&[&instance]);
+    plan.policy.idle_timeout = Millis(400);
+    let world = World::new(&plan);
+    let mut client = world.client();
+    client.send(UPGRADE);
+    assert_eq!(world.ends(1), "cut.client_stalled:1");
+    world.settled();
+    assert!(client.head().unwrap().starts_with("HTTP/1.1 101"));
+}
+
+#[test]
+fn a_tunnel_in_which_nobody_says_anything_has_no_end() {
+    let instance = echo();
+    let mut plan = Plan::of(&[&instance]);
+    (plan.policy.idle_timeout, plan.policy.response_timeout) = (Millis(100), Millis(100));
+    let world = World::new(&plan);
+    let mut client = open(&world);
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    client.send(frame(b"still"));
+    assert_eq!(client.bytes(7), frame(b"still"));
+}
