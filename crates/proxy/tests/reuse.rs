@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use gapless_proxy::data::Settings;
+use gapless_proxy::seam::{Command, Event};
 use world::{Client, Instance, Plan, World, get, ok, post, until};
 
 const FOREIGN: &str = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nforeign";
@@ -268,4 +269,139 @@ fn an_instance_that_never_says_whether_to_go_on_is_the_one_that_is_late() {
     let answer = client.answer();
     assert_eq!((answer.status(), answer.line("x-gapless-reason")), (504, Some("response_timeout")));
     assert_eq!(world.ends(1), "by_us.response_timeout:1");
+}
+
+/// An instance that answers `/odd` with `answer` and sends `surplus` that many milliseconds behind it, on the same thread as an application does. Its
+/// other answers name their paths.
+fn late(answer: &'static str, surplus: &'static str, delay_ms: u64) -> Instance {
+    Instance::start(move |_, connection, requests| {
+        while let Some(request) = connection.message_of(true) {
+            let path = request.start().split(' ').nth(1).unwrap_or_default().to_owned();
+            requests.lock().unwrap().push(request);
+            if path != "/odd" {
+                if !connection.try_send(ok(&path)) {
+                    return;
+                }
+                continue;
+            }
+            connection.send(answer);
+            std::thread::sleep(std::time::Duration::from_millis(delay_ms));
+            connection.try_send(surplus);
+        }
+    })
+}
+
+/// How late surplus bytes come, in milliseconds: before and behind each time that a connection is quiet before another client has it.
+const DELAYS_MS: [u64; 8] = [0, 2, 8, 40, 120, 400, 1_100, 2_000];
+
+/// What the next client is answered that comes so many milliseconds behind an answer with late surplus, by how late that is.
+fn victims(
+    method: &'static str,
+    answer: &'static str,
+    surplus: &'static str,
+    after_ms: u64,
+) -> Vec<(u64, u16, String)> {
+    let each = DELAYS_MS.map(|delay_ms| {
+        std::thread::spawn(move || {
+            let instance = late(answer, surplus, delay_ms);
+            let world = World::new(&Plan::of(&[&instance]));
+            let mut odd = world.client();
+            odd.send(format!("{method} /odd HTTP/1.1\r\nHost: shop.test\r\n\r\n"));
+            odd.message_of(method == "HEAD").unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(after_ms));
+            let mut victim = world.client();
+            let first = victim.ask(get("/mine"));
+            for _ in 0..3 {
+                assert_eq!(world.client().ask(get("/theirs")).text(), "/theirs", "{delay_ms} ms: one at most");
+            }
+            assert_eq!(victim.ask(get("/again")).text(), "/again", "{delay_ms} ms");
+            (delay_ms, first.status(), first.text())
+        })
+    });
+    each.into_iter().map(|thread| thread.join().unwrap()).collect()
+}
+
+const TWO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[test]
+fn a_rest_of_a_body_that_comes_late_is_nobodys_answer_however_late() {
+    for (delay_ms, status, text) in victims("GET", TWO, "<p>the rest of a body</p>\r\n", 30) {
+        assert_eq!((status, text.as_str()), (200, "/mine"), "{delay_ms} ms late");
+    }
+}
+
+#[test]
+fn an_answer_behind_one_that_has_no_body_is_nobodys_however_late() {
+    let headed = "HTTP/1.1 200 OK\r\nContent-Length: 55\r\n\r\n";
+    let cases =
+        [("GET", "HTTP/1.1 204 No Content\r\n\r\n"), ("GET", "HTTP/1.1 304 Not Modified\r\n\r\n"), ("HEAD", headed)];
+    for (method, answer) in cases {
+        for (delay_ms, status, text) in victims(method, answer, FOREIGN, 1_200) {
+            assert_eq!((status, text.as_str()), (200, "/mine"), "{answer:?} {delay_ms} ms late");
+        }
+    }
+}
+
+#[test]
+fn a_whole_answer_behind_an_ordinary_one_reaches_one_client_at_most_and_none_after_it() {
+    for (delay_ms, status, text) in victims("GET", TWO, FOREIGN, 30) {
+        // What comes behind the next request cannot be told from its answer. The others were asked for by `victims`.
+        let own = delay_ms <= 8;
+        assert!(
+            status == 200 && (text == "/mine" || (!own && text == "foreign")),
+            "{delay_ms} ms late: {status} {text}"
+        );
+    }
+}
+
+#[test]
+fn what_must_not_be_sent_twice_is_not_though_the_connection_was_out_of_step() {
+    let instance = late(TWO, "<p>the rest of a body</p>", 300);
+    let world = World::new(&Plan::of(&[&instance]));
+    assert_eq!(world.client().ask(get("/odd")).text(), "ok");
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    let answer = world.client().ask(post("/order", "body"));
+    assert_eq!((answer.status(), answer.line("x-gapless-reason")), (502, Some("instance_malformed")));
+    assert_eq!(world.ends(2), "2xx:1 by_us.instance_malformed:1");
+}
+
+#[test]
+fn one_instance_out_of_step_is_enough_for_its_whole_release_and_all_threads() {
+    let (odd, gate) = sends_behind(TWO);
+    let (same, other) = (Instance::named("same"), Instance::named("other"));
+    let mut plan = Plan::of(&[&odd, &same]);
+    let mut world = World::new(&plan);
+    let mut client = world.client();
+    // By turns: the odd one answers one of these two.
+    let texts = [client.ask(get("/odd")).text(), client.ask(get("/odd")).text()];
+    assert!(texts.contains(&"ok".to_owned()) && texts.contains(&"same".to_owned()), "{texts:?}");
+    gate.let_through();
+    let Event::OutOfStep { instance } = next_out_of_step(&world) else { unreachable!() };
+    assert_eq!(instance.ordinal, u64::from(odd.address.port()));
+    until("no connection to the release is kept", || upstream_connections(&world) == 0);
+    // An instance of the release that comes later, and another thread's, which is told.
+    plan.instances = vec![same.address, other.address];
+    world.install(&plan);
+    world.plane.post_all(|| Command::DistrustFraming { service: instance.service.clone(), release: instance.release });
+    let before = same.connection_count() + other.connection_count();
+    for _ in 0..4 {
+        client.ask(get("/"));
+    }
+    assert_eq!(same.connection_count() + other.connection_count() - before, 4);
+    // Another release is trusted again.
+    world.install(&Plan { release: 2, ..Plan::of(&[&other]) });
+    let before = other.connection_count();
+    for _ in 0..3 {
+        client.ask(get("/"));
+    }
+    assert_eq!(other.connection_count() - before, 1);
+}
+
+fn next_out_of_step(world: &World) -> Event {
+    loop {
+        let event = world.events.recv_timeout(world::PATIENCE).expect("it is told");
+        if matches!(event, Event::OutOfStep { .. }) {
+            return event;
+        }
+    }
 }

@@ -376,6 +376,13 @@ impl Station {
                 }
                 None
             }
+            Event::OutOfStep { instance } => {
+                let InstanceId { service, release, .. } = instance;
+                self.plane.post_all(|| Command::DistrustFraming { service: service.clone(), release: *release });
+                Some(format!(
+                    "{instance} sends bytes behind its answers: its release is asked one request per connection"
+                ))
+            }
             Event::Panicked { service } => {
                 Some(format!("every instance of {service} is bad: requests go to all of them"))
             }

@@ -5,7 +5,7 @@ use gapless_routing::{CutReason, OurAnswer, Progress, Terminal};
 
 use super::client::{Client, Flushed, Phase};
 use super::drive::Step;
-use super::exchange::{Attempt, Exchange, Receiving, Replay};
+use super::exchange::{Attempt, Exchange, Replay};
 use super::kernel::unacknowledged;
 use super::settle::dropped_by;
 use super::socket;
@@ -43,6 +43,8 @@ pub(super) enum Failure {
     Broken,
     /// It sent what is no HTTP.
     Malformed(Reject),
+    /// On a kept connection came what cannot be the answer.
+    OutOfStep,
 }
 
 /// Why a client's body is not passed on.
@@ -100,13 +102,6 @@ impl Worker {
                         self.finish(client, exchange)
                     }
                     Carried::Switched(first) => self.begin_tunnel(client, exchange, key, slot, &first),
-                    // It has its whole answer; that it did not finish its own body is its affair.
-                    Carried::ClientLeft
-                        if matches!(exchange.receiving, Receiving::Done) && client.output.is_empty() =>
-                    {
-                        let terminal = Self::whole(&exchange);
-                        self.abandon(client, exchange, terminal)
-                    }
                     Carried::ClientLeft => self.abandon(client, exchange, Terminal::ClientLeft),
                     Carried::BodyRefused(refused) => self.body_refused(client, exchange, refused),
                     Carried::InstanceFailed(failure) => self.instance_failed(client, exchange, slot, reused, failure),
@@ -206,6 +201,9 @@ impl Worker {
             Failure::Refused => Progress::NeverSent,
             _ if ended && exchange.is_unsent() => Progress::NeverSent,
             Failure::Ended if self.is_unseen(exchange) => Progress::NeverSent,
+            // Without its whole head nobody carries a request out, and no more of it will come.
+            Failure::OutOfStep if exchange.has_part_of_head_sent() => Progress::NeverSent,
+            Failure::OutOfStep => Progress::SentOnKept,
             _ if ended && reused && took_ms <= CLOSING_WITHIN_MS => Progress::SentOnKept,
             _ => Progress::Sent,
         }
@@ -222,10 +220,13 @@ impl Worker {
     ) -> Step {
         let progress = self.progress_of(&exchange, reused, failure);
         let cut_by = self.cut_by(slot, &exchange);
+        if failure == Failure::OutOfStep {
+            self.note_surplus(slot);
+        }
         self.break_off(&mut exchange);
         if exchange.has_begun_answer() {
             let reason = match failure {
-                Failure::Malformed(_) => CutReason::InstanceMalformed,
+                Failure::Malformed(_) | Failure::OutOfStep => CutReason::InstanceMalformed,
                 Failure::Refused | Failure::Ended | Failure::Broken => cut_by,
             };
             self.note_failure(slot, &exchange);
@@ -234,8 +235,8 @@ impl Worker {
             return self.abandon(client, exchange, Terminal::Cut(reason));
         }
         let at = self.instances.slot_of(slot);
-        if reused && matches!(failure, Failure::Ended | Failure::Broken) {
-            // A kept connection that the instance was about to close says nothing about the instance.
+        if reused && matches!(failure, Failure::Ended | Failure::Broken | Failure::OutOfStep) {
+            // A kept connection that the instance was about to close, or that was not in step, says nothing about how it serves this request.
             exchange.fresh_only = true;
             if progress == Progress::NeverSent {
                 exchange.sending.sent = 0;
@@ -255,6 +256,7 @@ impl Worker {
         let cause = match failure {
             Failure::Refused => OurAnswer::ConnectFailed,
             Failure::Ended | Failure::Broken => dropped_by(cut_by),
+            Failure::OutOfStep => OurAnswer::InstanceMalformed,
             Failure::Malformed(reject) => {
                 tracing::debug!(%reject, "instance answered what is no HTTP");
                 return self.answer(client, exchange, OurAnswer::InstanceMalformed);

@@ -7,13 +7,14 @@ use rustix::io::Errno;
 
 use super::client::Client;
 use super::exchange::Exchange;
-use super::idle::{InStep, OutOfStep, Speaker, is_surplus, rest_after};
+use super::idle::{InStep, OutOfStep, RequestBody, Speaker, is_surplus, rest_after};
 use super::instances::FramingSeen;
 use super::slab::Key;
 use super::socket::{self, Connected, Silence};
 use super::stream::Stream;
-use super::upstream::{After, Duty, Upstream};
+use super::upstream::{After, Alignment, Duty, Upstream};
 use super::worker::{EVERYTHING, Token, Worker};
+use crate::seam::Event;
 
 /// How old an idle connection may be that carries a request which must not be sent twice: the longer one is idle, the likelier
 /// the instance is closing it at this moment.
@@ -43,9 +44,15 @@ impl Worker {
             }
         };
         let speaker = if client.lines.inbound == Inbound::Trusted { Speaker::Proxy } else { Speaker::Client };
-        let Some(rest) = rest_after(&exchange.finished(persistence, speaker)) else {
+        let finished = exchange.finished(persistence, speaker);
+        let Some(rest) = rest_after(&finished) else {
             return self.close_upstream(key);
         };
+        if finished.request_body == RequestBody::Sent && upstream.stream.unacknowledged().is_some_and(|bytes| bytes > 0)
+        {
+            // It answered before it had the whole body: an answer carries the acknowledgement of all that came before it.
+            return self.close_upstream(key);
+        }
         upstream.duty = Duty::Idle { since_ms: now_ms };
         if upstream.stream.is_readable() {
             // Something was told while the connection was busy. Nothing will be told of it again.
@@ -83,8 +90,10 @@ impl Worker {
                 self.close_upstream(candidate.key());
                 return None;
             }
+            let before = candidate.before();
             match candidate.prove(&mut upstream.stream) {
                 Ok(kept) => {
+                    upstream.alignment = Alignment::Unproven { before, written: upstream.stream.written() };
                     upstream.duty = Duty::Busy { client };
                     upstream.after = After::Closes;
                     return Some(kept);
@@ -108,17 +117,14 @@ impl Worker {
     }
 
     /// The instance sent bytes behind an answer. Where they had come a moment later they would have been another client's answer, so
-    /// none of its connections carries a second request from now on.
-    fn note_surplus(&mut self, slot: usize) {
-        let Some(state) = self.instances.get_mut(slot) else { return };
-        if state.framing == FramingSeen::Exact {
-            state.framing = FramingSeen::Surplus;
-            tracing::warn!(instance = %state.id, "instance sends bytes behind its answers; its connections carry one request each");
-        }
-        for key in self.instances.get_mut(slot).map(|state| state.idle.drain().collect::<Vec<_>>()).unwrap_or_default()
-        {
+    /// no connection to its release carries a second request from now on. The other threads hear of it by way of the control side.
+    pub(super) fn note_surplus(&mut self, slot: usize) {
+        let Some(state) = self.instances.get(slot).filter(|state| state.framing == FramingSeen::Exact) else { return };
+        let instance = state.id.clone();
+        for key in self.instances.distrust_framing(&instance.service, instance.release) {
             self.close_upstream(key);
         }
+        self.tell(Event::OutOfStep { instance });
     }
 
     /// Begins a connection of its own.
@@ -155,6 +161,7 @@ impl Worker {
             slot,
             serial,
             duty,
+            alignment: Alignment::Aligned,
             input: Vec::new(),
             after: After::Closes,
             idle_max_ms,

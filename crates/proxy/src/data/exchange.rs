@@ -333,6 +333,11 @@ impl Exchange {
         self.sending.sent == 0 && self.sending.replay == Replay::Kept
     }
 
+    /// Whether the present instance was sent less than the whole head.
+    pub(crate) fn has_part_of_head_sent(&self) -> bool {
+        self.sending.sent < self.sending.head_bytes && self.sending.replay == Replay::Kept
+    }
+
     /// The answer was received whole.
     pub(super) fn end_answer(&mut self) {
         self.receiving = Receiving::Done;

@@ -6,8 +6,9 @@
 //! the event queue told is no proof: an edge that was told while the connection was busy is not told again.
 //!
 //! Looking is not enough where bytes may still be on their way: an application that does not read a body takes it for the next
-//! request, one that writes a body behind a `304` does so a moment later. How long a connection must have been quiet before a
-//! *different* client may have it follows from what its exchange was.
+//! request, one whose `Content-Length` is too short sends the rest a moment later. How long a connection must have been quiet before a
+//! *different* client may have it follows from what its exchange was. What comes later still is judged when it is read, by
+//! [`may_answer`]; what passes that too cannot be told from an answer by anybody who sees no more than bytes.
 
 use gapless_http1::{Persistence, RequestContext};
 
@@ -21,9 +22,6 @@ const QUIET_MS: u64 = 5;
 
 /// Quiet after a request with a body: an instance that did not read it answers it as if it were a request, at once.
 const QUIET_AFTER_BODY_MS: u64 = 250;
-
-/// Quiet after an answer that has no body whatever its head says.
-const QUIET_AFTER_BODILESS_MS: u64 = 1_000;
 
 /// Connections that rest for longer than after an ordinary answer: more are closed rather than kept, for there are instances that
 /// spend a thread on each.
@@ -88,7 +86,7 @@ enum Own {
 
 /// Whether a connection may carry another request after this exchange, and after how much quiet.
 ///
-/// Never after `HEAD`: an application that answers it like `GET` sends a body whose time of arrival is anybody's guess. Nor after an
+/// Never after `HEAD`, `204` and `304`: an application that sends a body all the same sends it at a time that is anybody's guess. Nor after an
 /// error in answer to a body, which is when bodies are left unread.
 pub(super) fn rest_after(finished: &Finished) -> Option<Rest> {
     let Finished { persistence, request_end, request_body, context, status, speaker } = *finished;
@@ -96,16 +94,39 @@ pub(super) fn rest_after(finished: &Finished) -> Option<Rest> {
     if persistence == Persistence::Close
         || request_end == RequestEnd::AfterAnswers
         || context == RequestContext::Head
+        || matches!(status, 204 | 304)
         || unread
     {
         return None;
     }
-    Some(match (status, request_body, speaker) {
-        (204 | 304, _, _) => Rest { quiet_ms: QUIET_AFTER_BODILESS_MS, own: Own::AsOthers },
-        (_, RequestBody::Sent, _) => Rest { quiet_ms: QUIET_AFTER_BODY_MS, own: Own::AsOthers },
-        (_, RequestBody::None, Speaker::Proxy) => Rest { quiet_ms: QUIET_MS, own: Own::AsOthers },
-        (_, RequestBody::None, Speaker::Client) => Rest { quiet_ms: QUIET_MS, own: Own::AtOnce },
+    Some(match (request_body, speaker) {
+        (RequestBody::Sent, _) => Rest { quiet_ms: QUIET_AFTER_BODY_MS, own: Own::AsOthers },
+        (RequestBody::None, Speaker::Proxy) => Rest { quiet_ms: QUIET_MS, own: Own::AsOthers },
+        (RequestBody::None, Speaker::Client) => Rest { quiet_ms: QUIET_MS, own: Own::AtOnce },
     })
+}
+
+/// How an answer begins, in whatever version (RFC 9112 §4).
+pub(super) const ANSWER_BEGINS: &[u8] = b"HTTP/";
+
+/// How far a request had come on a connection that carried others before, when the first bytes came back on it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reached {
+    /// Bytes of its head.
+    pub(super) head: u64,
+    /// Bytes of it that were written.
+    pub(super) written: u64,
+    /// Those of them that the instance's system had acknowledged, asked for after the bytes were read; none where that is not known.
+    pub(super) acknowledged: Option<u64>,
+}
+
+/// Whether bytes that came first on a kept connection may be the answer to the request it carries. They are not when they came before the
+/// instance can have known the whole head: whatever it sends after that carries the acknowledgement of it. Nor when they are no answer at all.
+pub(super) fn may_answer(first: &[u8], reached: Reached) -> bool {
+    let length = first.len().min(ANSWER_BEGINS.len());
+    first[..length] == ANSWER_BEGINS[..length]
+        && reached.written >= reached.head
+        && reached.acknowledged.is_none_or(|bytes| bytes >= reached.head)
 }
 
 /// A connection that rests.
@@ -150,7 +171,8 @@ impl IdleConnections {
                 || now_ms.saturating_sub(resting.since_ms) >= resting.rest.quiet_ms
         };
         let at = self.resting.iter().rposition(may)?;
-        Some(Candidate(self.resting.remove(at).key))
+        let found = self.resting.remove(at);
+        Some(Candidate { key: found.key, before: if found.client == client { Before::Own } else { Before::Others } })
     }
 
     /// Keeps those for which `open` holds.
@@ -167,11 +189,27 @@ impl IdleConnections {
 /// A connection that was quiet for long enough, as far as was told.
 #[derive(Debug)]
 #[must_use]
-pub(super) struct Candidate(Key);
+pub(super) struct Candidate {
+    key: Key,
+    before: Before,
+}
+
+/// Whose request a kept connection carried last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// That of the client which has it again.
+    Own,
+    /// That of another client.
+    Others,
+}
 
 impl Candidate {
     pub(super) fn key(&self) -> Key {
-        self.0
+        self.key
+    }
+
+    pub(super) fn before(&self) -> Before {
+        self.before
     }
 
     /// Looks at the socket itself.
@@ -181,8 +219,8 @@ impl Candidate {
     #[inline]
     pub(super) fn prove(self, stream: &mut Stream) -> Result<InStep, OutOfStep> {
         match stream.listen() {
-            Silence::Quiet => Ok(InStep(self.0)),
-            Silence::Bytes | Silence::Over => Err(OutOfStep(self.0)),
+            Silence::Quiet => Ok(InStep(self.key)),
+            Silence::Bytes | Silence::Over => Err(OutOfStep(self.key)),
         }
     }
 }
@@ -237,9 +275,9 @@ mod tests {
             (Finished { status: 303, ..body }, Some(250)),
             (Finished { status: 405, ..body }, None),
             (Finished { status: 500, ..body }, None),
-            (Finished { status: 204, ..PLAIN }, Some(1_000)),
-            (Finished { status: 204, ..body }, Some(1_000)),
-            (Finished { status: 304, ..PLAIN }, Some(1_000)),
+            (Finished { status: 204, ..PLAIN }, None),
+            (Finished { status: 204, ..body }, None),
+            (Finished { status: 304, ..PLAIN }, None),
             (Finished { context: RequestContext::Head, ..PLAIN }, None),
             (Finished { persistence: Persistence::Close, ..PLAIN }, None),
             (Finished { request_end: RequestEnd::AfterAnswers, ..body }, None),
@@ -263,25 +301,42 @@ mod tests {
             !after(&Finished { speaker: Speaker::Proxy, ..PLAIN }, mine, 4),
             "a proxy's clients are others to each other"
         );
-        for finished in [Finished { status: 304, ..PLAIN }, Finished { request_body: RequestBody::Sent, ..PLAIN }] {
-            assert!(!after(&finished, mine, 0) && !after(&finished, other, 99), "{finished:?}");
-            assert!(after(&finished, mine, 1_000) && after(&finished, other, 1_000), "{finished:?}");
+        let finished = Finished { request_body: RequestBody::Sent, ..PLAIN };
+        assert!(!after(&finished, mine, 0) && !after(&finished, other, 249));
+        assert!(after(&finished, mine, 250) && after(&finished, other, 250));
+    }
+
+    #[test]
+    fn what_came_before_the_whole_head_was_there_or_is_no_answer_is_nobodys() {
+        let whole = Reached { head: 100, written: 100, acknowledged: Some(100) };
+        let may = |first: &[u8], reached| may_answer(first, reached);
+        assert!(may(b"HTTP/1.1 200 OK", whole) && may(b"H", whole) && may(b"HTTP/", whole));
+        assert!(may(b"HTTP/", Reached { acknowledged: None, ..whole }), "where nobody knows, nobody is accused");
+        assert!(
+            may(b"HTTP/", Reached { written: 900, acknowledged: Some(120), ..whole }),
+            "its body may be on its way"
+        );
+        assert!(!may(b"HTTP/", Reached { written: 99, acknowledged: None, ..whole }));
+        assert!(!may(b"HTTP/", Reached { acknowledged: Some(0), ..whole }));
+        assert!(!may(b"HTTP/", Reached { acknowledged: Some(99), ..whole }));
+        for surplus in [&b"\r\nHTTP/1.1 200"[..], b"<html>", b"HTTX", b"x"] {
+            assert!(!may(surplus, whole), "{surplus:?}");
         }
     }
 
     #[test]
     fn only_so_many_rest_for_long_and_ordinary_ones_as_many_as_there_may_be() {
         let [connection, client, _] = keys();
-        let long = rest_after(&Finished { status: 304, ..PLAIN }).unwrap();
+        let long = rest_after(&Finished { request_body: RequestBody::Sent, ..PLAIN }).unwrap();
         let short = rest_after(&PLAIN).unwrap();
         let mut idle = IdleConnections::default();
         for _ in 0..LONG_RESTS_MAX {
             assert!(idle.has_room(long, 0, 1_000));
             idle.insert(connection, long, client, 0);
         }
-        assert!(!idle.has_room(long, 999, 1_000));
+        assert!(!idle.has_room(long, 249, 1_000));
         assert!(idle.has_room(short, 0, 1_000) && !idle.has_room(short, 0, LONG_RESTS_MAX));
-        assert!(idle.has_room(long, 1_000, 1_000), "their rest is over");
+        assert!(idle.has_room(long, 250, 1_000), "their rest is over");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What one thread knows of the instances, by their dense index.
 
-use gapless_model::{Health, InstanceId, Tick};
+use gapless_model::{Health, InstanceId, ReleaseId, ServiceName, Tick};
 use gapless_routing::{Outlier, PeakEwma, PoolView, Slot, Standing, Table};
 
 use super::idle::IdleConnections;
@@ -43,6 +43,8 @@ pub(super) struct InstanceState {
 #[derive(Debug, Default)]
 pub(super) struct Instances {
     states: Vec<Option<InstanceState>>,
+    /// Releases of the table in use of which an instance was seen to send bytes behind an answer: what comes of them later does so too.
+    surplus: Vec<(ServiceName, ReleaseId)>,
 }
 
 impl Instances {
@@ -88,7 +90,11 @@ impl Instances {
                         in_table: true,
                         left_ms: None,
                         idle: IdleConnections::default(),
-                        framing: FramingSeen::Exact,
+                        framing: if self.surplus.iter().any(|of| is_of(&instance.id, of)) {
+                            FramingSeen::Surplus
+                        } else {
+                            FramingSeen::Exact
+                        },
                         in_flight: 0,
                         latency: PeakEwma::new(now_us),
                         outlier: Outlier::default(),
@@ -98,11 +104,27 @@ impl Instances {
                 }
             }
         }
+        let states = &self.states;
+        self.surplus.retain(|of| states.iter().flatten().any(|state| state.in_table && is_of(&state.id, of)));
         for state in self.states.iter_mut().flatten().filter(|state| !state.in_table) {
             orphaned.extend(state.idle.drain());
             state.left_ms.get_or_insert(now_us / 1_000);
         }
         orphaned
+    }
+
+    /// An instance of a release was seen to send bytes behind an answer. Returns the idle connections to all of the release.
+    pub(super) fn distrust_framing(&mut self, service: &ServiceName, release: ReleaseId) -> Vec<Key> {
+        let of = (service.clone(), release);
+        let mut idle = Vec::new();
+        for state in self.states.iter_mut().flatten().filter(|state| is_of(&state.id, &of)) {
+            state.framing = FramingSeen::Surplus;
+            idle.extend(state.idle.drain());
+        }
+        if !self.surplus.contains(&of) {
+            self.surplus.push(of);
+        }
+        idle
     }
 
     /// Takes the news of a probe.
@@ -111,6 +133,10 @@ impl Instances {
             state.health = health;
         }
     }
+}
+
+fn is_of(instance: &InstanceId, (service, release): &(ServiceName, ReleaseId)) -> bool {
+    instance.service == *service && instance.release == *release
 }
 
 /// The instances as the choice sees them.

@@ -38,6 +38,11 @@ impl Worker {
                     self.note_panics();
                 }
                 Command::Settings { settings, records } => (self.settings, self.records) = (settings, records),
+                Command::DistrustFraming { service, release } => {
+                    for key in self.instances.distrust_framing(&service, release) {
+                        self.close_upstream(key);
+                    }
+                }
                 Command::DrainTunnels { instance, within } => {
                     let wanted = |worker: &Self, slot: usize| {
                         worker.instances.get(slot).is_some_and(|state| state.id == instance)

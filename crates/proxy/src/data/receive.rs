@@ -8,8 +8,9 @@ use gapless_http1::{
 use super::carry::{Carried, Failure, Flow};
 use super::client::{Client, Flushed};
 use super::exchange::{Exchange, Receiving};
+use super::idle::{ANSWER_BEGINS, Before, Reached, may_answer};
 use super::socket::ReadOutcome;
-use super::upstream::{After, Upstream};
+use super::upstream::{After, Alignment, Upstream};
 use super::worker::{Drain, READS_PER_TURN, Scratch, Worker};
 
 /// Pieces at least this long are written without being copied behind the head first.
@@ -63,6 +64,9 @@ impl Worker {
                 joined = [&kept[..], &scratch.read[..count]].concat();
                 &joined[..]
             };
+            if !is_aligned(exchange, upstream, input) {
+                return Err(Carried::InstanceFailed(Failure::OutOfStep));
+            }
             let digested = self.digest(client, exchange, upstream, input, &mut scratch.out);
             self.buffers.take_back(kept);
             let flushed = client.output.send(&mut client.stream, &mut self.buffers, &scratch.out);
@@ -221,6 +225,29 @@ impl Worker {
         }
         self.note_answer(upstream.slot, exchange, head.status);
     }
+}
+
+/// Whether what came first on a connection may be the answer to what was asked on it. Between two requests of one client only what costs nothing is
+/// looked at: what it might be given in error is its own.
+#[inline]
+fn is_aligned(exchange: &Exchange, upstream: &mut Upstream, first: &[u8]) -> bool {
+    let Alignment::Unproven { before, written } = upstream.alignment else { return true };
+    let since = |bytes: u64| bytes.saturating_sub(written);
+    let reached = Reached {
+        head: exchange.sending.head_bytes as u64,
+        written: since(upstream.stream.written()),
+        acknowledged: match before {
+            Before::Own => None,
+            Before::Others => upstream.stream.acknowledged().map(since),
+        },
+    };
+    if !may_answer(first, reached) {
+        return false;
+    }
+    if first.len() >= ANSWER_BEGINS.len() {
+        upstream.alignment = Alignment::Aligned;
+    }
+    true
 }
 
 /// Whether the answer is a stream of events (the HTML standard's `text/event-stream`), which ends when somebody tires of it.

@@ -1,5 +1,6 @@
 //! One connection to an instance.
 
+use super::idle::Before;
 use super::slab::Key;
 use super::stream::Stream;
 
@@ -34,6 +35,20 @@ pub(crate) enum After {
     Surplus,
 }
 
+/// Whether what comes on a connection is known to answer what was asked on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alignment {
+    /// It carried requests before, and nothing has come for the one at hand.
+    Unproven {
+        /// Whose request it carried last.
+        before: Before,
+        /// Bytes that had been written on it when this request got it.
+        written: u64,
+    },
+    /// It is as far as can be known.
+    Aligned,
+}
+
 /// A connection to an instance.
 #[derive(Debug)]
 pub(crate) struct Upstream {
@@ -43,6 +58,7 @@ pub(crate) struct Upstream {
     /// The serial of the instance that had the slot when the connection was made.
     pub(crate) serial: u64,
     pub(crate) duty: Duty,
+    pub(crate) alignment: Alignment,
     /// The beginning of a response's head that is not whole yet.
     pub(crate) input: Vec<u8>,
     /// What the instance does with the connection after the answer at hand.

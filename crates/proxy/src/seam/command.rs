@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
-use gapless_model::{Health, InstanceId, Millis, ServiceName, TableVersion};
+use gapless_model::{Health, InstanceId, Millis, ReleaseId, ServiceName, TableVersion};
 use gapless_routing::Table;
 
 use super::record::AccessRecord;
@@ -32,6 +32,13 @@ pub enum Command {
         settings: Arc<Settings>,
         /// Where records go; none when no access log is asked for.
         records: Option<SyncSender<AccessRecord>>,
+    },
+    /// One of the threads has seen an instance of this release send bytes behind an answer: ask each of them one request per connection.
+    DistrustFraming {
+        /// Whose release.
+        service: ServiceName,
+        /// Which.
+        release: ReleaseId,
     },
     /// Begin to move the tunnels of an instance away: all are ended within this time, spread over it. Without this order
     /// the time of the service's traffic policy holds, from the table on that no longer has the instance.
@@ -65,6 +72,11 @@ pub enum Event {
     },
     /// The thread chooses the instance again.
     Readmitted {
+        /// Which instance.
+        instance: InstanceId,
+    },
+    /// An instance sends bytes behind its answers. The thread asks it one request per connection from now on, and the others should.
+    OutOfStep {
         /// Which instance.
         instance: InstanceId,
     },
