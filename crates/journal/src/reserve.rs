@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{FallocateFlags, Mode, OFlags};
 
 /// The room that is kept: some hundred facts and the checkpoint after them, and the files of the instances that are started anew.
 pub const RESERVE_BYTES: u64 = 4 << 20;
@@ -45,7 +45,7 @@ impl Reserve {
     /// Gives a piece up; whether there was one for this need.
     pub(crate) fn give_up(&self, need: Need) -> bool {
         let kept = if need == Need::Fact { 1 } else { 0 };
-        let given_up = (kept + 1..=PIECES).rev().find(|piece| fs::remove_file(self.piece(*piece)).is_ok());
+        let given_up = (kept + 1..=PIECES).rev().find(|piece| give_back(&self.piece(*piece)).is_ok());
         if let Some(piece) = given_up {
             tracing::warn!(piece, "the disk is full: room kept for the journal is given up");
         }
@@ -65,7 +65,7 @@ impl Reserve {
         }
         let made = lacking.iter().try_for_each(|path| {
             make(path).inspect_err(|_| {
-                let _not_made = fs::remove_file(path);
+                let _not_made = give_back(path);
             })
         });
         if let Err(error) = &made {
@@ -83,7 +83,16 @@ fn is_whole(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == PIECE_BYTES)
 }
 
+/// Removes a file and gives its room back at once. A file that anybody has open (a backup that copies the folder, a process that was forked while
+/// the file was being made) keeps its room when only its name goes, so it is emptied first.
+fn give_back(path: &Path) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::ftruncate(rustix::fs::open(path, flags, Mode::empty())?, 0)?;
+    fs::remove_file(path)
+}
+
 fn make(path: &Path) -> io::Result<()> {
+    // Whatever has the name, a link too: that is removed and not followed.
     let _leftover = fs::remove_file(path);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, PIECE_BYTES) {
@@ -101,4 +110,24 @@ fn zeros(file: &mut File) -> io::Result<()> {
         file.write_all(&block)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn room_that_is_given_up_is_there_at_once_though_another_process_has_the_file_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let reserve = Reserve::of(folder.path());
+        assert!(reserve.keep());
+        let read_by_another = File::open(reserve.piece(PIECES)).unwrap();
+        assert!(read_by_another.metadata().unwrap().blocks() > 0);
+        assert!(reserve.give_up(Need::Fact));
+        assert_eq!(read_by_another.metadata().unwrap().blocks(), 0);
+        assert!(!reserve.piece(PIECES).exists());
+        assert!(reserve.keep(), "and it is made again");
+    }
 }

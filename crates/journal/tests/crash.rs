@@ -1,7 +1,7 @@
 //! What a commit that returned is worth: killed at any instant, and on a disk that is full.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -79,6 +79,19 @@ impl SmallDisk {
     }
 }
 
+impl SmallDisk {
+    fn ballast(&self) -> PathBuf {
+        self.0.path().join("ballast")
+    }
+
+    /// The room is there at once: a child that another test is starting may have the ballast open still, and would keep the room of a file whose
+    /// name alone is gone.
+    fn drop_ballast(&self) {
+        std::fs::write(self.ballast(), "").unwrap();
+        std::fs::remove_file(self.ballast()).unwrap();
+    }
+}
+
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _left_to_the_machine = Command::new("umount").arg("-l").arg(self.0.path()).status();
@@ -93,8 +106,7 @@ fn a_full_disk_refuses_the_batch_whole_and_the_store_goes_on_when_there_is_room(
     };
     let folder = disk.0.path().join("state");
     std::fs::create_dir(&folder).unwrap();
-    let ballast = disk.0.path().join("ballast");
-    std::fs::write(&ballast, vec![1; 200_000]).unwrap();
+    std::fs::write(disk.ballast(), vec![1; 200_000]).unwrap();
     let mut store = SqliteStore::open(&folder).unwrap();
     store.begin_term().unwrap();
     let mut taken = 0;
@@ -114,7 +126,7 @@ fn a_full_disk_refuses_the_batch_whole_and_the_store_goes_on_when_there_is_room(
     assert!(matches!(commit(&mut store, 0), Err(StoreError::Full)), "and again");
     assert_eq!(store.read("shop", Sequence::START).unwrap().len() as u64, taken);
     assert_eq!(store.fact("f", "last").unwrap(), Some(taken.to_string().into_bytes()));
-    std::fs::remove_file(&ballast).unwrap();
+    disk.drop_ballast();
     commit(&mut store, taken + 1).unwrap();
     drop(store);
     let mut store = open_when_free(&folder);
@@ -124,12 +136,12 @@ fn a_full_disk_refuses_the_batch_whole_and_the_store_goes_on_when_there_is_room(
 #[test]
 fn a_disk_that_is_full_from_the_start_says_so() {
     let Some(disk) = SmallDisk::mount() else { return };
-    let _ = std::fs::write(disk.0.path().join("ballast"), vec![1; 2 << 20]);
+    let _ = std::fs::write(disk.ballast(), vec![1; 2 << 20]);
     match SqliteStore::open(disk.0.path()) {
         Err(StoreError::Full) => {}
         other => panic!("{:?}", other.map(|_| ())),
     }
-    std::fs::remove_file(disk.0.path().join("ballast")).unwrap();
+    disk.drop_ballast();
     drop(open_when_free(disk.0.path()));
 }
 
