@@ -4,9 +4,9 @@ mod stage;
 
 use std::path::PathBuf;
 
-use gapless_drivers::process::{AdoptedState, ExitCause};
-use gapless_model::Millis;
-use stage::{Stage, exited, id, keeper_pid, kill_nine, runs, until};
+use gapless_drivers::process::{AdoptedState, ExitCause, ProcessDriver};
+use gapless_model::{Epoch, Millis};
+use stage::{KEEPER, Stage, exited, id, keeper_pid, kill_nine, runs, until};
 
 const GRACE: Millis = Millis(20_000);
 const I1: &str = "shop.r1.i1";
@@ -14,7 +14,7 @@ const I1: &str = "shop.r1.i1";
 const TALKS: &str = "trap 'echo bye; exit 0' TERM; (while :; do sleep 0.1; done) & \
                      i=0; while :; do i=$((i+1)); echo line $i; sleep 0.1; done";
 
-fn newest(stage: &Stage, driver: &gapless_drivers::process::ProcessDriver) -> u32 {
+fn newest(stage: &Stage, driver: &ProcessDriver) -> u32 {
     let lines = stage.wrote(driver, I1, "out");
     lines.iter().filter_map(|line| line.strip_prefix("line ")?.parse().ok()).max().unwrap_or(0)
 }
@@ -95,6 +95,27 @@ async fn a_keeper_and_its_instance_that_die_together_leave_nothing() {
     assert_eq!(left_of(&stage), Vec::<u32>::new());
     assert!(group.is_none_or(|group| !group.exists()), "its cgroup is gone");
     assert!(!stage.instance_folder(I1).exists());
+}
+
+#[tokio::test]
+async fn an_instance_that_ends_while_another_keeper_takes_it_over_leaves_no_keeper_behind() {
+    let stage = Stage::new();
+    let folder = stage.instance_folder(I1).display().to_string();
+    // Stands between the driver and a keeper that takes over, and hands its announcement on once the instance has ended.
+    let body = format!(
+        "case \"$*\" in *--take-over*) ;; *) exec {KEEPER} \"$@\" ;; esac\n\
+         {KEEPER} \"$@\" | {{ read announcement; read main rest < {folder}/main.stat; kill -9 $main; \
+         while [ ! -e {folder}/exit.json ]; do sleep 0.01; done; echo \"$announcement\"; }}"
+    );
+    let between = stage.release.path().join(&stage.script("between", &body)[0]);
+    let (driver, mut events) = ProcessDriver::new(stage.state.path(), &between, Epoch(1)).unwrap();
+    driver.start(stage.order(I1, stage.script("run", TALKS))).await.unwrap();
+    kill_nine(keeper_pid(&stage.instance_folder(I1)).unwrap());
+    let (_, exit) = exited(&mut events).await;
+    assert!(!exit.is_own_doing(), "{exit}");
+    driver.forget(&id(I1)).await.unwrap();
+    assert!(!stage.instance_folder(I1).exists());
+    until("no keeper", || keeper_pid(&stage.instance_folder(I1)).is_none().then_some(())).await;
 }
 
 #[tokio::test]
@@ -186,8 +207,9 @@ async fn a_keeper_has_a_small_environment_and_no_privilege_that_its_work_does_no
         .split(|byte| *byte == 0)
         .filter_map(|entry| String::from_utf8_lossy(entry).split_once('=').map(|(name, _)| name.to_owned()))
         .collect();
-    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "the controller has more than is handed on");
-    assert!(names.iter().all(|name| ["PATH", "LANG", "LC_ALL", "TZ"].contains(&name.as_str())), "{names:?}");
+    let handed_on = |name: &String| ["PATH", "LANG", "LC_ALL", "TZ"].contains(&name.as_str());
+    assert!(!std::env::vars().all(|(name, _)| handed_on(&name)), "the controller has more than is handed on");
+    assert!(names.iter().all(handed_on), "{names:?}");
     if is_root {
         // chown, dac_read_search, kill, setgid, setuid (linux/capability.h).
         let allowed: u64 = [0, 2, 5, 6, 7].iter().map(|number| 1 << number).sum();

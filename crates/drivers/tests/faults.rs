@@ -45,6 +45,26 @@ async fn a_program_that_cannot_be_run_is_reported_with_its_reason() {
 }
 
 #[tokio::test]
+async fn a_program_that_somebody_has_open_for_writing_is_started_once_it_is_closed() {
+    let stage = Stage::new();
+    let (driver, _events) = stage.driver(1);
+    let order = stage.order(I1, stage.script("run", "exec sleep 1000"));
+    // As a process has it that was forked while the release was being written and has not called exec yet.
+    let written = std::fs::OpenOptions::new().append(true).open(stage.release.path().join("run")).unwrap();
+    let starting = tokio::spawn({
+        let (driver, order) = (driver.clone(), order.clone());
+        async move { driver.start(order).await }
+    });
+    // The note that its start makes before it calls exec: an attempt is made, and fails in a time that no condition shows.
+    let attempted = || stage.instance_folder(I1).join("main.stat").metadata().is_ok_and(|note| note.len() > 0);
+    until("an attempt", || attempted().then_some(())).await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    drop(written);
+    assert!(runs(starting.await.unwrap().unwrap().pid));
+    driver.kill(&order.instance).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_folder_or_user_that_is_not_there_is_reported() {
     let stage = Stage::new();
     let (driver, _events) = stage.driver(1);
@@ -192,6 +212,8 @@ async fn a_full_disk_does_not_stop_the_instance_and_the_gap_is_told() {
     let script = "line=$(head -c 1000 /dev/zero | tr '\\0' x); yes $line | head -n 1500; touch full; while [ ! -e room ]; do sleep 0.05; done; echo end";
     driver.start(stage.order(I1, stage.script("run", script))).await.unwrap();
     until("the end of its lines", || stage.release.path().join("full").exists().then_some(())).await;
+    // Emptied first: a child that another test is starting may have it open still, and would keep the room of a file whose name alone is gone.
+    std::fs::write(logs.join("ballast"), "").unwrap();
     std::fs::remove_file(logs.join("ballast")).unwrap();
     std::fs::write(stage.release.path().join("room"), "").unwrap();
     assert_eq!(exited(&mut events).await.1.cause, ExitCause::Code(0));

@@ -7,6 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Gid, Uid};
 
@@ -71,7 +72,7 @@ pub(crate) fn start(spec: &Spec, folder: &InstanceFolder, cgroup: Option<&Cgroup
         }
         done
     });
-    let spawned = command.spawn();
+    let spawned = spawn(&mut command);
     // Closes this side's end of the pipe, which the function holds, and of the instance's own.
     drop(command);
     let child = spawned.map_err(|error| {
@@ -88,6 +89,23 @@ pub(crate) fn start(spec: &Spec, folder: &InstanceFolder, cgroup: Option<&Cgroup
     Ok(Main { pid: pid(&child), stdout: out.keeper, stderr: err.keeper })
 }
 
+/// How long a program may be busy because somebody has it open for writing.
+const BUSY_MAX: Duration = Duration::from_secs(5);
+
+/// Starts it, and waits a little for a program that is open for writing (ETXTBSY). Whoever wrote it has closed it, but a process that was forked
+/// meanwhile, by the controller for another instance or by a build tool, has all descriptors until it calls exec, which is long on a busy machine.
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    let deadline = Instant::now() + BUSY_MAX;
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            spawned => return spawned,
+        }
+    }
+}
+
 /// Runs between fork and exec: system calls only (see [`sys::between_fork_and_exec`]).
 fn prepare(note: &mut File, entrance: Option<&File>, user: Option<&Ids>, step: &mut u8) -> io::Result<()> {
     let mut line = [0_u8; 1024];
@@ -99,7 +117,9 @@ fn prepare(note: &mut File, entrance: Option<&File>, user: Option<&Ids>, step: &
         )?,
         &mut line,
     )?;
-    rustix::io::write(&*note, &line[..length])?;
+    // From its begin: this may be another attempt ([`spawn`]).
+    rustix::fs::ftruncate(&*note, 0)?;
+    rustix::io::pwrite(&*note, &line[..length], 0)?;
     *step = 1;
     if let Some(entrance) = entrance {
         rustix::io::write(entrance, b"0")?;

@@ -23,8 +23,8 @@ use crate::logs;
 const STOP_MARGIN: Duration = Duration::from_secs(10);
 /// How long a keeper that has just been launched may take to be reached.
 const REACH_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a keeper may take to go after the end of its instance was acknowledged.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a keeper may take to go after the end of its instance was acknowledged, on a machine that is busy.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause before an instance's next keeper is asked to end it.
 const ASK_PAUSE: Duration = Duration::from_millis(200);
 /// The pause between two looks at something that takes a moment.

@@ -190,11 +190,17 @@ impl Watcher {
         let mut failures = 0;
         loop {
             match self.place.join().await {
-                Ok(Joined::Keeper(_, Reply::Exited { exit }) | Joined::Ended(exit)) => {
+                Ok(Joined::Ended(exit)) => {
                     self.has_ended(exit);
                     return None;
                 }
-                Ok(Joined::Keeper(stream, _)) => return Some(stream),
+                Ok(Joined::Keeper(stream, status)) => {
+                    // A keeper whose instance has ended goes once that is acknowledged, which only a connection can carry.
+                    if let Reply::Exited { exit } = status {
+                        self.has_ended(exit);
+                    }
+                    return Some(stream);
+                }
                 Err(error) => {
                     failures += 1;
                     tracing::debug!(instance = %self.place.instance, %error, failures, "no keeper answers");

@@ -16,6 +16,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 /// Far beyond what anything here takes on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
+/// The program that keepers are.
+pub const KEEPER: &str = env!("CARGO_BIN_EXE_gapless-keeper");
+
 pub struct Stage {
     pub state: TempDir,
     pub release: TempDir,
@@ -33,8 +36,7 @@ impl Stage {
     }
 
     pub fn driver(&self, epoch: u64) -> (ProcessDriver, UnboundedReceiver<InstanceEvent>) {
-        let exe = Path::new(env!("CARGO_BIN_EXE_gapless-keeper"));
-        ProcessDriver::new(self.state.path(), exe, Epoch(epoch)).unwrap()
+        ProcessDriver::new(self.state.path(), Path::new(KEEPER), Epoch(epoch)).unwrap()
     }
 
     /// An executable script in the release; its command.
