@@ -13,7 +13,7 @@ const FOLDER: &str = "GAPLESS_TEST_JOURNAL";
 #[test]
 fn the_writer_that_is_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
-    let mut store = SqliteStore::open(Path::new(&folder)).unwrap();
+    let mut store = open_when_free(Path::new(&folder));
     let term = store.begin_term().unwrap();
     println!("\nterm {term}");
     for _ in 0..100_000 {
@@ -143,6 +143,21 @@ fn a_disk_that_is_full_from_the_start_says_so() {
     }
     disk.drop_ballast();
     drop(open_when_free(disk.0.path()));
+}
+
+#[test]
+fn a_journal_that_a_killed_controller_s_child_has_for_a_moment_longer_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(SqliteStore::open(folder.path()).unwrap());
+    // As a process has it that the controller was starting when it was killed.
+    let left = std::fs::File::open(folder.path().join("journal.lock")).unwrap();
+    rustix::fs::flock(&left, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    let exec = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        drop(left);
+    });
+    SqliteStore::open(folder.path()).unwrap();
+    exec.join().unwrap();
 }
 
 /// Opens a journal that was just given back in this process. A child that another test is starting has copies of all descriptors between its

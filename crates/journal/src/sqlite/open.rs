@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -36,11 +37,19 @@ const SCHEMA: &str = "
                         PRIMARY KEY (tab, key)) WITHOUT ROWID;
 ";
 
+/// How long the lock of a folder is waited for. A controller that was killed while it started a process leaves a copy of its descriptors in that
+/// process until it calls exec: whoever follows at once would find the journal in use by nobody.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// The pause between two looks at the lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// The journal in a folder. Where a full disk leaves no room for what opening writes, the room that is kept is given up for it.
 pub(super) fn open(folder: &Path) -> Result<SqliteStore, StoreError> {
     let reserve = Reserve::of(folder);
+    let deadline = Instant::now() + LOCK_PATIENCE;
     loop {
         match open_once(folder) {
+            Err(StoreError::InUse { .. }) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
             Err(StoreError::Full) if reserve.give_up(Need::Start) => {}
             Ok(store) => {
                 let _kept_later = reserve.keep();
