@@ -8,6 +8,8 @@ mod bench;
 mod check;
 mod docs;
 mod faults;
+mod nginx;
+mod prepare;
 mod sim;
 mod test;
 mod tools;

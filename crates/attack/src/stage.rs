@@ -8,11 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, getpid, kill_process};
 
 use crate::case::StageKind;
-use crate::origin;
 use crate::run::Target;
+use crate::{origin, processes};
 
 /// How long the program may take to listen, and a deploy to end.
 const START_MAX: Duration = Duration::from_secs(90);
@@ -122,18 +121,6 @@ impl Stage {
     fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("controller.log")).unwrap_or_default()
     }
-
-    /// Processes whose command line names our folder.
-    fn processes(&self) -> Vec<Pid> {
-        let ours = self.folder.path().to_string_lossy().into_owned();
-        let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-        let named = |pid: &Pid| {
-            let path = format!("/proc/{}/cmdline", pid.as_raw_nonzero());
-            String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).contains(&ours)
-        };
-        let pids = entries.flatten().filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
-        pids.filter(|pid| *pid != getpid() && named(pid)).collect()
-    }
 }
 
 impl Drop for Stage {
@@ -141,16 +128,7 @@ impl Drop for Stage {
     fn drop(&mut self) {
         let _ = self.controller.kill();
         let _ = self.controller.wait();
-        for _ in 0..50 {
-            let processes = self.processes();
-            if processes.is_empty() {
-                break;
-            }
-            for pid in processes {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        processes::end_all_of_folder(self.folder.path());
     }
 }
 

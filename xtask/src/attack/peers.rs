@@ -11,7 +11,10 @@ use gapless_attack::origin;
 use gapless_attack::run::Target;
 
 use crate::bench::process::{Group, await_listening, free_port, local};
-use crate::tools;
+use crate::{nginx, tools};
+
+/// Connections of nginx's worker: more than any case makes.
+const WORKER_CONNECTIONS: u32 = 1_024;
 
 /// A peer with its origins.
 pub struct Running {
@@ -38,11 +41,9 @@ impl Running {
 pub fn nginx(origin: &[String], kind: StageKind) -> anyhow::Result<Running> {
     tools::ensure(&[tools::NGINX])?;
     behind(origin, kind, |folder, listen, ports| {
-        let path = folder.join("nginx.conf");
-        fs::write(&path, nginx_conf(folder, listen, ports, kind)).context("cannot write nginx.conf")?;
-        let mut command = Command::new(tools::find("nginx").unwrap_or_else(|| "nginx".into()));
-        command.arg("-p").arg(folder).arg("-c").arg(path).args(["-g", "daemon off;"]);
-        Ok(command)
+        let configuration = nginx_conf(folder, listen, ports, kind);
+        fs::write(folder.join(nginx::FILE), configuration).context("cannot write nginx.conf")?;
+        Ok(nginx::in_foreground(folder))
     })
 }
 
@@ -84,28 +85,14 @@ fn behind(
 
 fn nginx_conf(folder: &Path, listen: SocketAddr, ports: &[u16], kind: StageKind) -> String {
     let servers: String = ports.iter().map(|port| format!("server 127.0.0.1:{port} max_fails=0; ")).collect();
-    let user = if rustix::process::getuid().is_root() { "user root;\n" } else { "" };
-    let folder = folder.display();
     let times = match kind {
         StageKind::One | StageKind::Two | StageKind::Fragile => "",
         StageKind::Short => {
             "  client_header_timeout 1s;\n  client_body_timeout 1s;\n  send_timeout 1s;\n  keepalive_timeout 2s;\n  proxy_read_timeout 2s;\n"
         }
     };
-    format!(
-        "{user}worker_processes 1;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  client_max_body_size 32m;
-{times}  map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
+    let http = format!(
+        "{times}  map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
   upstream instances {{ {servers}keepalive 64; }}
   server {{
     listen {listen};
@@ -122,9 +109,9 @@ http {{
       proxy_set_header X-Request-Id $request_id;
     }}
   }}
-}}
 "
-    )
+    );
+    nginx::configuration(folder, WORKER_CONNECTIONS, &http)
 }
 
 fn haproxy_cfg(listen: SocketAddr, ports: &[u16], kind: StageKind) -> String {

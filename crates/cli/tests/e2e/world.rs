@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use gapless_attack::processes;
 use gapless_load::SEEN_ENV;
-use rustix::process::{Pid, Signal, getpid, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::ports::Ports;
@@ -242,23 +243,6 @@ impl World {
         let lines: Vec<&str> = text.lines().collect();
         format!("controller.log ends with:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"))
     }
-
-    /// Processes other than ours that belong to this machine: its folder is in their command line, environment or working folder.
-    fn processes(&self) -> Vec<Pid> {
-        let ours = self.folder.path().to_string_lossy().into_owned();
-        let belongs = |entry: &Path| {
-            let named =
-                |name: &str| String::from_utf8_lossy(&fs::read(entry.join(name)).unwrap_or_default()).contains(&ours);
-            let inside = fs::read_link(entry.join("cwd")).is_ok_and(|path| path.starts_with(&ours));
-            named("cmdline") || named("environ") || inside
-        };
-        let entries = fs::read_dir("/proc").expect("/proc").flatten().map(|entry| entry.path());
-        entries
-            .filter_map(|path| Some((Pid::from_raw(path.file_name()?.to_str()?.parse().ok()?)?, path)))
-            .filter(|(pid, path)| *pid != getpid() && belongs(path))
-            .map(|(pid, _)| pid)
-            .collect()
-    }
 }
 
 impl World {
@@ -268,16 +252,7 @@ impl World {
             let _ = child.kill();
             let _ = child.wait();
         }
-        for _ in 0..20 {
-            let processes = self.processes();
-            if processes.is_empty() {
-                break;
-            }
-            for pid in processes {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        processes::end_all_of_folder(self.folder.path());
     }
 }
 

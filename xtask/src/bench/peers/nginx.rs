@@ -1,22 +1,15 @@
 //! nginx: a new configuration file, then `nginx -s reload`.
 
-use std::process::Command;
-
 use anyhow::Context;
 
 use super::{Change, KEPT_CONNECTIONS, Peer, Place, await_change};
 use crate::bench::process::{Group, await_listening, tree};
-use crate::tools;
+use crate::nginx;
+
+/// Connections of the worker: more than any measurement makes.
+const WORKER_CONNECTIONS: u32 = 16_384;
 
 pub struct Nginx;
-
-impl Nginx {
-    fn command(place: &Place) -> Command {
-        let mut command = Command::new(tools::find("nginx").unwrap_or_else(|| "nginx".into()));
-        command.arg("-p").arg(&place.folder).arg("-c").arg(place.path("nginx.conf"));
-        command
-    }
-}
 
 impl Peer for Nginx {
     fn name(&self) -> &'static str {
@@ -24,17 +17,17 @@ impl Peer for Nginx {
     }
 
     fn start(&self, place: &Place, instances: &[u16]) -> anyhow::Result<Group> {
-        place.write("nginx.conf", &configuration(place, instances))?;
-        let mut command = Self::command(place);
-        let group = Group::start(command.args(["-g", "daemon off;"]), place.core, &place.log())?;
+        place.write(nginx::FILE, &configuration(place, instances))?;
+        let group = Group::start(&mut nginx::in_foreground(&place.folder), place.core, &place.log())?;
         await_listening(place.listen, &place.log())?;
         Ok(group)
     }
 
     fn replace(&self, place: &Place, group: &Group, change: &Change<'_>) -> anyhow::Result<()> {
-        place.write("nginx.conf", &configuration(place, change.instances))?;
+        place.write(nginx::FILE, &configuration(place, change.instances))?;
         let before = tree(group.pid());
-        let output = Self::command(place).args(["-s", "reload"]).output().context("cannot run nginx -s reload")?;
+        let output =
+            nginx::command(&place.folder).args(["-s", "reload"]).output().context("cannot run nginx -s reload")?;
         anyhow::ensure!(output.status.success(), "nginx -s reload: {}", String::from_utf8_lossy(&output.stderr));
         // "The old worker processes … continue to service current requests until all such requests are serviced. After that, [they] exit":
         // the only sign nginx gives that the old instance is no longer asked.
@@ -51,30 +44,15 @@ impl Peer for Nginx {
 
 fn configuration(place: &Place, instances: &[u16]) -> String {
     let servers: String = instances.iter().map(|port| format!("    server 127.0.0.1:{port};\n")).collect();
-    let folder = place.folder.display();
     let listen = place.listen;
-    let user = if rustix::process::getuid().is_root() { "user root;\n" } else { "" };
-    format!(
-        "{user}worker_processes 1;
-worker_rlimit_nofile 65536;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{ worker_connections 16384; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  keepalive_requests 100000000;
+    let http = format!(
+        "  keepalive_requests 100000000;
   upstream instances {{
 {servers}    keepalive {KEPT_CONNECTIONS};
     keepalive_requests 100000000;
   }}
   server {{
     listen {listen} backlog=4096;
-    client_max_body_size 32m;
     location / {{
       proxy_pass http://instances;
       proxy_http_version 1.1;
@@ -85,7 +63,7 @@ http {{
       proxy_set_header X-Forwarded-Host $host;
     }}
   }}
-}}
 "
-    )
+    );
+    nginx::configuration(&place.folder, WORKER_CONNECTIONS, &http)
 }
