@@ -121,6 +121,8 @@ pub struct WebSocketSums {
 pub struct Sums {
     /// Requests whose time came.
     pub scheduled: u64,
+    /// Batches that were left out by a plan that yields ([`crate::Offer::Yielding`]); not among the scheduled.
+    pub left_out: u64,
     /// Those that have ended; equals `scheduled` at the end.
     pub ended: u64,
     /// Whole answers of any status.

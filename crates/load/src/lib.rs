@@ -29,7 +29,7 @@ mod websocket;
 pub use client::{Run, RunError};
 pub use histogram::{Histogram, Quantiles};
 pub use ledger::{Fate, Incident, Sums, WebSocketSums};
-pub use plan::{Connections, DURATION_MAX, Kind, Plan, PlanError, Reuse, Stream};
+pub use plan::{Connections, DURATION_MAX, Kind, Offer, Plan, PlanError, Reuse, Stream};
 pub use seen::{Seen, SeenError};
 
 /// The request header that carries the id; answers echo it, so that a crossed answer is found out.

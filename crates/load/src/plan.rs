@@ -18,6 +18,8 @@ pub const IN_FLIGHT_MAX: usize = 20_000;
 pub const CONNECTIONS_MAX: usize = 4_000;
 /// The largest body that is sent or asked for, in bytes.
 pub const BODY_MAX: usize = 16 * 1024 * 1024;
+/// What a stream that yields may have under way at least, however low its rate.
+const YIELDING_MIN: usize = 4;
 
 /// One run of load against one address.
 #[derive(Debug, Clone)]
@@ -34,6 +36,8 @@ pub struct Plan {
     pub timeout: Duration,
     /// What happens to a request whose kept connection turns out to be closed.
     pub reuse: Reuse,
+    /// Whether what falls due is sent however many requests are still unanswered.
+    pub offer: Offer,
     /// Whether POSTs say by an `Idempotency-Key` that executing them twice equals executing them once.
     pub idempotency_keys: bool,
     /// From this latency on a request counts as slow.
@@ -124,6 +128,33 @@ pub enum Reuse {
     RepeatIdempotent,
 }
 
+/// Whether what falls due is sent however many requests are still unanswered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Offer {
+    /// Always, as independent clients do: latencies are true, and a machine that is too slow shows as requests that time out.
+    #[default]
+    Open,
+    /// No stream gets further ahead of its answers than this: what falls due meanwhile is left out and counted as `left_out`. For runs that
+    /// ask what is lost, on machines that may be busy with something else.
+    Yielding {
+        /// How far, in time at the stream's rate; a request's own slowness comes on top.
+        ahead: Duration,
+    },
+}
+
+impl Offer {
+    /// The most batches of a stream that may be under way before the next one is left out.
+    pub(crate) fn in_flight_max(self, stream: &Stream) -> usize {
+        match self {
+            Self::Open => usize::MAX,
+            Self::Yielding { ahead } => {
+                let batches = (ahead + stream.kind.own_slowness()).as_secs_f64() * stream.rate;
+                (batches.ceil() as usize).max(YIELDING_MIN)
+            }
+        }
+    }
+}
+
 /// Why a plan is refused.
 #[derive(Debug, Error, PartialEq)]
 pub enum PlanError {
@@ -154,6 +185,7 @@ impl Plan {
             duration: Duration::from_secs(10),
             timeout: Duration::from_secs(10),
             reuse: Reuse::default(),
+            offer: Offer::default(),
             idempotency_keys: false,
             slow_from: Duration::from_secs(1),
             run: format!("r{}", std::process::id()),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use gapless_load::{Connections, Kind, Plan, Reuse, Run, SEEN_ENV, Sums};
+use gapless_load::{Connections, Kind, Offer, Plan, Reuse, Run, SEEN_ENV, Sums};
 
 /// A sample service that is killed with the test.
 struct Service {
@@ -80,6 +80,17 @@ fn every_kind_of_client_gets_its_answer() {
     assert_eq!(sums.by_release["1.0"], sums.ended);
     assert!(sums.websockets.echoed >= 5 && sums.websockets.echoed == sums.websockets.sent, "{:?}", sums.websockets);
     assert_eq!(sums.by_kind.len(), 7, "{:?}", sums.by_kind);
+}
+
+#[test]
+fn a_load_that_yields_never_gets_further_ahead_of_its_answers_than_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(&[], &folder.path().join("seen"));
+    let mut plan = plan(&service, 20).with(Kind::Get, Connections::Kept(100), 100.0, "/slow?ms=1000");
+    plan.offer = Offer::Yielding { ahead: Duration::from_millis(50) };
+    let sums = sums(plan);
+    assert!(sums.left_out > 0 && sums.scheduled <= 15, "five a second at most, for two seconds: {sums:#?}");
+    assert_eq!((sums.lost, sums.scheduled + sums.left_out), (0, 200), "what is left out is neither scheduled nor lost");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use gapless_load::{Connections, Kind, Plan, Run, Sums};
+use gapless_load::{Connections, Kind, Offer, Plan, Run, Sums};
 
 use super::summary::{self, Summary};
 use super::world::{SERVICE, World};
@@ -61,6 +61,11 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     Ok(if summary.is_flawless() { Exit::Done } else { Exit::FailedByUs })
 }
 
+/// How long a client waits: the story tells what a deploy loses, and it has to be right on a machine that is busy with something else.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How far the clients get ahead of their answers: a machine that is too slow for their rates gets fewer requests, not ones that time out.
+const AHEAD: Duration = Duration::from_secs(2);
+
 /// The two kinds of load: short requests all the time; slow ones and WebSockets while nothing is killed.
 fn short_requests(world: &World, at_most: Duration) -> Plan {
     let mut plan = Plan::new(world.address)
@@ -69,6 +74,8 @@ fn short_requests(world: &World, at_most: Duration) -> Plan {
         .with(Kind::Post { bytes: 2_000 }, Connections::Kept(4), 40.0, "/cart")
         .with(Kind::PostChunked { bytes: 4_000 }, Connections::Kept(2), 10.0, "/cart");
     plan.duration = at_most;
+    plan.timeout = ANSWER_TIMEOUT;
+    plan.offer = Offer::Yielding { ahead: AHEAD };
     plan.run = "short".to_owned();
     plan.seen = Some(world.seen());
     plan.idempotency_keys = true;
@@ -83,6 +90,8 @@ fn long_requests(world: &World, at_most: Duration) -> Plan {
         .with(Kind::SlowDownload { bytes: 50_000, over: slowly }, Connections::New, 2.0, "/large")
         .with(websocket, Connections::New, 1.0, "/ws");
     plan.duration = at_most;
+    plan.timeout = ANSWER_TIMEOUT;
+    plan.offer = Offer::Yielding { ahead: AHEAD };
     plan.run = "long".to_owned();
     plan.seen = Some(world.seen());
     plan

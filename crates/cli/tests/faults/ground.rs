@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use gapless_load::{Connections, Kind, Plan, Run};
+use gapless_load::{Connections, Kind, Offer, Plan, Run};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -384,6 +384,7 @@ fn plan(world: &World) -> Plan {
         .with(Kind::Post { bytes: 1_000 }, Connections::Kept(8), 25.0, "/");
     plan.duration = Duration::from_secs(600);
     plan.timeout = Duration::from_secs(30);
+    plan.offer = Offer::Yielding { ahead: Duration::from_secs(2) };
     plan.run = "faults".to_owned();
     plan.seen = Some(world.seen());
     plan

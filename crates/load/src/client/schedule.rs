@@ -71,7 +71,7 @@ pub(super) fn run(plan: &Plan, shared: &Arc<Shared>) -> std::io::Result<()> {
 /// Lets each request of a stream go at its time.
 async fn keep_schedule(stream: Stream, plan: Plan, shared: Arc<Shared>) {
     let begun = Instant::now();
-    let (duration, rate) = (plan.duration, stream.rate);
+    let (duration, rate, in_flight_max) = (plan.duration, stream.rate, plan.offer.in_flight_max(&stream));
     let context = Rc::new(Context { plan, shared, begun, numbers: Cell::new(0), in_flight: Cell::new(0) });
     let pool = Rc::new(Pool::new(Rc::clone(&context), stream.connections));
     let stream = Rc::new(stream);
@@ -79,6 +79,10 @@ async fn keep_schedule(stream: Stream, plan: Plan, shared: Arc<Shared>) {
         let after = Duration::from_secs_f64(number as f64 / rate);
         if after >= duration || !sleep_until(begun + after, &context.shared).await {
             return;
+        }
+        if context.in_flight.get() >= in_flight_max {
+            context.shared.with(|ledger| ledger.sums_mut().left_out += 1);
+            continue;
         }
         let copies = if let Kind::Pipeline { depth } = stream.kind { depth } else { 1 };
         let at = begun + after;
