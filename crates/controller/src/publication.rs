@@ -20,6 +20,9 @@ use gapless_routing::{DrainBook, InstanceSpec, Intake, PoolSpec, PreviewToken, P
 /// that comes back acknowledges the newest, which covers all before it.
 const TABLES_REMEMBERED_MAX: usize = 1_024;
 
+/// Characters of a proxy's reason that are kept: they go into the journal, the history and the receipt.
+const REASON_CHARS_MAX: usize = 500;
+
 /// What the acknowledgements of the proxies mean to one service.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct News {
@@ -160,6 +163,29 @@ impl Publication {
         let known = self.proxies.entry(proxy.clone()).or_default();
         *known = version.max(*known);
         self.newly_applied()
+    }
+
+    /// A proxy that serves refused a table; without a version it could not even be read, and is taken for the newest. Told are the services
+    /// whose newest part it carried and some proxy does not use yet: a part that is in use everywhere was not what is refused.
+    pub fn refused(&mut self, proxy: &ProxyId, version: Option<TableVersion>, reason: &str) -> Vec<News> {
+        let version = version.unwrap_or(self.version);
+        if self.proxies.get(proxy).is_some_and(|used| version <= *used) {
+            return Vec::new(); // it uses it, or a later one
+        }
+        let Some((_, carried)) = self.awaited.iter().find(|(awaited, _)| *awaited == version) else {
+            return Vec::new();
+        };
+        let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
+        let is_newest =
+            |service: &ServiceName, number| self.parts.get(service).is_some_and(|(last, _)| *last == number);
+        let in_use = |service: &ServiceName, number| self.applied.get(service).is_some_and(|used| *used >= number);
+        let told =
+            carried.iter().filter(|(service, number)| is_newest(service, **number) && !in_use(service, **number));
+        let news = told.map(|(service, number)| News {
+            service: service.clone(),
+            input: Input::RoutesRefused { routes: *number, reason: reason.clone() },
+        });
+        news.collect()
     }
 
     /// What an acknowledgement is worth here: itself where it is of a table of this term, else no table of it.
@@ -323,6 +349,29 @@ mod tests {
         }
         assert_eq!(tables.reported(&b, version(1), []), [], "a uses a table of somebody else");
         assert_eq!(tables.reported(&a, version(1), []).len(), 2, "applied and drained");
+    }
+
+    #[test]
+    fn a_refused_table_is_told_to_the_services_whose_newest_part_it_carried_first() {
+        let named = |name: &str| ServiceRoutes { service: ServiceName::new(name).unwrap(), ..part() };
+        let refusal = |number| News {
+            service: shop(),
+            input: Input::RoutesRefused { routes: EffectNumber(number), reason: "too large".to_owned() },
+        };
+        let mut tables = Publication::new(Epoch(3));
+        let a = proxy("a");
+        tables.order(EffectNumber(1), named("cart"));
+        tables.next_table();
+        assert_eq!(tables.reported(&a, version(1), []).len(), 1);
+        tables.order(EffectNumber(4), part());
+        tables.next_table();
+        assert_eq!(tables.refused(&a, Some(version(2)), "too large"), [refusal(4)], "the cart's part is in use");
+        assert_eq!(tables.refused(&a, None, "too large"), [refusal(4)], "what cannot be read is the newest");
+        assert_eq!(tables.refused(&a, Some(version(1)), "too large"), [], "it uses that one");
+        assert_eq!(tables.refused(&a, Some(version(9)), "too large"), [], "never published");
+        tables.order(EffectNumber(5), part());
+        tables.next_table();
+        assert_eq!(tables.refused(&a, Some(version(2)), "too large"), [], "another took its place");
     }
 
     #[test]

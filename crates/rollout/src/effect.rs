@@ -11,6 +11,8 @@ use gapless_model::{
     TrafficPolicy, Weight,
 };
 
+use crate::Origin;
+
 /// One effect with what fences it: receivers perform a number once and refuse what is older than they have seen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Intent {
@@ -121,12 +123,7 @@ impl fmt::Display for Outcome {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Cause {
     /// An operator ordered it.
-    Operator {
-        /// Who.
-        by: String,
-        /// Their words.
-        reason: String,
-    },
+    Operator(Origin),
     /// A later order took the rollout's place.
     Superseded {
         /// Its rollout.
@@ -160,6 +157,13 @@ pub enum Cause {
         /// Its last probe.
         reason: String,
     },
+    /// A proxy that serves refused a routing table of the rollout.
+    RoutesRefused {
+        /// The effect that ordered the table.
+        routes: EffectNumber,
+        /// Why, in the proxy's words.
+        reason: String,
+    },
     /// A phase did not reach its end in time.
     Deadline {
         /// Which phase.
@@ -177,8 +181,7 @@ pub enum Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Cause::Operator { by, reason } if reason.is_empty() => write!(f, "ordered by {by}"),
-            Cause::Operator { by, reason } => write!(f, "ordered by {by} ({reason})"),
+            Cause::Operator(origin) => write!(f, "ordered by {origin}"),
             Cause::Superseded { by } => write!(f, "superseded by rollout {by}"),
             Cause::StartFailed { instance, reason } => write!(f, "{instance} did not start: {reason}"),
             Cause::CheckFailed { check, reason } => write!(f, "check {check:?} failed: {reason}"),
@@ -186,6 +189,7 @@ impl fmt::Display for Cause {
             Cause::CandidateUnhealthy { instance, reason } => {
                 write!(f, "{instance} became unhealthy in load: {reason}")
             }
+            Cause::RoutesRefused { routes, reason } => write!(f, "a proxy refused table {routes}: {reason}"),
             Cause::Deadline { phase, after } => write!(f, "{phase} did not end within {after}"),
             Cause::RolloutTimeout { after } => write!(f, "the rollout did not end within {after}"),
         }

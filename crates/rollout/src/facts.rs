@@ -10,6 +10,7 @@ use gapless_model::{EffectNumber, InstanceId, Millis, RolloutId, Tick};
 
 use crate::instance::{Drain, Instance, Life, Listing};
 use crate::planted::PlantedBug;
+use crate::rollout::course::Stand;
 use crate::rollout::{BackStage, Forward, Phase, TestStage, Way};
 use crate::service::Situation;
 use crate::turn::Turn;
@@ -126,7 +127,6 @@ impl Turn {
         let is_candidate = instance.release() == rollout.to;
         let stand = rollout.course.stand(rollout.phase_name(), batch_of(&rollout.way));
         let start_failed = Cause::StartFailed { instance: instance.id.clone(), reason };
-        use crate::rollout::course::Stand;
         let verdict = match (&mut rollout.way, is_candidate) {
             (Way::Forward(_), false) | (Way::Back(_), true) => None,
             (Way::Forward(forward), true) => match (stand, &mut forward.phase) {
@@ -192,6 +192,32 @@ impl Turn {
         }
         if newest {
             self.note(Action::Applied { routes });
+        }
+    }
+
+    /// A refused table is an error of the rollout that ordered it: waiting for an acknowledgement that is known not to come would only put off
+    /// its end.
+    ///
+    /// ## Forward => (Rollback | NeedsOperator)
+    /// It turns back while it can. A candidate that has earned its place is kept as it is, for there the table that was refused is the only way on.
+    /// ## Rollback => NeedsOperator
+    /// Only where the table without the candidate is refused: the way back needs it. The tables before and after it are waited for.
+    pub(crate) fn routes_refused(&mut self, routes: EffectNumber, reason: String) {
+        let newest = self.service.table.published.as_ref().map(|published| published.number);
+        if newest != Some(routes) || self.service.table.is_applied() {
+            return; // late: another table took its place, or every proxy took it in the end
+        }
+        let Some(rollout) = self.service.running() else { return };
+        let cause = Cause::RoutesRefused { routes, reason };
+        match &rollout.way {
+            Way::Forward(forward) => match rollout.course.stand(forward.phase.name(), forward.batch) {
+                Stand::Unexposed | Stand::Exposed => self.turn_back(cause),
+                Stand::Earned => self.call_operator(cause),
+            },
+            Way::Back(back) => match back.stage {
+                BackStage::Switch { .. } => self.call_operator(cause),
+                BackStage::Restore { .. } | BackStage::Leave { .. } => {}
+            },
         }
     }
 

@@ -5,6 +5,7 @@
 //! late, not wrong.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 // The plain value; no socket is opened here.
@@ -13,12 +14,22 @@ use core::net::SocketAddr;
 use gapless_model::{EffectNumber, InstanceId, Release, ReleaseId, RolloutId, Strategy};
 
 /// Who gave an order, and why; both as the operator's words, for the record.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Origin {
     /// The person or system.
     pub by: String,
     /// Their reason; may be empty.
     pub reason: String,
+}
+
+/// `ann (wrong colour)`
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason.as_str() {
+            "" => f.write_str(&self.by),
+            reason => write!(f, "{} ({reason})", self.by),
+        }
+    }
 }
 
 /// An order to replace the current release by another.
@@ -110,6 +121,14 @@ pub enum Input {
     RoutesApplied {
         /// The effect's number.
         routes: EffectNumber,
+    },
+    /// A proxy that serves took the table of this [`PublishRoutes`](crate::Effect::PublishRoutes) effect for a bad one and goes on with the
+    /// one before. A proxy that is silent has refused nothing.
+    RoutesRefused {
+        /// The effect's number.
+        routes: EffectNumber,
+        /// Why, for people.
+        reason: String,
     },
     /// Every proxy uses a table without the instance, and what is in flight to it are tunnels and streams alone: what has no end in
     /// sight and a deadline of its own.

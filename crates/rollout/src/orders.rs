@@ -55,7 +55,14 @@ impl Turn {
         let RollbackOrder { rollout, to, origin } = order;
         match &self.service.situation {
             Situation::Empty => Err(Refusal::NoEarlierRelease),
-            Situation::Rollout(_) => self.abort(origin),
+            Situation::Rollout(rollout) => match to {
+                Some(to) if rollout.from() != Some(to) => {
+                    let from = rollout.from().and_then(|from| self.service.releases.get(&from));
+                    let back_to = from.map_or_else(|| "nothing".to_owned(), |from| from.label.to_string());
+                    Err(Refusal::GoesBackElsewhere { running: rollout.id, back_to })
+                }
+                Some(_) | None => self.abort(origin),
+            },
             Situation::Settled { current } => {
                 let current = *current;
                 let to = to.or_else(|| self.service.history.last().copied()).ok_or(Refusal::NoEarlierRelease)?;
@@ -84,7 +91,7 @@ impl Turn {
                     return Err(Refusal::NoEarlierRelease);
                 }
                 self.placed = Some(Placed::OfRunning(rollout.id));
-                self.turn_back(Cause::Operator { by: origin.by, reason: origin.reason });
+                self.turn_back(Cause::Operator(origin));
                 Ok(())
             }
         }
@@ -99,7 +106,7 @@ impl Turn {
                 Phase::Observe { until, .. } | Phase::Bake { until, .. } => {
                     *until = now;
                     self.placed = Some(Placed::OfRunning(rollout.id));
-                    self.note(Action::Promoted { by: origin.by });
+                    self.note(Action::Promoted { origin });
                     Ok(())
                 }
                 Phase::Start { .. }
@@ -197,7 +204,7 @@ impl Turn {
         let strategy = Strategy::BlueGreen { bake: Millis::ZERO };
         let course = Course::compile(Some(from), to, &strategy)?;
         let own = OwnOrder { rollout, to: from.label.clone(), origin: origin.clone(), place: Place::Running };
-        let cause = Cause::Operator { by: origin.by.clone(), reason: origin.reason.clone() };
+        let cause = Cause::Operator(origin.clone());
         let action = Action::Began { from: Some(to.label.clone()), to: from.label.clone(), strategy: "rollback" };
         let deadline = self.now.after(to.spec.rollout_timeout);
         let stage = BackStage::Leave { deadline };

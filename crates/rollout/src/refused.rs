@@ -53,6 +53,14 @@ pub enum Refusal {
     /// The rollout is rolling back already.
     #[error("rollout {0} is rolling back already")]
     RollingBack(RolloutId),
+    /// A rollout runs, and the order is to go back to another release than the one it came from.
+    #[error("rollout {running} is running, and goes back to {back_to} alone")]
+    GoesBackElsewhere {
+        /// Which.
+        running: RolloutId,
+        /// Where to; `nothing` for a first deploy.
+        back_to: String,
+    },
     /// There is no earlier release to go back to.
     #[error("there is no earlier release to go back to")]
     NoEarlierRelease,

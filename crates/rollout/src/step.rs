@@ -87,6 +87,7 @@ impl Turn {
             Input::InstanceExited { instance, status, ended_by } => self.exited(&instance, status, ended_by),
             Input::InstanceStopped { instance } => self.stopped(&instance),
             Input::RoutesApplied { routes } => self.applied(routes),
+            Input::RoutesRefused { routes, reason } => self.routes_refused(routes, reason),
             Input::RequestsEnded { instance, routes } => self.requests_ended(&instance, routes),
             Input::Drained { instance, routes } => self.drained(&instance, routes),
             Input::CheckPassed { check } => self.check_passed(check),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use gapless_model::{EffectNumber, InstanceId, Millis, ReleaseLabel, RolloutId, Tick};
 
-use crate::{BatchReport, Cause, NoticeLevel, Outcome, PhaseName};
+use crate::{BatchReport, Cause, NoticeLevel, Origin, Outcome, PhaseName};
 
 /// One action with its time.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -112,8 +112,8 @@ pub enum Action {
     },
     /// An operator vouched for the candidate.
     Promoted {
-        /// Who.
-        by: String,
+        /// Who, and why.
+        origin: Origin,
     },
     /// A controller took over.
     ControllerRestarted {
@@ -171,7 +171,7 @@ impl fmt::Display for Action {
             Action::CheckBegan { check } => write!(f, "check {check:?}"),
             Action::CheckPassed { check } => write!(f, "check {check:?} passed"),
             Action::Mended { current } => write!(f, "{current} serves in full again"),
-            Action::Promoted { by } => write!(f, "promoted by {by}"),
+            Action::Promoted { origin } => write!(f, "promoted by {origin}"),
             Action::ControllerRestarted { alive } => {
                 write!(f, "a controller took over and found {alive} instances running")
             }

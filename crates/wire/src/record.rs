@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 pub use effect::{EffectRecord, IntentRecord, MemberRecord, OutcomeRecord, PoolRecord};
-pub use input::{InputRecord, OriginRecord, RequestsEndedRecord, StrategyRecord};
+pub use input::{InputRecord, OriginRecord, RequestsEndedRecord, RoutesRefusedRecord, StrategyRecord};
 pub use manifest::{ManifestBroken, ManifestRecord};
 pub use proxy::{PROXIES, ProxyRecord};
 pub use release::{ReleaseRecord, ReleaseUnreadable};

@@ -49,6 +49,9 @@ fn refused(reason: &Refusal) -> ErrorBody {
         Refusal::RolloutRunning { .. } => {
             (ErrorCode::Busy, "wait for it (`gapless status -w`), or end it with `gapless abort`")
         }
+        Refusal::GoesBackElsewhere { .. } => {
+            (ErrorCode::Busy, "end it with `gapless rollback` without --to, then go back further")
+        }
         Refusal::AlreadyDeployed(_) => (ErrorCode::Refused, "`gapless releases` lists what is deployed"),
         Refusal::NoRollout => (ErrorCode::Refused, "`gapless status` shows what is running"),
         Refusal::NothingToPromote { .. } => (ErrorCode::Refused, "`gapless explain` shows what the rollout waits for"),

@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use gapless_journal::Batch;
-use gapless_model::{ReleaseLabel, RolloutId, ServiceName};
-use gapless_rollout::{Input, Origin, Place, Placed, RollbackOrder, Service};
+use gapless_model::{ReleaseLabel, ServiceName};
+use gapless_rollout::{Input, Origin, Place, Placed, RollbackOrder};
 use gapless_wire::api::{
     DeployRequest, ErrorBody, ErrorCode, OperatorRequest, OrderAccepted, PlanAnswer, PlanRequest, RollbackRequest,
 };
@@ -58,12 +58,6 @@ pub async fn rollback(
             },
             None => None,
         };
-        if let (Some(rollout), Some(wanted)) = (tended.state.rollout(), to)
-            && tended.state.current().map(|current| current.id) != Some(wanted)
-        {
-            accepted = Some(Err(goes_elsewhere(&tended.state, rollout)));
-            return Ok(Vec::new());
-        }
         let rollout = tended.state.last_rollout().next();
         let origin = origin(&request.by, &request.reason);
         let order = RollbackOrder { rollout, to, origin };
@@ -140,14 +134,6 @@ pub fn accepted(name: &ServiceName, placed: &Placed, to: Option<&ReleaseLabel>) 
         queued: own.is_some_and(|own| own.place == Place::Queued),
         warnings: Vec::new(),
     }
-}
-
-/// A rollout that runs goes back to where it came from, and nowhere else.
-fn goes_elsewhere(state: &Service, rollout: RolloutId) -> Failed {
-    let back_to = state.current().map_or_else(|| "nothing".to_owned(), |current| current.label.to_string());
-    ErrorBody::new(ErrorCode::Busy, format!("rollout {rollout} is running, and goes back to {back_to} alone"))
-        .hint("end it with `gapless rollback` without --to, then go back further")
-        .into()
 }
 
 fn no_release(name: &ServiceName, label: &str) -> Failed {

@@ -244,8 +244,17 @@ fn heard(shared: &Arc<Shared>, id: &ProxyId, event: ProxyEvent) {
         }
         ProxyEvent::Refused { version, reason } => {
             tracing::error!(proxy = %id, ?version, reason, "the proxy refused a table; it goes on with the one before");
+            let mut serves = false;
             if let Some(member) = shared.proxies().get_mut(id) {
                 member.trouble = Some(format!("it refused a table: {reason}"));
+                serves = member.role == Role::Serving;
+            }
+            // One that leaves is not what rollouts are carried out at: it is waited for, as while it is silent.
+            if serves {
+                let _ = shared.act(|core| {
+                    let news = core.publication.refused(id, version, &reason);
+                    core.heard(news)
+                });
             }
         }
         ProxyEvent::Leaving => {

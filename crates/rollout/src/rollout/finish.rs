@@ -34,11 +34,12 @@ impl Turn {
         };
         let label = self.label(rollout.to);
         let level = match cause {
-            Cause::Operator { .. } | Cause::Superseded { .. } => NoticeLevel::Info,
+            Cause::Operator(_) | Cause::Superseded { .. } => NoticeLevel::Info,
             Cause::StartFailed { .. }
             | Cause::CheckFailed { .. }
             | Cause::CandidateExited { .. }
             | Cause::CandidateUnhealthy { .. }
+            | Cause::RoutesRefused { .. }
             | Cause::Deadline { .. }
             | Cause::RolloutTimeout { .. } => NoticeLevel::Warning,
         };

@@ -237,7 +237,7 @@ fn an_operator_may_cut_an_observation_short() {
                 10.3s  table 8 is in use at every proxy
                 10.3s  Bake
                 10.3s  shop.r1.i1 is drained
-                12.0s  promoted by ann
+                12.0s  promoted by ann (on second thoughts)
                 12.0s  Drain
                 12.0s  Stop
                 12.0s  stop shop.r1.i1

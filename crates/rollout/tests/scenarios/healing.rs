@@ -143,7 +143,7 @@ fn releases_that_were_current_are_kept_by_number_also_behind_a_rollback() {
         world.deploy(release("shop", number, label, settings));
         world.run();
     }
-    world.rollback();
+    world.rollback("");
     world.run();
     assert_eq!(world.service.current().map(|release| release.id), Some(ReleaseId(2)));
     assert_eq!(world.service.previous().map(|release| release.id), Some(ReleaseId(1)), "not the one that was left");

@@ -299,3 +299,123 @@ fn a_second_order_may_supersede_the_first() {
         "#]],
     );
 }
+
+#[test]
+fn a_queued_order_that_became_impossible_ends_refused_under_its_own_number() {
+    check(
+        "service instances=1 floor=1 observe=1s
+         settled 1.0
+         deploy 1.1
+         run 1s
+         deploy 1.2 in-place
+         run
+         deploy 1.3
+         run 1s",
+        expect![[r#"
+            10.0s  rolling from 1.0 to 1.1
+            10.0s  Start
+            10.0s  start shop.r2.i2
+            10.0s  Warmup
+            10.3s  shop.r2.i2 is ready
+            10.3s  Expose
+            10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
+            10.3s  table 8 is in use at every proxy
+            10.3s  Observe
+            11.0s  1.2 waits for the running rollout
+            11.3s  Drain
+            11.3s  route (table 10) to 1.1 × 1
+            11.3s  table 10 is in use at every proxy
+            11.3s  shop.r1.i1 is drained
+            11.3s  Stop
+            11.3s  stop shop.r1.i1
+            11.4s  shop.r1.i1 is stopped
+            11.4s  done, after 1.460s
+            11.4s  notice: 1.1 is the current release
+            11.4s  it could not begin: replacing in place leaves 0 of 1 instances in load, below the floor of 1, after 460ms
+            11.4s  notice: the rollout to 1.2 that waited cannot begin: replacing in place leaves 0 of 1 instances in load, below the floor of 1
+            11.4s  rolling from 1.1 to 1.3
+            11.4s  Start
+            11.4s  start shop.r4.i3
+            11.5s  Warmup
+            11.7s  shop.r4.i3 is ready
+            11.7s  Expose
+            11.7s  route (table 19) to 1.1 × 1, 1.3 × 1
+            11.7s  table 19 is in use at every proxy
+            11.7s  Observe
+        "#]],
+    );
+}
+
+#[test]
+fn a_rollback_to_elsewhere_is_refused_while_a_rollout_runs_and_one_to_where_it_came_from_is_not() {
+    check(
+        "service instances=1 floor=1 observe=1s
+         settled 1.0
+         settled 1.1
+         deploy 1.2
+         run 500ms
+         rollback 1.0
+         rollback 1.1
+         rollback 1.1
+         run",
+        expect![[r#"
+            20.0s  rolling from 1.1 to 1.2
+            20.0s  Start
+            20.0s  start shop.r3.i3
+            20.0s  Warmup
+            20.3s  shop.r3.i3 is ready
+            20.3s  Expose
+            20.3s  route (table 15) to 1.1 × 1, 1.2 × 1
+            20.3s  table 15 is in use at every proxy
+            20.3s  Observe
+            refused: rollout 3 is running, and goes back to 1.1 alone
+            20.5s  turning back: ordered by ann (wrong colour)
+            20.5s  Rollback
+            20.5s  route (table 16) to 1.1 × 1
+            refused: rollout 3 is rolling back already
+            20.5s  table 16 is in use at every proxy
+            20.5s  shop.r3.i3 is drained
+            20.5s  stop shop.r3.i3
+            20.6s  shop.r3.i3 is stopped
+            20.6s  rolled back: ordered by ann (wrong colour), after 650ms
+            20.6s  notice: 1.2 was rolled back: ordered by ann (wrong colour)
+        "#]],
+    );
+}
+
+#[test]
+fn a_promotion_keeps_who_and_why_and_what_cannot_be_promoted_is_refused_with_its_phase() {
+    check(
+        "service instances=1 floor=1 observe=60s
+         settled 1.0
+         promote
+         deploy 1.1
+         promote
+         run 1s
+         promote
+         run",
+        expect![[r#"
+            refused: no rollout is running
+            10.0s  rolling from 1.0 to 1.1
+            10.0s  Start
+            10.0s  start shop.r2.i2
+            refused: the rollout is in Start, where nothing is being observed
+            10.0s  Warmup
+            10.3s  shop.r2.i2 is ready
+            10.3s  Expose
+            10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
+            10.3s  table 8 is in use at every proxy
+            10.3s  Observe
+            11.0s  promoted by ann (on second thoughts)
+            11.0s  Drain
+            11.0s  route (table 9) to 1.1 × 1
+            11.0s  table 9 is in use at every proxy
+            11.0s  shop.r1.i1 is drained
+            11.0s  Stop
+            11.0s  stop shop.r1.i1
+            11.1s  shop.r1.i1 is stopped
+            11.1s  done, after 1.150s
+            11.1s  notice: 1.1 is the current release
+        "#]],
+    );
+}

@@ -52,7 +52,7 @@ impl Player {
                 world.output = before;
                 world.now = gapless_model::Tick(world.now.0.div_ceil(10_000) * 10_000);
             }
-            "rollback" => world.rollback(),
+            "rollback" => world.rollback(rest),
             "abort" => world.input(Input::AbortOrdered(origin())),
             "promote" => world.input(Input::PromoteOrdered(origin())),
             "run" if rest.is_empty() => world.run(),
@@ -78,6 +78,9 @@ impl Player {
                 world.deliver(Input::InstanceReady { instance });
             }
             "proxies" if rest == "silent" => world.silent = true,
+            // `proxies refuse 1.1`: every table that holds it; `proxies refuse *`: every table.
+            "proxies" if rest.starts_with("refuse ") => world.refused = rest.split(' ').nth(1).map(str::to_owned),
+            "proxies" if rest == "obliging" => world.refused = None,
             "proxies" => world.proxies_back(),
             "restart-controller" => world.restart_controller(),
             "explain" => {

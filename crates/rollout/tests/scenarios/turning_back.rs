@@ -322,3 +322,152 @@ fn the_only_instance_stays_in_load_though_unhealthy_until_its_replacement_is_rea
         "#]],
     );
 }
+
+#[test]
+fn a_refused_table_turns_the_rollout_back_at_once_with_the_words_of_the_proxy() {
+    check(
+        "service instances=1 floor=1 observe=2s
+         settled 1.0
+         proxies refuse 1.1
+         deploy 1.1
+         run",
+        expect![[r#"
+            10.0s  rolling from 1.0 to 1.1
+            10.0s  Start
+            10.0s  start shop.r2.i2
+            10.0s  Warmup
+            10.3s  shop.r2.i2 is ready
+            10.3s  Expose
+            10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
+            10.3s  turning back: a proxy refused table 8: a pool has two weights
+            10.3s  Rollback
+            10.3s  route (table 9) to 1.0 × 1
+            10.3s  table 9 is in use at every proxy
+            10.3s  shop.r2.i2 is drained
+            10.3s  stop shop.r2.i2
+            10.4s  shop.r2.i2 is stopped
+            10.4s  rolled back: a proxy refused table 8: a pool has two weights, after 460ms
+            10.4s  notice: 1.1 was rolled back: a proxy refused table 8: a pool has two weights
+        "#]],
+    );
+}
+
+#[test]
+fn a_refused_preview_turns_the_rollout_back_before_anybody_was_switched() {
+    check(
+        "service instances=1 floor=1 checks=1
+         settled 1.0
+         proxies refuse 1.1
+         deploy 1.1
+         run",
+        expect![[r#"
+            10.0s  rolling from 1.0 to 1.1
+            10.0s  Start
+            10.0s  start shop.r2.i2
+            10.0s  Warmup
+            10.3s  shop.r2.i2 is ready
+            10.3s  Test
+            10.3s  route (table 10) to 1.0 × 1, preview 1.1 × 1
+            10.3s  turning back: a proxy refused table 10: a pool has two weights
+            10.3s  Rollback
+            10.3s  route (table 11) to 1.0 × 1
+            10.3s  table 11 is in use at every proxy
+            10.3s  shop.r2.i2 is drained
+            10.3s  stop shop.r2.i2
+            10.4s  shop.r2.i2 is stopped
+            10.4s  rolled back: a proxy refused table 10: a pool has two weights, after 460ms
+            10.4s  notice: 1.1 was rolled back: a proxy refused table 10: a pool has two weights
+        "#]],
+    );
+}
+
+#[test]
+fn where_the_way_back_is_refused_too_an_operator_is_called_at_once_and_what_serves_is_kept() {
+    check(
+        "service instances=1 floor=1 observe=2s
+         settled 1.0
+         proxies refuse *
+         deploy 1.1
+         run 1s
+         explain",
+        expect![[r#"
+            10.0s  rolling from 1.0 to 1.1
+            10.0s  Start
+            10.0s  start shop.r2.i2
+            10.0s  Warmup
+            10.3s  shop.r2.i2 is ready
+            10.3s  Expose
+            10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
+            10.3s  turning back: a proxy refused table 8: a pool has two weights
+            10.3s  Rollback
+            10.3s  route (table 9) to 1.0 × 1
+            10.3s  needs an operator: a proxy refused table 9: a pool has two weights, after 320ms
+            10.3s  notice: the rollout to 1.1 needs an operator: a proxy refused table 9: a pool has two weights
+            shop: rollout 2 needs an operator for 680ms: a proxy refused table 9: a pool has two weights
+              1.0 (current, 100% of the traffic): 1 in load
+              1.1 (candidate, 0% of the traffic): 1 ready and not in load
+              waits for every proxy to use table 9, for 690ms
+              rolling back: one table change
+        "#]],
+    );
+}
+
+#[test]
+fn a_candidate_that_earned_its_place_is_kept_where_the_table_without_the_old_release_is_refused() {
+    check(
+        "service instances=1 floor=1 observe=1s
+         settled 1.0
+         deploy 1.1
+         run 1s
+         proxies refuse *
+         run 1s
+         explain",
+        expect![[r#"
+            10.0s  rolling from 1.0 to 1.1
+            10.0s  Start
+            10.0s  start shop.r2.i2
+            10.0s  Warmup
+            10.3s  shop.r2.i2 is ready
+            10.3s  Expose
+            10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
+            10.3s  table 8 is in use at every proxy
+            10.3s  Observe
+            11.3s  Drain
+            11.3s  route (table 9) to 1.1 × 1
+            11.3s  needs an operator: a proxy refused table 9: a pool has two weights, after 1.320s
+            11.3s  notice: the rollout to 1.1 needs an operator: a proxy refused table 9: a pool has two weights
+            11.3s  route (table 12) to 1.0 × 1, 1.1 × 1
+            shop: rollout 2 needs an operator for 680ms: a proxy refused table 9: a pool has two weights
+              1.0 (current, 50% of the traffic): 1 in load
+              1.1 (candidate, 50% of the traffic): 1 in load
+              waits for every proxy to use table 12, for 680ms
+              rolling back: one table change
+        "#]],
+    );
+}
+
+#[test]
+fn a_first_deploy_whose_table_is_refused_calls_an_operator_at_once() {
+    check(
+        "service instances=1 floor=1
+         proxies refuse *
+         deploy 1.0
+         run 1s
+         explain",
+        expect![[r#"
+            0.0s  first deploy of 1.0
+            0.0s  Start
+            0.0s  start shop.r1.i1
+            0.0s  Warmup
+            0.3s  shop.r1.i1 is ready
+            0.3s  Expose
+            0.3s  route (table 3) to 1.0 × 1
+            0.3s  needs an operator: a proxy refused table 3: a pool has two weights, after 310ms
+            0.3s  notice: the rollout to 1.0 needs an operator: a proxy refused table 3: a pool has two weights
+            shop: rollout 1 needs an operator for 690ms: a proxy refused table 3: a pool has two weights
+              1.0 (current, 100% of the traffic): 1 in load
+              waits for every proxy to use table 3, for 700ms
+              rolling back: nothing to go back to
+        "#]],
+    );
+}

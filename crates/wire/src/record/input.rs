@@ -150,6 +150,8 @@ pub enum InputRecord {
     TimerFired {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         requests_ended: Option<RequestsEndedRecord>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        routes_refused: Option<RoutesRefusedRecord>,
     },
     ControllerRestarted {
         alive: Vec<String>,
@@ -168,7 +170,20 @@ pub struct RequestsEndedRecord {
     pub routes: u64,
 }
 
+/// A proxy that serves refused a table.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RoutesRefusedRecord {
+    /// The order of the table.
+    pub routes: u64,
+    /// Why, for people.
+    #[serde(default)]
+    pub reason: String,
+}
+
 impl InputRecord {
+    /// Time passed, and nothing else happened.
+    const TIME_PASSED: InputRecord = InputRecord::TimerFired { requests_ended: None, routes_refused: None };
+
     /// The stored form of an input.
     #[must_use]
     pub fn of(input: &Input) -> InputRecord {
@@ -211,8 +226,13 @@ impl InputRecord {
             Input::ReceiptClosed { rollout } => InputRecord::ReceiptClosed { rollout: rollout.0 },
             Input::RequestsEnded { instance, routes } => InputRecord::TimerFired {
                 requests_ended: Some(RequestsEndedRecord { instance: instance.to_string(), routes: routes.0 }),
+                routes_refused: None,
             },
-            Input::TimerFired => InputRecord::TimerFired { requests_ended: None },
+            Input::RoutesRefused { routes, reason } => InputRecord::TimerFired {
+                requests_ended: None,
+                routes_refused: Some(RoutesRefusedRecord { routes: routes.0, reason: reason.clone() }),
+            },
+            Input::TimerFired => InputRecord::TIME_PASSED,
             Input::ControllerRestarted { alive, gone_by } => InputRecord::ControllerRestarted {
                 alive: alive.iter().map(InstanceId::to_string).collect(),
                 gone_by: EndedByRecord::of(*gone_by),
@@ -267,10 +287,13 @@ impl InputRecord {
                 Input::CheckFailed { check: EffectNumber(*check), reason: reason.clone() }
             }
             InputRecord::ReceiptClosed { rollout } => Input::ReceiptClosed { rollout: RolloutId(*rollout) },
-            InputRecord::TimerFired { requests_ended: Some(ended) } => {
+            InputRecord::TimerFired { requests_ended: Some(ended), .. } => {
                 Input::RequestsEnded { instance: instance(&ended.instance)?, routes: EffectNumber(ended.routes) }
             }
-            InputRecord::TimerFired { requests_ended: None } => Input::TimerFired,
+            InputRecord::TimerFired { routes_refused: Some(refused), .. } => {
+                Input::RoutesRefused { routes: EffectNumber(refused.routes), reason: refused.reason.clone() }
+            }
+            InputRecord::TimerFired { requests_ended: None, routes_refused: None } => Input::TimerFired,
             InputRecord::ControllerRestarted { alive, gone_by } => Input::ControllerRestarted {
                 gone_by: gone_by.to_ended_by(),
                 alive: alive.iter().map(|id| instance(id)).collect::<Result<BTreeSet<_>, _>>()?,
@@ -374,6 +397,7 @@ mod tests {
             number().prop_map(|routes| Input::RoutesApplied { routes }),
             (instances(), number()).prop_map(|(instance, routes)| Input::Drained { instance, routes }),
             (instances(), number()).prop_map(|(instance, routes)| Input::RequestsEnded { instance, routes }),
+            (number(), ".*").prop_map(|(routes, reason)| Input::RoutesRefused { routes, reason }),
             number().prop_map(|check| Input::CheckPassed { check }),
             (number(), ".*").prop_map(|(check, reason)| Input::CheckFailed { check, reason }),
             rollout().prop_map(|rollout| Input::ReceiptClosed { rollout }),
@@ -443,6 +467,11 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&record).unwrap(),
             r#"{"type":"timer_fired","requests_ended":{"instance":"shop.r3.i7","routes":9}}"#
+        );
+        let record = InputRecord::of(&Input::RoutesRefused { routes: EffectNumber(9), reason: "too large".to_owned() });
+        assert_eq!(
+            serde_json::to_string(&record).unwrap(),
+            r#"{"type":"timer_fired","routes_refused":{"routes":9,"reason":"too large"}}"#
         );
     }
 }

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use gapless_model::{EffectNumber, InstanceId, Millis, Release, RolloutId, ServiceName, Tick};
 use gapless_rollout::{
-    Change, DeployOrder, Effect, EndedBy, Input, Intent, Listing, Origin, RollbackOrder, Service, Step, step,
+    Change, DeployOrder, Effect, EndedBy, Input, Intent, Listing, Origin, RollbackOrder, Service, ServiceRoutes, Step,
+    step,
 };
 
 /// How long the obliging world takes for each answer.
@@ -50,6 +51,8 @@ pub struct World {
     /// Proxies that say nothing.
     pub silent: bool,
     pub owed: Vec<EffectNumber>,
+    /// The release whose tables the proxies refuse; all tables where it is `*`.
+    pub refused: Option<String>,
     pub alive: BTreeSet<InstanceId>,
     pub starts: BTreeMap<InstanceId, u32>,
     pub queue: BTreeMap<(Tick, u64), Input>,
@@ -68,6 +71,7 @@ impl World {
             behaviours: BTreeMap::new(),
             silent: false,
             owed: Vec::new(),
+            refused: None,
             alive: BTreeSet::new(),
             starts: BTreeMap::new(),
             queue: BTreeMap::new(),
@@ -115,6 +119,10 @@ impl World {
         let delays = self.delays;
         match &intent.effect {
             Effect::StartInstance { instance } => self.start(instance.clone()),
+            Effect::PublishRoutes(routes) if self.refuses(routes) => {
+                let reason = "a pool has two weights".to_owned();
+                self.later(delays.apply, Input::RoutesRefused { routes: intent.number, reason });
+            }
             Effect::PublishRoutes(_) if self.silent => self.owed.push(intent.number),
             Effect::PublishRoutes(_) => self.apply(intent.number),
             Effect::StopInstance { instance, .. } => {
@@ -135,6 +143,11 @@ impl World {
             Effect::Notify { .. } | Effect::KeepReleases { .. } => {}
             Effect::CloseReceipt { rollout, .. } => self.later(1, Input::ReceiptClosed { rollout: *rollout }),
         }
+    }
+
+    fn refuses(&self, routes: &ServiceRoutes) -> bool {
+        let of = |label: &String| label == "*" || routes.pools.iter().any(|pool| pool.label.as_str() == label);
+        self.refused.as_ref().is_some_and(of)
     }
 
     fn start(&mut self, instance: InstanceId) {
@@ -280,10 +293,13 @@ impl World {
         self.input(Input::DeployOrdered(DeployOrder { rollout, release, strategy: None, origin }));
     }
 
-    pub fn rollback(&mut self) {
+    /// To the release with that label, or to wherever the machine goes back.
+    pub fn rollback(&mut self, label: &str) {
         let rollout = self.next_rollout();
         let origin = Origin { by: "ann".into(), reason: "wrong colour".into() };
-        self.input(Input::RollbackOrdered(RollbackOrder { rollout, to: None, origin }));
+        let to = self.service.releases().find(|release| release.label.as_str() == label).map(|release| release.id);
+        assert!(label.is_empty() || to.is_some(), "{label} is not kept");
+        self.input(Input::RollbackOrdered(RollbackOrder { rollout, to, origin }));
     }
 
     fn next_rollout(&self) -> RolloutId {
