@@ -4,15 +4,15 @@
 //! record; `ControllerRestarted` then repeats, under their old numbers, the orders that have no outcome yet.
 //!
 //! **Invariant V1**: a journal that cannot be read whole is not acted on (I12): every error here ends the start.
-//! **Invariant V2**: effects are computed again, never read; where they differ from the record, a newer program decides differently, and
-//! that is said in the log.
+//! **Invariant V2**: effects are computed again. Where they differ from the record, another edition of the machine decided: what it intended was
+//! performed, so the record is followed ([`follow`], `tests/editions.rs`), and that is said in the log.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gapless_journal::{Batch, Record, RecordKind, Sequence, Store, StoreError};
 use gapless_model::{ControllerId, Epoch, ReleaseId, RolloutId, ServiceName, Term, Tick};
-use gapless_rollout::{Input, Service, step};
+use gapless_rollout::{EDITION, Input, Service, follow, step};
 use gapless_wire::api::Receipt;
 use gapless_wire::record::{
     IntentRecord, ProxyRecord, RecordError, ReleaseRecord, ReleaseUnreadable, RestRecord, StepRecord,
@@ -218,14 +218,21 @@ fn replay<S: Store>(
             .map_err(unreadable)?;
         let now = Tick(written.tick);
         newest = newest.max(now);
-        let taken = step(tended.state.clone(), input.clone(), now).map_err(|refused| RecoverError::Replay {
-            service: name.to_string(),
-            sequence: record.sequence,
-            reason: refused.reason.to_string(),
-        })?;
-        if !taken.effects.iter().map(IntentRecord::of).eq(written.intents) {
-            tracing::warn!(service = %name, sequence = %record.sequence, "this program decides differently than the one that wrote the record");
-        }
+        let taken = match step(tended.state.clone(), input.clone(), now) {
+            Ok(taken) if taken.effects.iter().map(IntentRecord::of).eq(written.intents.iter().cloned()) => taken,
+            Err(refused) if written.edition == EDITION => {
+                let (service, sequence) = (name.to_string(), record.sequence);
+                return Err(RecoverError::Replay { service, sequence, reason: refused.reason.to_string() });
+            }
+            Ok(_) | Err(_) => {
+                tracing::warn!(
+                    service = %name, sequence = %record.sequence, edition = written.edition,
+                    "the program that wrote the record decided differently: what it intended is taken for what was done"
+                );
+                let recorded = written.recorded().map_err(unreadable)?;
+                follow(tended.state.clone(), input.clone(), now, &recorded)
+            }
+        };
         tended.settle(taken, now, written.wall_ms);
         if let Input::ReceiptClosed { rollout } = input {
             tended.chronicle.receipt_written(rollout, 0);

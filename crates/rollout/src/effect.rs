@@ -171,6 +171,11 @@ pub enum Cause {
         /// How long it had.
         after: Millis,
     },
+    /// Another edition of the machine decided so, for a reason that this one knows only in its words.
+    Recorded {
+        /// As they were recorded.
+        words: String,
+    },
     /// The whole rollout took longer than it may.
     RolloutTimeout {
         /// How long it had.
@@ -191,6 +196,7 @@ impl fmt::Display for Cause {
             }
             Cause::RoutesRefused { routes, reason } => write!(f, "a proxy refused table {routes}: {reason}"),
             Cause::Deadline { phase, after } => write!(f, "{phase} did not end within {after}"),
+            Cause::Recorded { words } => f.write_str(words),
             Cause::RolloutTimeout { after } => write!(f, "the rollout did not end within {after}"),
         }
     }

@@ -17,6 +17,7 @@
 //! (`Turn::end`, `tests/properties.rs`).
 //! **I6**: effects are numbered; those without an outcome are repeated under their numbers when a controller takes over
 //! (`Turn::repeat_orders`, `sim/tests/crash.rs`).
+//! What another edition of the machine decided is replayed as it was recorded ([`follow`], `controller/tests/editions.rs`).
 //! **I8**: a pool becomes empty only when every instance is known to have ended; then requests are held.
 //! **I9**: what is kept is said completely each time (`Service::needed_releases`).
 //! **I10**: what was observed before a controller took over is observed again (`Turn::prove_again`, `Turn::watch_again`).
@@ -40,6 +41,7 @@ mod phase_name;
 mod placed;
 mod plan;
 mod planted;
+mod recorded;
 mod refused;
 mod report;
 mod report_text;
@@ -61,6 +63,7 @@ pub use phase_name::PhaseName;
 pub use placed::{OwnOrder, Place, Placed};
 pub use plan::{Plan, PlannedPhase, plan};
 pub use planted::PlantedBug;
+pub use recorded::{EDITION, Recorded, RecordedEnd, RecordedIntent, follow};
 pub use refused::{Refusal, Refused};
 pub use report::{
     Awaited, BatchReport, InstanceReport, InstanceState, LoadState, NextDeadline, ReleaseReport, Report, Role,

@@ -239,6 +239,11 @@ impl Service {
         }
     }
 
+    /// The release of the order that waits.
+    pub(crate) fn queued_release(&self) -> Option<ReleaseId> {
+        self.running().and_then(|rollout| rollout.queued.as_ref()).map(|queued| queued.order.release.id)
+    }
+
     /// The releases that have a role, the one that should own the routes first.
     pub(crate) fn roles(&self) -> Vec<ReleaseId> {
         match &self.situation {

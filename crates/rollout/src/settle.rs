@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use gapless_model::{InstanceId, Millis, ReleaseId};
+use gapless_model::{EffectNumber, InstanceId, Millis, ReleaseId};
 
 use crate::effect::Effect;
 use crate::instance::{Drain, Ground, Instance, Life, Listing, StopPermit};
@@ -89,9 +89,14 @@ impl Turn {
         let ordinal = self.service.numbers.ordinal;
         let id = InstanceId { service: self.service.name.clone(), release, ordinal };
         let effect = self.order(Effect::StartInstance { instance: id.clone() });
+        self.start_ordered(id, effect, failures);
+    }
+
+    /// The start of an instance is ordered.
+    pub(crate) fn start_ordered(&mut self, id: InstanceId, effect: EffectNumber, failures: u32) {
         self.note(Action::Starting(id.clone()));
-        let life = Life::Starting { effect, since: self.now, deadline: self.start_deadline(release) };
-        self.service.instances.insert(ordinal, Instance { id, life, listing: Listing::Never, failures });
+        let life = Life::Starting { effect, since: self.now, deadline: self.start_deadline(id.release) };
+        self.service.instances.insert(id.ordinal, Instance { id, life, listing: Listing::Never, failures });
     }
 
     fn publish(&mut self) {
@@ -108,6 +113,11 @@ impl Turn {
             return;
         }
         let number = self.order(Effect::PublishRoutes(routes.clone()));
+        self.table_ordered(number, routes, &listed);
+    }
+
+    /// The table that holds these is ordered.
+    pub(crate) fn table_ordered(&mut self, number: EffectNumber, routes: ServiceRoutes, listed: &Listed) {
         let (live, preview) = (shares(&routes, PoolKind::Live), shares(&routes, PoolKind::Preview));
         self.note(Action::Published { routes: number, live, preview });
         self.service.table.referred.extend(routes.pools.iter().map(|pool| pool.release));
@@ -153,6 +163,11 @@ impl Turn {
         }
         self.note(Action::Stopping(id.clone()));
         let effect = self.order(Effect::StopInstance { instance: id, grace });
+        self.stop_ordered(ordinal, effect, grace);
+    }
+
+    /// The stop of an instance is ordered.
+    pub(crate) fn stop_ordered(&mut self, ordinal: u64, effect: EffectNumber, grace: Millis) {
         let since = self.now;
         if let Some(instance) = self.service.instances.get_mut(&ordinal) {
             instance.life = Life::Stopping { effect, since, grace };
@@ -215,7 +230,7 @@ impl Turn {
 
 impl Service {
     /// The release whose routes the table takes: the one in load, the older first; none before the first table.
-    fn serving(&self, listed: &Listed) -> Option<ReleaseId> {
+    pub(crate) fn serving(&self, listed: &Listed) -> Option<ReleaseId> {
         let roles = self.roles();
         let is_live = |id: &ReleaseId| listed.live.iter().any(|ordinal| self.instances[ordinal].release() == *id);
         let last = self.table.published.as_ref().and_then(|published| published.routes.pools.first());
@@ -234,11 +249,10 @@ impl Service {
 
     /// What an instance, a table, an order or the way back needs (I9).
     fn needed_releases(&self) -> BTreeSet<ReleaseId> {
-        let queued = self.running().and_then(|rollout| rollout.queued.as_ref()).map(|queued| queued.order.release.id);
         let of_instances = self.instances.values().map(Instance::release);
         self.roles()
             .into_iter()
-            .chain(queued)
+            .chain(self.queued_release())
             .chain(of_instances)
             .chain(self.history.iter().copied())
             .chain(self.left.iter().copied())

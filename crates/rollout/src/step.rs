@@ -36,7 +36,7 @@ pub enum Change {
 
 /// How many moves one step may cause at most. Each phase of each batch is entered at most once per step and each gives up or orders
 /// something finite, so that this is only reached by a mistake in the machine.
-const MOVES_MAX: usize = 100_000;
+pub(crate) const MOVES_MAX: usize = 100_000;
 
 /// Takes the service through one input at the time `now`.
 ///
@@ -74,7 +74,7 @@ impl Turn {
         }
     }
 
-    fn take(&mut self, input: Input) -> Result<(), Refusal> {
+    pub(crate) fn take(&mut self, input: Input) -> Result<(), Refusal> {
         match input {
             Input::DeployOrdered(order) => return self.deploy(order),
             Input::RollbackOrdered(order) => return self.roll_back(order),

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gapless_model::{EffectNumber, InstanceId, Millis, RolloutId, Tick};
 use gapless_rollout::{
-    Action, DeployOrder, Drain, Effect, EndedBy, Input, Life, Listing, Origin, Placed, PoolKind, RollbackOrder,
-    Service, ServiceRoutes, SituationReport, Step, step,
+    Action, DeployOrder, Drain, Effect, EndedBy, Input, Intent, Life, Listing, Origin, Outcome, Placed, PoolKind,
+    Recorded, RecordedEnd, RecordedIntent, RollbackOrder, Service, ServiceRoutes, SituationReport, Step, follow, step,
 };
 use proptest::prelude::{ProptestConfig, Strategy as Values, any, prop, proptest};
 use proptest::test_runner::TestCaseError;
@@ -48,6 +48,57 @@ fn ready(service: &Service, among: &BTreeSet<InstanceId>) -> usize {
         service.instances().any(|instance| instance.id == **id && matches!(instance.life, Life::Ready { .. }))
     };
     among.iter().filter(is_ready).count()
+}
+
+/// A step that follows the record of itself comes to the same fleet, the same ends and the same numbers.
+fn followed(before: &Service, input: &Input, now: Tick, taken: &Step) -> Result<(), TestCaseError> {
+    let recorded: Vec<Recorded> = taken.effects.iter().map(recorded).collect();
+    let followed = follow(before.clone(), input.clone(), now, &recorded).state;
+    let fleet = |service: &Service| -> Vec<(InstanceId, Listing, bool)> {
+        let stops = |instance: &gapless_rollout::Instance| matches!(instance.life, Life::Stopping { .. });
+        service.instances().map(|instance| (instance.id.clone(), instance.listing, stops(instance))).collect()
+    };
+    let same = fleet(&followed) == fleet(&taken.state)
+        && followed.published() == taken.state.published()
+        && followed.last_effect() == taken.state.last_effect()
+        && followed.rollout() == taken.state.rollout()
+        && followed.current() == taken.state.current();
+    match same {
+        true => Ok(()),
+        false => Err(broken(format!(
+            "{input:?} followed as recorded in {recorded:?} gives {followed:#?}, not {:#?}",
+            taken.state
+        ))),
+    }
+}
+
+fn recorded(intent: &Intent) -> Recorded {
+    let members = |routes: &ServiceRoutes, kind| {
+        let pools = routes.pools.iter().filter(move |pool| pool.kind == kind);
+        pools.flat_map(|pool| &pool.members).map(|member| member.instance.clone()).collect()
+    };
+    let of = match &intent.effect {
+        Effect::StartInstance { instance } => RecordedIntent::Start(instance.clone()),
+        Effect::PublishRoutes(routes) => RecordedIntent::Publish {
+            live: members(routes, PoolKind::Live),
+            preview: members(routes, PoolKind::Preview),
+        },
+        Effect::StopInstance { instance, grace } => RecordedIntent::Stop { instance: instance.clone(), grace: *grace },
+        Effect::RunCheck { .. } => RecordedIntent::Check,
+        Effect::Notify { .. } => RecordedIntent::Notify,
+        Effect::CloseReceipt { rollout, outcome } => RecordedIntent::Close {
+            rollout: *rollout,
+            end: match outcome {
+                Outcome::Done => RecordedEnd::Done,
+                Outcome::RolledBack { .. } => RecordedEnd::RolledBack,
+                Outcome::NeedsOperator { .. } => RecordedEnd::NeedsOperator,
+                Outcome::Superseded { .. } | Outcome::Refused { .. } => RecordedEnd::NeverBegan,
+            },
+            words: outcome.to_string(),
+        },
+        Effect::KeepReleases { releases } => RecordedIntent::Keep(releases.clone()),
+    };
+    Recorded { number: intent.number, intent: of }
 }
 
 fn broken(what: String) -> TestCaseError {
@@ -143,7 +194,7 @@ impl Walk {
             }
             _ => None,
         });
-        use gapless_rollout::{Outcome, Then};
+        use gapless_rollout::Then;
         let fits = match then {
             Then::CallOperator => matches!(outcome, Some(Outcome::NeedsOperator { .. })),
             Then::RollBack => !was_back && (turned || matches!(outcome, Some(Outcome::RolledBack { .. }))),
@@ -168,6 +219,7 @@ impl Walk {
         {
             return Err(broken(format!("two orders have the number {}", order.rollout)));
         }
+        followed(&service, &input, now, &taken)?;
         self.ends(&taken)?;
         self.permits(&service, &taken)?;
         self.floor(&taken)?;

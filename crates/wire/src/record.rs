@@ -7,7 +7,8 @@
 //! **Invariant W-R2**: a release stands in a record by its number; its artefact's digest and the text of its configuration are kept once, in
 //! a [`ReleaseRecord`] written in the same transaction as the order that names it.
 //! **Invariant W-R4**: what was written once is read for ever: a golden journal holds every form (`rest_tests`).
-//! **Invariant W-R3**: effects are kept to be read by people and compared at a replay; they are computed, never read, to act.
+//! **Invariant W-R3**: effects are kept to be read by people and compared at a replay. They are computed, not read; only where another edition
+//! of the machine decided differently, they are what was performed, and the replay follows them ([`StepRecord::recorded`]).
 
 mod effect;
 mod input;
@@ -17,7 +18,7 @@ mod release;
 mod rest;
 
 use gapless_model::{Release, ReleaseId, Tick};
-use gapless_rollout::{Input, Intent};
+use gapless_rollout::{EDITION, Input, Intent, Recorded};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -39,11 +40,23 @@ pub struct StepRecord {
     /// When by the wall clock, in milliseconds since 1970, for people; nothing rests on it.
     #[serde(default)]
     pub wall_ms: u64,
+    /// The edition of the machine that decided; 1 in records from before it was told.
+    #[serde(default = "first_edition", skip_serializing_if = "is_first_edition")]
+    pub edition: u32,
     /// What happened.
     pub input: InputRecord,
     /// What was to be done about it.
     #[serde(default)]
     pub intents: Vec<IntentRecord>,
+}
+
+fn first_edition() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_first_edition(edition: &u32) -> bool {
+    *edition == first_edition()
 }
 
 /// Why a record cannot be read.
@@ -78,6 +91,7 @@ impl StepRecord {
         StepRecord {
             tick: tick.0,
             wall_ms,
+            edition: EDITION,
             input: InputRecord::of(input),
             intents: intents.iter().map(IntentRecord::of).collect(),
         }
@@ -101,6 +115,14 @@ impl StepRecord {
             return Err(RecordError::UnknownKind { kind: kind.chars().take(40).collect() });
         }
         serde_json::from_slice(bytes).map_err(RecordError::Malformed)
+    }
+
+    /// What was intended, as far as the state of a service rests on it.
+    ///
+    /// # Errors
+    /// [`RecordError::Impossible`] where a name is none.
+    pub fn recorded(&self) -> Result<Vec<Recorded>, RecordError> {
+        self.intents.iter().map(IntentRecord::to_recorded).collect()
     }
 
     /// The input, with the releases that it names.

@@ -40,6 +40,7 @@ impl Turn {
             | Cause::CandidateExited { .. }
             | Cause::CandidateUnhealthy { .. }
             | Cause::RoutesRefused { .. }
+            | Cause::Recorded { .. }
             | Cause::Deadline { .. }
             | Cause::RolloutTimeout { .. } => NoticeLevel::Warning,
         };

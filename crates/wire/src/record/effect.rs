@@ -1,7 +1,15 @@
 //! The stored form of effects: what was intended, for people who read the record and for the comparison at a replay.
 
-use gapless_rollout::{Admission, Effect, Intent, NoticeLevel, Outcome, Pool, PoolKind};
+use std::collections::BTreeSet;
+
+use gapless_model::{EffectNumber, InstanceId, Millis, ReleaseId, RolloutId};
+use gapless_rollout::{
+    Admission, Effect, Intent, NoticeLevel, Outcome, Pool, PoolKind, Recorded, RecordedEnd, RecordedIntent,
+};
 use serde::{Deserialize, Serialize};
+
+use super::RecordError;
+use super::input::parsed;
 
 /// One effect with its number.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -104,6 +112,45 @@ impl IntentRecord {
             rollout: intent.rollout.map(|rollout| rollout.0),
             effect: EffectRecord::of(&intent.effect),
         }
+    }
+}
+
+impl IntentRecord {
+    /// The effect, as far as the state of a service rests on it.
+    ///
+    /// # Errors
+    /// [`RecordError::Impossible`] where the name of an instance is none.
+    pub fn to_recorded(&self) -> Result<Recorded, RecordError> {
+        let instance = |text: &String| parsed::<InstanceId>("instance id", text);
+        let members = |pools: &mut dyn Iterator<Item = &PoolRecord>| -> Result<BTreeSet<InstanceId>, RecordError> {
+            pools.flat_map(|pool| &pool.members).map(|member| instance(&member.instance)).collect()
+        };
+        let intent = match &self.effect {
+            EffectRecord::StartInstance { instance: id } => RecordedIntent::Start(instance(id)?),
+            EffectRecord::PublishRoutes { pools, .. } => RecordedIntent::Publish {
+                live: members(&mut pools.iter().filter(|pool| pool.weight_bp.is_some()))?,
+                preview: members(&mut pools.iter().filter(|pool| pool.weight_bp.is_none()))?,
+            },
+            EffectRecord::StopInstance { instance: id, grace_ms } => {
+                RecordedIntent::Stop { instance: instance(id)?, grace: Millis(*grace_ms) }
+            }
+            EffectRecord::RunCheck { .. } => RecordedIntent::Check,
+            EffectRecord::Notify { .. } => RecordedIntent::Notify,
+            EffectRecord::CloseReceipt { of, outcome } => RecordedIntent::Close {
+                rollout: RolloutId(*of),
+                end: match outcome.kind.as_str() {
+                    "done" => RecordedEnd::Done,
+                    "rolled-back" => RecordedEnd::RolledBack,
+                    "needs-operator" => RecordedEnd::NeedsOperator,
+                    _ => RecordedEnd::NeverBegan,
+                },
+                words: outcome.text.clone(),
+            },
+            EffectRecord::KeepReleases { releases } => {
+                RecordedIntent::Keep(releases.iter().copied().map(ReleaseId).collect())
+            }
+        };
+        Ok(Recorded { number: EffectNumber(self.number), intent })
     }
 }
 
