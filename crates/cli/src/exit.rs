@@ -21,6 +21,8 @@ pub enum Exit {
     FailedByUs,
     /// `gapless logs diff` found something new at ERROR or above.
     NewErrors,
+    /// The rollout is done; what it cost is not known whole.
+    CostUnknown,
     /// A later order took the place of this one before it began.
     Superseded,
     /// Waiting was interrupted; what was started goes on.
@@ -97,6 +99,12 @@ pub const TABLE: &[Row] = &[
         meaning: "The order waited for a running rollout, and a later order took its place: it never began, and nothing of it is in load.",
     },
     Row {
+        exit: Exit::CostUnknown,
+        code: 9,
+        name: "cost unknown",
+        meaning: "The rollout is done, and its receipt counts nothing that failed by Gapless itself, but it is not whole: a proxy ended or did not answer while the rollout ran. `gapless receipt` says which.",
+    },
+    Row {
         exit: Exit::Interrupted,
         code: 130,
         name: "interrupted",
@@ -134,6 +142,7 @@ mod tests {
             Exit::FailedByUs,
             Exit::NewErrors,
             Exit::Superseded,
+            Exit::CostUnknown,
             Exit::Interrupted,
         ];
         assert_eq!(all.len(), TABLE.len());

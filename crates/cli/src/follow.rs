@@ -57,8 +57,8 @@ pub async fn rollout(
     tokio::select! {
         ended = to_the_end(context, client, order) => {
             let summary = ended?;
-            show_receipt(context, client, order, &summary).await?;
-            Ok(exit_of(&summary, wanted))
+            let receipt = show_receipt(context, client, order, &summary).await?;
+            Ok(exit_of_order(&summary, receipt.as_ref(), wanted))
         }
         _ = tokio::signal::ctrl_c() => {
             say(format_args!("\nrollout {} of {} goes on without you: {}", order.rollout, order.service, hint::WATCH_ROLLOUT));
@@ -108,17 +108,27 @@ async fn show_receipt(
     client: &Client,
     order: &OrderAccepted,
     summary: &RolloutSummary,
-) -> Result<(), Failure> {
+) -> Result<Option<Receipt>, Failure> {
     if !summary.ran() {
-        return Ok(());
+        return Ok(None);
     }
     let path = format!("/v1/services/{}/rollouts/{}/receipt", order.service, order.rollout);
     let paid: Receipt = client.get(&path).await?;
-    if context.json {
-        print_json(&paid)
-    } else {
-        print_text(&format!("\n{}", receipt::text(&paid, Style::of_stdout())))
+    match context.json {
+        true => print_json(&paid)?,
+        false => print_text(&format!("\n{}", receipt::text(&paid, Style::of_stdout())))?,
     }
+    Ok(Some(paid))
+}
+
+/// The exit code of an order that was waited for: how its rollout ended, and whether it is known what it cost.
+fn exit_of_order(summary: &RolloutSummary, receipt: Option<&Receipt>, wanted: Wanted) -> Exit {
+    let exit = exit_of(summary, wanted);
+    if exit == Exit::Done && receipt.is_some_and(|receipt| !receipt.complete) {
+        say(format_args!("rollout {} is done; what it cost is not known whole: its receipt says why", summary.rollout));
+        return Exit::CostUnknown;
+    }
+    exit
 }
 
 /// The exit code for how a rollout ended.

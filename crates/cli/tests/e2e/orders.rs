@@ -1,7 +1,5 @@
 //! Orders that meet each other: each has a number of its own, an end of its own, and its own words in the history.
 
-use std::process::{Child, Command, Stdio};
-
 use serde_json::Value;
 
 use crate::world::{Ended, Service, World, program};
@@ -12,19 +10,6 @@ fn observed_for(seconds: u32, second_order: &str) -> Service {
         "[strategy]\nkind = \"rolling\"\nbatch = \"100%\"\nobserve = \"{seconds}s\"\nbake = \"0s\"\nsecond_order = \"{second_order}\"\n"
     );
     Service::sample(&[]).with(&strategy)
-}
-
-/// `gapless deploy` in a process of its own, which waits for the end of its order.
-fn deploy_beside(world: &World, service: &Service, label: &str) -> Child {
-    let folder = world.release(service, label);
-    let mut command = Command::new("timeout");
-    command.args(["--kill-after=5", "150"]).arg(program()).args(["deploy", "shop", "--label", label, "--from"]);
-    command.arg(folder).args(["--reason", &format!("because of {label}"), "--state"]).arg(world.state());
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("gapless runs")
-}
-
-fn ended(child: Child) -> Ended {
-    Ended::from(child.wait_with_output().expect("its output"))
 }
 
 fn situation(world: &World) -> Value {
@@ -56,19 +41,19 @@ fn receipt_of(world: &World, rollout: u64) -> (Ended, Value) {
 #[test]
 fn a_queued_deploy_that_a_third_displaces_ends_at_once_and_every_order_keeps_its_own_words() {
     let world = World::up();
-    assert_eq!(ended(deploy_beside(&world, &observed_for(0, "queue"), "1.0")).code, 0);
-    let first = deploy_beside(&world, &observed_for(8, "queue"), "1.1");
+    assert_eq!(Ended::of(world.deploy_beside(&observed_for(0, "queue"), "1.0")).code, 0);
+    let first = world.deploy_beside(&observed_for(8, "queue"), "1.1");
     world.eventually("the first rollout runs", || situation(&world)["kind"] == "rollout");
-    let displaced = deploy_beside(&world, &observed_for(0, "queue"), "1.2");
+    let displaced = world.deploy_beside(&observed_for(0, "queue"), "1.2");
     world.eventually("the second order waits", || world.status()["services"][0]["queued"] == 3);
-    let third = deploy_beside(&world, &observed_for(0, "queue"), "1.3");
+    let third = world.deploy_beside(&observed_for(0, "queue"), "1.3");
 
-    let displaced = ended(displaced);
+    let displaced = Ended::of(displaced);
     assert_eq!(displaced.code, 8, "{}", world.tell(&displaced));
     assert!(displaced.stdout.contains("superseded by rollout 4"), "{}", world.tell(&displaced));
     assert_eq!(situation(&world)["rollout"], 2, "it does not wait for the rollout that runs");
 
-    let (first, third) = (ended(first), ended(third));
+    let (first, third) = (Ended::of(first), Ended::of(third));
     assert_eq!((first.code, third.code), (0, 0), "{}\n{}", world.tell(&first), world.tell(&third));
     let told = history(&world);
     let expected = [row(1, "1.0", "done"), row(2, "1.1", "done"), row(3, "1.2", "superseded"), row(4, "1.3", "done")];
@@ -90,13 +75,13 @@ fn a_queued_deploy_that_a_third_displaces_ends_at_once_and_every_order_keeps_its
 #[test]
 fn what_an_operator_says_of_a_rollback_stays_with_the_rollout_that_went_back() {
     let world = World::up();
-    assert_eq!(ended(deploy_beside(&world, &observed_for(0, "queue"), "1.0")).code, 0);
-    let bad = deploy_beside(&world, &observed_for(60, "queue"), "1.1");
+    assert_eq!(Ended::of(world.deploy_beside(&observed_for(0, "queue"), "1.0")).code, 0);
+    let bad = world.deploy_beside(&observed_for(60, "queue"), "1.1");
     world.eventually("it is observed", || situation(&world)["phase"] == "Observe");
     let back = world.gapless(&["rollback", "shop", "--reason", "wrong colour"]);
     assert_eq!(back.code, 0, "{}", world.tell(&back));
-    assert_eq!(ended(bad).code, 3);
-    assert_eq!(ended(deploy_beside(&world, &observed_for(0, "queue"), "1.2")).code, 0);
+    assert_eq!(Ended::of(bad).code, 3);
+    assert_eq!(Ended::of(world.deploy_beside(&observed_for(0, "queue"), "1.2")).code, 0);
     assert_eq!(history(&world), [row(1, "1.0", "done"), row(2, "1.1", "rolled-back"), row(3, "1.2", "done")]);
     let (_, receipt) = receipt_of(&world, 2);
     assert!(receipt["rollout"]["cause"].as_str().is_some_and(|cause| cause.contains("wrong colour")), "{receipt:#}");
@@ -105,12 +90,12 @@ fn what_an_operator_says_of_a_rollback_stays_with_the_rollout_that_went_back() {
 #[test]
 fn a_deploy_that_supersedes_turns_the_running_one_back_first_and_both_are_told_apart() {
     let world = World::up();
-    assert_eq!(ended(deploy_beside(&world, &observed_for(0, "supersede"), "1.0")).code, 0);
-    let first = deploy_beside(&world, &observed_for(60, "supersede"), "1.1");
+    assert_eq!(Ended::of(world.deploy_beside(&observed_for(0, "supersede"), "1.0")).code, 0);
+    let first = world.deploy_beside(&observed_for(60, "supersede"), "1.1");
     world.eventually("it is observed", || situation(&world)["phase"] == "Observe");
-    let second = ended(deploy_beside(&world, &observed_for(0, "supersede"), "1.2"));
+    let second = Ended::of(world.deploy_beside(&observed_for(0, "supersede"), "1.2"));
     assert_eq!(second.code, 0, "{}", world.tell(&second));
-    let first = ended(first);
+    let first = Ended::of(first);
     assert_eq!(first.code, 3, "{}", world.tell(&first));
     assert!(first.stdout.contains("superseded by rollout 3"), "{}", first.stdout);
     assert_eq!(history(&world), [row(1, "1.0", "done"), row(2, "1.1", "rolled-back"), row(3, "1.2", "done")]);

@@ -10,8 +10,8 @@ use gapless_load::{Connections, Kind, Plan, Run};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::clients::{assert_nothing_lost, brisk, end, until_under_way};
-use crate::world::{PATIENCE, Service, World, kill};
+use crate::clients::{assert_nothing_lost, brisk, end, get, until_under_way};
+use crate::world::{Ended, PATIENCE, Service, World, kill};
 
 fn signal(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(pid).expect("a process id")).expect("a process id");
@@ -133,14 +133,15 @@ fn a_proxy_frozen_after_it_acknowledged_leaves_a_receipt_that_says_what_is_not_k
     world.assert_done(&world.deploy(&service, "1.0", "blue-green"));
     let _upload = upload_under_way(&world);
     let frozen = world.proxy_pid();
-    let order = world.deploy_detached(&service, "1.1");
-    assert_eq!(order.code, 0, "{}", world.tell(&order));
+    let order = world.deploy_beside(&service, "1.1");
     world.eventually("the table is acknowledged, and the upload alone is waited for", || {
         world.status()["services"][0]["waits"].to_string().contains("\"drained\"")
     });
     signal(frozen, Signal::STOP);
     world.eventually("the rollout ends", || world.status()["services"][0]["situation"]["kind"] != "rollout");
-    world.eventually("there is a receipt", || world.gapless(&["receipt", "shop", "--json"]).stdout.contains("\"1.1\""));
+    let ended = Ended::of(order);
+    assert_eq!(ended.code, 9, "what it cost is not known: {}", world.tell(&ended));
+    assert!(ended.stderr.contains("what it cost is not known whole"), "{}", world.tell(&ended));
     let receipt = world.receipt();
     assert_eq!(receipt["complete"], false, "{receipt:#}");
     assert!(receipt["unknown"][0].as_str().is_some_and(|text| text.contains("1 requests in flight")), "{receipt:#}");

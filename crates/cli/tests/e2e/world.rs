@@ -170,6 +170,16 @@ impl World {
         self.gapless(&["deploy", "shop", "--label", label, "--from", from, "--strategy", strategy])
     }
 
+    /// `gapless deploy` in a process of its own, which waits for the end of its order.
+    #[allow(dead_code, clippy::allow_attributes, reason = "not every suite that includes this module asks for it")]
+    pub fn deploy_beside(&self, service: &Service, label: &str) -> Child {
+        let folder = self.release(service, label);
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=5", "150"]).arg(program()).args(["deploy", "shop", "--label", label, "--from"]);
+        command.arg(folder).args(["--reason", &format!("because of {label}"), "--state"]).arg(self.state());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("gapless runs")
+    }
+
     /// Orders a deploy of the service `shop` and does not wait for it.
     pub fn deploy_detached(&self, service: &Service, label: &str) -> Ended {
         let folder = self.release(service, label);
@@ -296,6 +306,14 @@ impl Service {
 
 impl From<Output> for Ended {
     fn from(output: Output) -> Self {
+impl Ended {
+    /// Waits for a program that was started in a process of its own.
+    #[allow(dead_code, clippy::allow_attributes, reason = "not every suite that includes this module asks for it")]
+    pub fn of(child: Child) -> Self {
+        Self::from(child.wait_with_output().expect("its output"))
+    }
+}
+
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
