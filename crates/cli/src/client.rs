@@ -198,7 +198,7 @@ impl From<ErrorBody> for Failure {
             hint: body.hint,
             exit: if body.code.is_refusal() { Exit::Refused } else { Exit::Error },
             also: body.also.into_iter().map(Failure::from).collect(),
-            unreachable: false,
+            unreachable: body.code == gapless_wire::api::ErrorCode::NotActing,
         }
     }
 }

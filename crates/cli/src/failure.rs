@@ -21,7 +21,7 @@ pub struct Failure {
     pub exit: Exit,
     /// Further failures of the same act: a configuration file names all its faults.
     pub also: Vec<Failure>,
-    /// Whether the controller could not be reached, so that asking again later may help.
+    /// Whether the controller could not be reached, or decides nothing any more: asking again later may help, when there is another.
     pub unreachable: bool,
 }
 

@@ -17,6 +17,9 @@ pub const OWN_STATE: &str = "see who put it there; then `chown` it to the user o
 /// The journal is damaged or cannot be written.
 pub const MEND_JOURNAL: &str = "the proxy serves on meanwhile; repair the disk, then `gapless restore FILE` puts a backup back, or `gapless recover` rebuilds the journal \
     from what runs; then start `gapless up` again";
+/// The journal failed while the controller ran.
+pub const AWAIT_JOURNAL: &str = "repair or empty the disk: when it can be written the controller ends, for its supervisor to start it again (without one: `gapless up`). \
+    A journal that is damaged: end the controller, then `gapless restore FILE` or `gapless recover`";
 /// The journal is older than what runs, or new beside it.
 pub const OUTDATED_JOURNAL: &str = "the proxy serves on meanwhile; `gapless restore FILE` puts a newer backup back, `gapless recover` rebuilds the journal from what runs; \
     to begin anew, name an empty folder with --state DIR";

@@ -53,6 +53,7 @@ pub async fn deploy(
     let label = read_label(&request.label)?;
     refuse_early(&shared.core(), name, &label, &spec)?;
     let source = Path::new(&request.from).to_owned();
+    shared.check_deciding().map_err(DeployFailed::Take)?;
     if !source.is_absolute() {
         let body =
             ErrorBody::new(ErrorCode::BadRequest, format!("the artefact {:?} is not an absolute path", request.from));

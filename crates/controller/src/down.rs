@@ -14,7 +14,7 @@ const DRAIN_WITHIN: Millis = Millis(10_000);
 
 /// Stops it all, bounded in time.
 pub async fn stop_everything(shared: &Arc<Shared>) {
-    shared.stop_acting();
+    shared.stop_everything();
     let links = shared.proxies().links();
     let gone = async {
         for link in &links {

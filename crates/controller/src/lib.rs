@@ -36,6 +36,7 @@ pub mod repair;
 mod shared;
 pub mod start;
 mod survey;
+mod standstill;
 pub mod traces;
 mod wall;
 

@@ -44,7 +44,9 @@ pub struct Shared {
     pub remarks: Vec<String>,
     /// What ends the controller.
     pub end: watch::Sender<Option<End>>,
-    acting: std::sync::atomic::AtomicBool,
+    stopping: std::sync::atomic::AtomicBool,
+    /// Why nothing is decided any more.
+    journal_failure: watch::Sender<Option<JournalFailure>>,
     core: Mutex<Core<SqliteStore>>,
     orders: mpsc::UnboundedSender<Order>,
 }
@@ -56,10 +58,28 @@ pub enum End {
     Stopped,
     /// Everything was stopped with it.
     Down,
-    /// Its journal failed: it may not act any more (I12).
+    /// Its journal failed: it decided nothing any more (I12), and ends now that another one may be able to.
     JournalFailed(String),
     /// A newer controller has taken over.
     Superseded(String),
+}
+
+/// How the journal failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JournalFailure {
+    /// In words, for people.
+    pub reason: String,
+    /// What a further controller can do about it.
+    pub remedy: Remedy,
+}
+
+/// What mends a journal that failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Remedy {
+    /// A disk that can be written again: the next controller goes on where this one stopped.
+    Disk,
+    /// An operator: the next controller would be refused as well.
+    Operator,
 }
 
 impl Shared {
@@ -86,7 +106,8 @@ impl Shared {
             crew_changed: Notify::new(),
             remarks: Vec::new(),
             end: watch::Sender::new(None),
-            acting: std::sync::atomic::AtomicBool::new(true),
+            stopping: std::sync::atomic::AtomicBool::new(false),
+            journal_failure: watch::Sender::new(None),
             core: Mutex::new(core),
             orders,
         }
@@ -118,7 +139,7 @@ impl Shared {
         in_flight
     }
 
-    /// Tells the core something and hands its orders to the performer. A journal that failed ends the controller.
+    /// Tells the core something and hands its orders to the performer. After a failure of the journal nothing is decided any more.
     ///
     /// # Errors
     /// [`TakeError`].
@@ -126,9 +147,7 @@ impl Shared {
         &self,
         tell: impl FnOnce(&mut Core<SqliteStore>) -> Result<Vec<Order>, TakeError>,
     ) -> Result<(), TakeError> {
-        if !self.is_acting() {
-            return Err(TakeError::Journal(StoreError::Poisoned { first: "the controller is ending".to_owned() }));
-        }
+        self.check_deciding()?;
         let (told, left) = {
             let mut core = self.core();
             let told = tell(&mut core);
@@ -159,13 +178,50 @@ impl Shared {
     }
 
     /// From here on no input is taken: everything is being stopped on purpose.
-    pub fn stop_acting(&self) {
-        self.acting.store(false, std::sync::atomic::Ordering::SeqCst);
+    pub fn stop_everything(&self) {
+        self.stopping.store(true, std::sync::atomic::Ordering::SeqCst);
     }
 
-    /// Whether inputs are taken.
-    pub fn is_acting(&self) -> bool {
-        self.acting.load(std::sync::atomic::Ordering::SeqCst) && self.end.borrow().is_none()
+    /// Whether a proxy that dies is replaced: until everything is stopped on purpose, or the controller ends. It takes no decision, and no disk.
+    pub fn keeps_proxies(&self) -> bool {
+        !self.stopping.load(std::sync::atomic::Ordering::SeqCst) && self.end.borrow().is_none()
+    }
+
+    /// Whether inputs are taken: not after the journal failed.
+    pub fn is_deciding(&self) -> bool {
+        self.keeps_proxies() && self.journal_failure.borrow().is_none()
+    }
+
+    /// Refuses whoever wants something decided that no longer is.
+    ///
+    /// # Errors
+    /// [`TakeError::Journal`].
+    pub fn check_deciding(&self) -> Result<(), TakeError> {
+        if self.is_deciding() {
+            return Ok(());
+        }
+        let first = match self.journal_failure() {
+            Some(failure) => failure.reason,
+            None => "the controller is ending".to_owned(),
+        };
+        Err(TakeError::Journal(StoreError::Poisoned { first }))
+    }
+
+    /// How the journal failed, where it has.
+    pub fn journal_failure(&self) -> Option<JournalFailure> {
+        self.journal_failure.borrow().clone()
+    }
+
+    /// Waits until the journal fails.
+    pub async fn journal_to_fail(&self) -> JournalFailure {
+        let mut failures = self.journal_failure.subscribe();
+        loop {
+            let known = failures.borrow_and_update().clone();
+            if let Some(failure) = known {
+                return failure;
+            }
+            let _lives_as_long_as_we = failures.changed().await;
+        }
     }
 
     /// Ends the controller, unless it is ending already.
@@ -180,11 +236,26 @@ impl Shared {
     }
 
     fn journal_failed(&self, error: &StoreError) {
-        let end = match error {
-            StoreError::Superseded { .. } => End::Superseded(error.to_string()),
-            _ => End::JournalFailed(in_one_line(error)),
+        if let StoreError::Superseded { .. } = error {
+            return self.end_with(End::Superseded(error.to_string()));
+        }
+        let remedy = match error {
+            StoreError::Damaged { .. } | StoreError::WitnessDamaged { .. } | StoreError::Newer { .. } => {
+                Remedy::Operator
+            }
+            _ => Remedy::Disk,
         };
-        tracing::error!(%error, "the journal failed: this controller stops acting; traffic goes on");
-        self.end_with(end);
+        let failure = JournalFailure { reason: in_one_line(error), remedy };
+        self.journal_failure.send_if_modified(|known| {
+            let first = known.is_none();
+            if first {
+                tracing::error!(
+                    reason = failure.reason,
+                    "the journal failed: nothing is decided any more; traffic goes on"
+                );
+                *known = Some(failure);
+            }
+            first
+        });
     }
 }

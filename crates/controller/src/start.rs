@@ -27,8 +27,7 @@ use crate::shared::{End, Shared};
 use crate::survey::Survey;
 pub use crate::survey::SurveyFailed;
 pub use crate::traces::Outdated;
-use crate::traces::Standing;
-use crate::{performer, prober};
+use crate::{performer, prober, standstill, take_up};
 pub use gapless_drivers::proxylink::ListenFailed;
 pub use gapless_journal::StoreError;
 
@@ -143,6 +142,7 @@ pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<
     ready(&addresses);
 
     let mut end = shared.end.subscribe();
+    tokio::spawn(standstill::outlast(Arc::clone(&shared)));
     let ended = end.wait_for(Option::is_some).await.ok().and_then(|end| end.clone()).unwrap_or(End::Stopped);
     // Whoever waits for an answer gets it; whoever follows a stream is let go.
     let _late = tokio::time::timeout(Duration::from_secs(1), api).await;
@@ -286,7 +286,7 @@ async fn timers(shared: Arc<Shared>) {
                 continue;
             }
         }
-        if shared.act(Core::fire_timers).is_err() && !shared.is_acting() {
+        if shared.act(Core::fire_timers).is_err() && !shared.is_deciding() {
             return;
         }
     }

@@ -22,6 +22,13 @@ pub fn text(status: &Status, style: Style) -> String {
         length(controller.uptime_ms),
         controller.listeners.join(", "),
     );
+    if let Some(reason) = &controller.not_deciding {
+        let standstill = style.paint(Paint::Bad, "it decides nothing any more");
+        let _ = writeln!(
+            text,
+            "            {standstill}: {reason}; a proxy that dies is still replaced, an instance is not"
+        );
+    }
     for proxy in &status.proxies {
         text.push_str(&proxy_line(proxy, style));
     }

@@ -122,6 +122,7 @@ fn settled() -> ServiceStatus {
 fn status_of(services: Vec<ServiceStatus>) -> Status {
     Status {
         controller: ControllerStatus {
+            not_deciding: None,
             version: "0.1.0".to_owned(),
             pid: 321,
             epoch: 4,

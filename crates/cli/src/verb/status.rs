@@ -57,8 +57,18 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         } else {
             print_text(&status::text(&answer, Style::of_stdout()))?
         }
+        refuse_standstill(&answer)?;
         Ok(exit(&answer))
     })
+}
+
+/// What stands there does not change any more: that is an error, whatever the rollouts before it came to.
+fn refuse_standstill(status: &Status) -> Result<(), Failure> {
+    let Some(reason) = &status.controller.not_deciding else { return Ok(()) };
+    let mut failure =
+        Failure::new("the controller decides nothing any more, because its journal failed; traffic goes on");
+    failure.caused_by.push(reason.clone());
+    Err(failure.hint(hint::AWAIT_JOURNAL))
 }
 
 async fn watch(
@@ -86,6 +96,7 @@ async fn watch(
                     print_text(&if redraw { format!("{first}{screen}") } else { text.clone() })?;
                     shown = text;
                 }
+                refuse_standstill(&answer)?;
                 let busy = answer.services.iter().any(is_busy);
                 if was_busy && !busy {
                     return Ok(exit(&answer));

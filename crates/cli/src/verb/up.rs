@@ -43,7 +43,9 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         }
         Ok(End::Down) => Ok(Exit::Done),
         Ok(End::JournalFailed(reason)) => {
-            let mut failure = Failure::new("the controller stopped acting because its journal failed; traffic goes on");
+            let mut failure = Failure::new(
+                "the controller decided nothing any more because its journal failed; it ends now that the disk can be written; traffic goes on",
+            );
             failure.caused_by.push(reason);
             Err(failure.hint(hint::MEND_JOURNAL))
         }

@@ -84,6 +84,8 @@ impl Ground {
             Step::StartController => self.start_controller(),
             Step::ControllerRefuses => self.controller_refuses(),
             Step::ControllerEnds => self.controller_ends(),
+            Step::Standstill => self.standstill(),
+            Step::ProxyReplaced => self.proxy_replaced(),
             Step::Deploy => self.deploy(),
             Step::DeployRefused => self.deploy_refused(),
             Step::DeployBegins => self.deploy_begins(),
@@ -187,6 +189,32 @@ impl Ground {
         self.world.kill_controller();
         let said = self.log();
         assert!(said.contains("error:"), "it ended without an error:\n{said}");
+    }
+
+    /// It goes on answering, and what it answers is an error.
+    fn standstill(&mut self) {
+        self.world.eventually("status says that nothing is decided any more", || {
+            self.status().is_some_and(|status| status["controller"]["not_deciding"].is_string())
+        });
+        let ended = self.world.gapless(&["status"]);
+        let says = |part: &str| ended.stderr.contains(part);
+        assert!(
+            ended.code == 1 && says("error:") && says("caused by:") && says("hint:"),
+            "{}",
+            self.world.tell(&ended)
+        );
+        assert!(ended.stdout.contains("decides nothing any more"), "{}", self.world.tell(&ended));
+        assert!(!self.world.controller_ended(), "the controller has ended:\n{}", self.told());
+    }
+
+    fn proxy_replaced(&self) {
+        let before = self.cast.proxy;
+        self.world.eventually("another proxy serves", || {
+            self.status().is_some_and(|status| {
+                let proxy = &status["proxies"][0];
+                proxy["connected"] == true && proxy["pid"] != before && alive(&proxy["pid"])
+            })
+        });
     }
 
     fn change_disk(&self, what: Disk) {

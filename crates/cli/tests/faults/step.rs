@@ -87,6 +87,10 @@ pub enum Step {
     ControllerRefuses,
     /// The controller has ended by itself, saying why.
     ControllerEnds,
+    /// The controller is there, decides nothing any more, and `gapless status` says why and fails.
+    Standstill,
+    /// Another proxy than the one of the begin answers requests.
+    ProxyReplaced,
     /// A deploy that ends well.
     Deploy,
     /// A deploy that is refused with an error and its reason; the release before it is current.
@@ -136,6 +140,8 @@ impl Step {
             "start the controller" => Self::StartController,
             "the controller refuses to start" => Self::ControllerRefuses,
             "the controller ends" => Self::ControllerEnds,
+            "nothing is decided" => Self::Standstill,
+            "another proxy serves" => Self::ProxyReplaced,
             "deploy" => Self::Deploy,
             "a deploy is refused" => Self::DeployRefused,
             "a deploy begins" => Self::DeployBegins,

@@ -38,7 +38,10 @@ impl From<TakeError> for Failed {
                 "the controller does not act any more; traffic goes on",
             )
             .because(source)
-            .hint("see the controller's log, repair the disk or restore the journal, then start `gapless up` again"),
+            .hint(
+                "`gapless status` says why. When the disk can be written again the controller ends by itself, for its supervisor to start it; \
+                 without one start `gapless up` again",
+            ),
         };
         Failed(body)
     }

@@ -185,6 +185,7 @@ fn controller(shared: &Shared) -> ControllerStatus {
         state_folder: shared.state.display().to_string(),
         listeners: view.addresses.iter().map(ToString::to_string).collect(),
         warnings,
+        not_deciding: shared.journal_failure().map(|failure| failure.reason),
     }
 }
 

@@ -39,8 +39,11 @@ pub async fn events(
         let core = shared.core();
         let tended = core.service(&name).ok_or_else(|| no_service(&name))?;
         let number = rollout_number(tended, &rollout, Chronicle::Newest)?;
-        if tended.chronicle.events(number, 0).is_none() {
-            return Err(no_rollout(&name, &rollout));
+        match tended.chronicle.events(number, 0) {
+            None => return Err(no_rollout(&name, &rollout)),
+            // Nothing more would come: whoever waits asks the next controller.
+            Some((_, true)) => shared.check_deciding()?,
+            Some((_, false)) => {}
         }
         number
     };
@@ -66,6 +69,7 @@ pub async fn events(
             tokio::select! {
                 changed = changed.changed() => if changed.is_err() { return },
                 () = shared.ended() => return,
+                _failed = shared.journal_to_fail() => return,
                 () = lines.closed() => return,
             }
         }

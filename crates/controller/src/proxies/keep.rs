@@ -82,7 +82,7 @@ pub async fn keep(shared: Arc<Shared>, place: Place, listeners: Vec<Listening>, 
     }
     remember(&tending);
     let (mut pause, mut started, mut looked) = (PAUSE.0, None::<Instant>, Instant::now());
-    while shared.is_acting() {
+    while shared.keeps_proxies() {
         if looked.elapsed() >= STOOD_STILL {
             shared.proxies().forgive_silence();
         }

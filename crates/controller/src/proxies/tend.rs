@@ -60,7 +60,7 @@ impl Tending {
                 return self.shared.end_with(End::Superseded(failed.to_string()));
             }
             let process = self.disconnected(&id, &failed);
-            if !self.shared.is_acting() {
+            if !self.shared.keeps_proxies() {
                 return;
             }
             let ended = match (&process, &failed) {

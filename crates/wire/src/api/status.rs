@@ -33,6 +33,9 @@ pub struct ControllerStatus {
     /// What an operator should know: limits that cannot be enforced, a journal that cannot be written.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Why it decides nothing any more: how its journal failed. It keeps a proxy there all the same.
+    #[serde(default)]
+    pub not_deciding: Option<String>,
 }
 
 /// One proxy.
