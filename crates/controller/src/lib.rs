@@ -9,6 +9,8 @@
 //! - `performer`, `prober`, `proxies`: effects made real; each outcome comes back as a fact.
 //! - `api`: what people and programs ask and order.
 //! - [`repair`]: what is done to a journal while no controller runs: a copy restored, a journal rebuilt from what runs.
+//! - `standstill`: what goes on when the journal has failed, without deciding anything.
+//! - `take_up`: what has to be known before a term begins.
 //! - [`start`](mod@start): from nothing, or from what an earlier controller left running, to all of this.
 
 mod api;
@@ -36,7 +38,7 @@ pub mod repair;
 mod shared;
 pub mod start;
 mod survey;
-mod standstill;
+mod take_up;
 pub mod traces;
 mod wall;
 

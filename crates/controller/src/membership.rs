@@ -24,6 +24,16 @@ pub fn process(record: &ProxyRecord) -> Option<ProcessMark> {
     (pid != 0).then_some(ProcessMark { pid, started, boot })
 }
 
+/// Where the proxy of a record listens. Of a record that cannot be read it is not known.
+#[must_use]
+pub fn address(record: &ProxyRecord) -> Option<ControlAddress> {
+    let named = |name: &String| !name.is_empty();
+    let file = Some(&record.socket).filter(|name| named(name)).map(|path| ControlAddress::File(path.into()));
+    file.or_else(|| {
+        Some(&record.spare_socket).filter(|name| named(name)).map(|name| ControlAddress::Abstract(name.clone()))
+    })
+}
+
 /// Whether the process that a record names is known to be gone. Of a record that names none nothing is known.
 #[must_use]
 pub fn is_gone(record: &ProxyRecord) -> bool {

@@ -10,13 +10,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use gapless_drivers::proxylink::{ControlAddress, ProcessMark};
 use gapless_journal::{Batch, Record, RecordKind, Sequence, Store, StoreError};
 use gapless_model::{ControllerId, Epoch, ReleaseId, RolloutId, ServiceName, Term, Tick};
 use gapless_rollout::{EDITION, Input, Service, follow, step};
 use gapless_wire::api::Receipt;
-use gapless_wire::record::{
-    IntentRecord, ProxyRecord, RecordError, ReleaseRecord, ReleaseUnreadable, RestRecord, StepRecord,
-};
+use gapless_wire::record::{IntentRecord, RecordError, ReleaseRecord, ReleaseUnreadable, RestRecord, StepRecord};
 
 use crate::clock::{Clock, ClockMark};
 use crate::core::{BASELINES, Core, Identity, Known, RECEIPTS, RELEASES, Tended};
@@ -124,18 +123,17 @@ impl<S: Store> Recovered<S> {
         &self.services
     }
 
-    /// Which of these names without a file is that of a proxy on record whose process lives.
+    /// The living processes of the proxies on record, with where each listens.
     ///
     /// # Errors
     /// [`RecoverError::Store`].
-    pub fn living_proxy_at(&mut self, names: &[String]) -> Result<Option<String>, RecoverError> {
-        if names.is_empty() {
-            return Ok(None);
-        }
-        let lives = |record: &ProxyRecord| membership::process(record).is_some_and(|process| process.is_alive());
-        let recorded = membership::recorded(&mut self.store)?.into_iter().map(|(_, record)| record);
-        let mut there = recorded.filter(|record| names.contains(&record.spare_socket) && lives(record));
-        Ok(there.next().map(|record| record.spare_socket))
+    pub fn living_proxies(&mut self) -> Result<Vec<(ControlAddress, ProcessMark)>, RecoverError> {
+        let recorded = membership::recorded(&mut self.store)?.into_iter();
+        let living = recorded.filter_map(|(_, record)| {
+            let process = membership::process(&record).filter(ProcessMark::is_alive)?;
+            Some((membership::address(&record)?, process))
+        });
+        Ok(living.collect())
     }
 
     /// The journal alone.

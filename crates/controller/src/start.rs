@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use gapless_drivers::artefact::{ArtefactError, Artefacts, Bounds};
 use gapless_drivers::process::{Adopted, AdoptedState, DriverError, InstanceEvent, ProcessDriver};
-use gapless_drivers::proxylink::{ControlAddress, LinkFailed};
-use gapless_journal::{Position, SqliteStore};
-use gapless_model::{Epoch, InstanceId, ServiceName};
+use gapless_journal::Position;
+use gapless_model::{InstanceId, ServiceName};
 use gapless_rollout::{EndedBy, Input};
 use gapless_wire::config::ServerConfig;
 use tokio::sync::mpsc;
@@ -22,9 +21,8 @@ use crate::manifest;
 use crate::preview_key;
 pub use crate::proxies::ProxyUnavailable;
 use crate::proxies::{self, Place};
-use crate::recover::{self, RecoverError, Recovered};
+use crate::recover::RecoverError;
 use crate::shared::{End, Shared};
-use crate::survey::Survey;
 pub use crate::survey::SurveyFailed;
 pub use crate::traces::Outdated;
 use crate::{performer, prober, standstill, take_up};
@@ -77,6 +75,14 @@ pub enum StartFailed {
     /// There is no proxy, or no address to listen on.
     #[error(transparent)]
     Proxy(#[from] ProxyUnavailable),
+    /// The only proxy stands still, and its listening sockets cannot be had without it.
+    #[error("the proxy (process {pid}) does not answer, and its listening sockets cannot be copied")]
+    Frozen {
+        /// Its process.
+        pid: u32,
+        /// Why.
+        source: io::Error,
+    },
     /// The API has no socket.
     #[error(transparent)]
     Api(#[from] BindError),
@@ -96,13 +102,13 @@ pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<
     let Options { state, config, gapless } = options;
     make_folder(&state)?;
     gapless_drivers::state_folder::check(&state)?;
-    let (journal, known) = take_up_journal(&state).await?;
+    let (journal, known) = take_up::journal(&state).await?;
     let threads = config.proxy_threads.map_or_else(cores, usize::from);
     let wanted: Vec<SocketAddr> = config.listeners.iter().map(|listener| listener.address).collect();
     let api_listener = OwnUserListener::bind(&state.join(api::SOCKET))?;
     // Whatever may refuse the start comes before the term, as far as it can: a refused start takes none.
     let opened = match known.proxy {
-        None => Some(proxies::listeners(&wanted, threads, &mut []).await?),
+        None => Some(proxies::listeners(&wanted, threads, &mut [], take_up::copies(&known.frozen)?).await?),
         Some(_) => None,
     };
     let core = journal.begin(known.epoch)?.with_previews(preview_key::load(&state));
@@ -121,7 +127,7 @@ pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<
     let mut found = place.find(&term).await?;
     let listeners = match opened {
         Some(opened) if found.is_empty() => opened,
-        _ => proxies::listeners(&wanted, threads, &mut found).await?,
+        _ => proxies::listeners(&wanted, threads, &mut found, Vec::new()).await?,
     };
 
     let (orders, ordered) = mpsc::unbounded_channel();
@@ -152,35 +158,6 @@ pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<
         tracing::warn!(%error, "the journal's write-ahead log stays beside it");
     }
     Ok(ended)
-}
-
-/// What is known before a term begins.
-struct KnownBefore {
-    /// The highest epoch that anybody has seen.
-    epoch: Epoch,
-    /// The epoch that a running proxy obeys.
-    proxy: Option<Epoch>,
-}
-
-/// Reads the journal and asks everybody who remembers earlier terms whether it may act. Nothing is written but, on a machine where nothing
-/// ever ran, an empty journal.
-async fn take_up_journal(state: &std::path::Path) -> Result<(Recovered<SqliteStore>, KnownBefore), StartFailed> {
-    let survey = Survey::of(state).await?;
-    for remark in &survey.unreadable {
-        tracing::warn!(remark, "left by an earlier term and not readable");
-    }
-    let traces = survey.traces();
-    if !SqliteStore::is_there(state) {
-        traces.allow(&Standing::default())?;
-    }
-    let mut journal = recover::read(SqliteStore::open(state).map_err(RecoverError::from)?)?;
-    if let (None, Some(name)) = (survey.proxy, journal.living_proxy_at(&survey.crowded)?) {
-        let address = ControlAddress::Abstract(name);
-        let source = io::ErrorKind::WouldBlock.into();
-        return Err(SurveyFailed::Proxy(LinkFailed::Unreachable { address, source }).into());
-    }
-    let epoch = traces.allow(&journal.standing())?;
-    Ok((journal, KnownBefore { epoch, proxy: survey.proxy }))
 }
 
 fn make_folder(state: &std::path::Path) -> Result<(), StartFailed> {

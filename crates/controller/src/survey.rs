@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gapless_drivers::process::{Remains, remains};
-use gapless_drivers::proxylink::LinkFailed;
+use gapless_drivers::proxylink::{ControlAddress, LinkFailed};
 use gapless_model::ServiceName;
 use gapless_routing::TableSpec;
 use gapless_wire::control::SealedTable;
@@ -34,6 +34,8 @@ pub struct Survey {
     pub proxy: Option<Epoch>,
     /// Names of the proxies, without a file, on which somebody listens and accepts nobody.
     pub crowded: Vec<String>,
+    /// Where somebody listens as a proxy does and does not answer.
+    pub silent: Vec<(ControlAddress, LinkFailed)>,
     /// The newest table that a proxy keeps on disk.
     pub table: Option<TableSpec>,
     /// The manifests, by service.
@@ -70,14 +72,25 @@ impl Survey {
     /// [`SurveyFailed`]: what cannot be asked may know more than the journal.
     pub async fn of(state: &Path) -> Result<Survey, SurveyFailed> {
         let obeyed = newest_epoch(state, ANSWER_WITHIN).await.map_err(SurveyFailed::Proxy)?;
-        let (proxy, crowded) = (obeyed.newest, obeyed.crowded);
+        let (proxy, crowded, silent) = (obeyed.newest, obeyed.crowded, obeyed.silent);
         let folder = |path: PathBuf| move |source| SurveyFailed::Folder { path, source };
         let remains = remains(state).await.map_err(folder(state.join("instances")))?;
         let releases = release_folders(state).map_err(folder(state.join("releases")))?;
-        let mut survey = Survey { proxy, crowded, remains, releases, ..Survey::default() };
+        let mut survey = Survey { proxy, crowded, silent, remains, releases, ..Survey::default() };
         survey.read_tables(state);
         survey.read_manifests(state).map_err(folder(manifest::folder(state)))?;
         Ok(survey)
+    }
+
+    /// The same where every proxy that is there was heard, or another that is told more.
+    ///
+    /// # Errors
+    /// [`SurveyFailed::Proxy`]: the one that does not answer may know more than whoever asks.
+    pub fn heard(mut self) -> Result<Survey, SurveyFailed> {
+        match self.silent.pop() {
+            Some((_, failed)) if self.proxy.is_none() => Err(SurveyFailed::Proxy(failed)),
+            _ => Ok(self),
+        }
     }
 
     /// What it says about the journal.

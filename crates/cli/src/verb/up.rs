@@ -92,7 +92,7 @@ fn not_started(failed: &StartFailed) -> Failure {
             failure.hint(hint::REMOVE_WITNESS)
         }
         StartFailed::Outdated(_) => failure.hint(hint::OUTDATED_JOURNAL),
-        StartFailed::Survey(_) => failure.hint(hint::ASK_PROXY),
+        StartFailed::Survey(_) | StartFailed::Frozen { .. } => failure.hint(hint::ASK_PROXY),
         StartFailed::Recover(_) | StartFailed::Write(_) => failure.hint(hint::MEND_JOURNAL),
         StartFailed::Proxy(ProxyUnavailable::Listen(ListenFailed::InUse { .. })) => failure.hint(hint::PORT_IN_USE),
         StartFailed::Proxy(_) => failure.hint(hint::SEE_PROXY_LOG),

@@ -1,6 +1,7 @@
 //! What the clients do, and what is asked of their ledger.
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use gapless_load::{Connections, Kind, Offer, Plan, Run, Sums};
@@ -89,4 +90,14 @@ pub fn assert_nothing_lost(sums: &Sums, releases: &[&str]) {
         "the instances write down what they execute: {:?}",
         sums.seen
     );
+}
+
+/// The answer to a GET over a connection of its own.
+pub fn get(world: &World, within: Duration) -> std::io::Result<String> {
+    let mut connection = TcpStream::connect(world.listen)?;
+    connection.set_read_timeout(Some(within))?;
+    connection.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    Ok(answer)
 }

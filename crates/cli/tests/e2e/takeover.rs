@@ -27,16 +27,6 @@ fn is_alive(pid: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
-/// The head of the answer to a GET over a connection of its own.
-fn get(world: &World, within: Duration) -> std::io::Result<String> {
-    let mut connection = TcpStream::connect(world.listen)?;
-    connection.set_read_timeout(Some(within))?;
-    connection.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer)?;
-    Ok(answer)
-}
-
 fn websockets(world: &World) -> Run {
     let lifetime = Duration::from_secs(250);
     let kind = Kind::WebSocket { every: Duration::from_millis(200), lifetime };
@@ -187,6 +177,34 @@ fn a_proxy_that_is_frozen_while_the_controller_restarts_still_counts() {
 #[test]
 fn settings_hold_for_a_proxy_that_is_taken_over_and_those_that_cannot_are_said() {
     let mut world = World::up();
+#[test]
+fn a_controller_starts_beside_its_only_proxy_that_is_frozen_and_takes_its_connections_over() {
+    let mut world = World::up();
+    world.assert_done(&world.deploy(&Service::sample(&[]), "1.0", "rolling"));
+    let frozen = world.proxy_pid();
+    // Nobody is left who could have started another.
+    world.kill_controller();
+    signal(frozen, Signal::STOP);
+    world.start_controller(&[]);
+    let warned = world.status()["controller"]["warnings"].to_string();
+    assert!(warned.contains("has not answered") && warned.contains(&format!("kill -KILL {frozen}")), "{warned}");
+    world.eventually("another proxy serves", || world.proxy_pid() != frozen);
+    for _ in 0..20 {
+        let answer = get(&world, PATIENCE).expect("an answer: no connection waits for the frozen one");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    let order = world.deploy_detached(&Service::sample(&[]), "1.1");
+    assert_eq!(order.code, 0, "{}", world.tell(&order));
+    world.eventually("the rollout waits for every proxy", || {
+        world.status()["services"][0]["waits"].to_string().contains("applied")
+    });
+    kill(frozen);
+    world.eventually("the rollout goes on when the process is known to be gone", || {
+        let situation = &world.status()["services"][0]["situation"];
+        situation["kind"] == "settled" && situation["current"] == "1.1"
+    });
+}
+
     world.assert_done(&world.deploy(&Service::sample(&[]), "1.0", "rolling"));
     let proxy = world.proxy_pid();
     world.stop_controller();

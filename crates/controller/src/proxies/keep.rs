@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gapless_drivers::proxylink::{ControlAddress, LinkFailed, Listening, ProxyEvent, open_listeners};
+use gapless_drivers::proxylink::{LinkFailed, Listening, ProxyEvent, open_listeners};
 use gapless_model::Millis;
 use gapless_routing::ProxyId;
 use gapless_wire::api::in_one_line;
@@ -30,7 +30,7 @@ const GIVE_WITHIN: Duration = Duration::from_secs(5);
 /// Members at most: a machine on which more are frozen gets no further one.
 const MEMBERS_MAX: usize = 8;
 
-/// The listening sockets: those that a proxy has are taken back, the others are opened.
+/// The listening sockets: those that a proxy has are taken back, or copied from one that is frozen; the others are opened.
 ///
 /// # Errors
 /// When an address cannot be listened on.
@@ -38,8 +38,9 @@ pub async fn listeners(
     wanted: &[SocketAddr],
     threads: usize,
     found: &mut [Found],
+    copied: Vec<Listening>,
 ) -> Result<Vec<Listening>, ProxyUnavailable> {
-    let mut have = Vec::new();
+    let mut have = copied;
     for proxy in found.iter_mut().filter(|proxy| !proxy.link.hello().listeners.is_empty()) {
         proxy.link.ask_listeners().await?;
         let given = async {
@@ -141,10 +142,6 @@ fn remember(tending: &Tending) {
         if record.socket.is_empty() && record.spare_socket.is_empty() {
             // Its record cannot be read: there is nowhere to look for it. It has acknowledged nothing, and it is not known to be gone.
             continue;
-        }
-        let address = match record.socket.is_empty() {
-            true => ControlAddress::Abstract(record.spare_socket),
-            false => ControlAddress::File(record.socket.into()),
         };
         tokio::spawn(tending.clone().tend(id, address, None));
     }

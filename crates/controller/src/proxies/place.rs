@@ -48,54 +48,65 @@ pub fn kept_tables(state: &Path) -> Vec<PathBuf> {
 }
 
 /// What the proxies of a state folder say about whom they obey.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Obeyed {
     /// The newest epoch; none where no proxy runs.
     pub newest: Option<Epoch>,
     /// Names without a file on which somebody listens and accepts nobody: a frozen proxy's, or anybody's. The journal knows which are proxies'.
     pub crowded: Vec<String>,
+    /// Where a process of a user that proxies are of listens and does not answer. The journal knows whether it is a proxy.
+    pub silent: Vec<(ControlAddress, LinkFailed)>,
 }
 
-/// The newest epoch that the proxies of a state folder obey. One that is frozen does not answer: it is passed over where another does, which serves in
-/// its place and was told more. A name without a file has no permissions: what another user has bound there is nobody's proxy, and keeps none from
+/// The newest epoch that the proxies of a state folder obey. One that is frozen does not answer: whether that matters is asked of the journal. A name without a file has no permissions: what another user has bound there is nobody's proxy, and keeps none from
 /// starting.
 ///
 /// # Errors
-/// When a proxy is there and none answers.
+/// When somebody is there, nobody answers, and it is not known to be a proxy that stands still.
 pub async fn newest_epoch(state: &Path, within: Duration) -> Result<Obeyed, LinkFailed> {
-    let (mut newest, mut silent, mut crowded) = (None, None, Vec::new());
+    let (mut obeyed, mut failed) = (Obeyed::default(), None);
     for address in addresses(state) {
         let stream = match address.connect() {
-            Ok(stream) => stream,
+            Ok(stream) => Ok(stream),
             Err(error) if nobody_listens(&error) => continue,
             Err(error)
                 if error.kind() == io::ErrorKind::WouldBlock
                     && let ControlAddress::Abstract(name) = &address =>
             {
                 tracing::warn!(%address, "somebody listens on a name of the proxies and accepts nobody");
-                crowded.push(name.clone());
+                obeyed.crowded.push(name.clone());
                 continue;
             }
-            Err(source) => {
-                silent = Some(LinkFailed::Unreachable { address, source });
-                continue;
-            }
+            Err(source) => Err(LinkFailed::Unreachable { address: address.clone(), source }),
         };
-        let asked = match peer_of(&stream, &address.users(&state.join(FOLDER))) {
-            Ok(_) => ProxyLink::ask_over(stream, within).await,
-            Err(error) => Err(error.into()),
+        let asked = match stream {
+            Ok(stream) => match peer_of(&stream, &address.users(&state.join(FOLDER))) {
+                Ok(_) => ProxyLink::ask_over(stream, within).await,
+                Err(error) => Err(error.into()),
+            },
+            Err(error) => Err(error),
         };
         match asked {
-            Ok(term) => newest = newest.max(Some(term.epoch)),
+            Ok(term) => obeyed.newest = obeyed.newest.max(Some(term.epoch)),
             Err(failed) if is_strangers(&address, &failed) => {
                 tracing::warn!(%address, error = %failed, "another user has taken a name of the proxies: passed over");
             }
-            Err(failed) => silent = Some(failed),
+            Err(silent) if stands_still(&silent) => obeyed.silent.push((address, silent)),
+            Err(error) => failed = Some(error),
         }
     }
-    match (newest, silent) {
-        (None, Some(failed)) => Err(failed),
-        (newest, _) => Ok(Obeyed { newest, crowded }),
+    match failed {
+        Some(failed) if obeyed.newest.is_none() => Err(failed),
+        _ => Ok(obeyed),
+    }
+}
+
+/// Whether this is how a process fails that is frozen: it accepts nobody, or whom it accepted it does not answer.
+fn stands_still(failed: &LinkFailed) -> bool {
+    match failed {
+        LinkFailed::Silent => true,
+        LinkFailed::Unreachable { source, .. } => source.kind() == io::ErrorKind::WouldBlock,
+        _ => false,
     }
 }
 
@@ -400,7 +411,7 @@ mod tests {
         };
         assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
         let obeyed = newest_epoch(state.path(), Duration::from_millis(10)).await.unwrap();
-        assert_eq!(obeyed, Obeyed { newest: None, crowded: vec![name] });
+        assert_eq!((obeyed.newest, obeyed.crowded, obeyed.silent.len()), (None, vec![name], 0));
     }
 
     /// The processes that have this path among their arguments.

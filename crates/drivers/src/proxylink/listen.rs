@@ -1,9 +1,15 @@
 //! Listening sockets, opened by the controller and lent to proxies.
 
+use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, sockopt};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use socket2::{Domain, Protocol, Socket, Type};
+
+use super::address::ProcessMark;
 
 /// Connections that may wait to be accepted on each socket: enough for the second that a proxy needs to come back.
 const BACKLOG: i32 = 4_096;
@@ -59,6 +65,41 @@ pub fn open_listeners(address: SocketAddr, count: usize) -> Result<Vec<Listening
     Ok(listeners)
 }
 
+/// Copies of the sockets on which a process listens for TCP connections, made without its help: one that is frozen gives none away, and its
+/// address cannot be opened beside it. A copy shares the queue of connections, so whoever accepts from it leaves none behind.
+///
+/// # Errors
+/// Of the system: most often that this process may not look into that one (pidfd_getfd(2): as for ptrace(2)). Of a process that is gone there is
+/// nothing to copy.
+pub fn copy_listeners(of: &ProcessMark) -> io::Result<Vec<Listening>> {
+    let pid = i32::try_from(of.pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
+    let process = match pidfd_open(pid, PidfdFlags::empty()) {
+        Err(Errno::SRCH) => return Ok(Vec::new()),
+        process => process?,
+    };
+    // Only now is it certain that the number does not come to mean another process.
+    if !of.is_alive() {
+        return Ok(Vec::new());
+    }
+    let mut listeners = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{}/fd", of.pid))? {
+        let entry = entry?;
+        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let is_socket = fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"));
+        let Some(number) = number.filter(|_| is_socket) else { continue };
+        let socket = match pidfd_getfd(&process, number, PidfdGetfdFlags::empty()) {
+            Err(Errno::BADF) => continue, // closed meanwhile
+            socket => socket?,
+        };
+        let tcp = matches!(sockopt::socket_domain(&socket)?, AddressFamily::INET | AddressFamily::INET6);
+        if tcp && sockopt::socket_acceptconn(&socket)? {
+            let socket = TcpListener::from(socket);
+            listeners.push(Listening { address: socket.local_addr()?, socket });
+        }
+    }
+    Ok(listeners)
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sharing {
     Yes,
@@ -72,4 +113,37 @@ fn open(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{Ipv4Addr, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_copy_of_a_listening_socket_shares_its_connections() {
+        let ours = open_listeners(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 2).unwrap();
+        let address = ours[0].address;
+        let process = ProcessMark::of(std::process::id()).unwrap();
+        let copies: Vec<Listening> =
+            copy_listeners(&process).unwrap().into_iter().filter(|copy| copy.address == address).collect();
+        assert_eq!(copies.len(), 2, "every listening socket of that address, and nothing else");
+        drop(ours);
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(b"x").unwrap();
+        copies.iter().for_each(|copy| copy.socket.set_nonblocking(true).unwrap());
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let (mut accepted, _) = loop {
+            match copies.iter().find_map(|copy| copy.socket.accept().ok()) {
+                Some(accepted) => break accepted,
+                None => assert!(std::time::Instant::now() < deadline, "nobody can accept it"),
+            }
+        };
+        accepted.set_nonblocking(false).unwrap();
+        accepted.read_exact(&mut [0]).unwrap();
+        let gone = ProcessMark { started: process.started + 1, ..process };
+        assert_eq!(copy_listeners(&gone).unwrap().len(), 0, "of another process with its number");
+    }
 }

@@ -15,7 +15,7 @@ mod spawn;
 
 pub use address::{ControlAddress, ProcessMark, abstract_prefix, peer_of, user_named};
 pub use link::{LinkFailed, ProxyEvent, ProxyEvents, ProxyLink};
-pub use listen::{ListenFailed, Listening, open_listeners};
+pub use listen::{ListenFailed, Listening, copy_listeners, open_listeners};
 pub use socket::{FrameReader, FrameWriter, PeerRefused, check_peer, split};
 pub use spawn::{ProxyCommand, SpawnFailed, Spawned, spawn_proxy};
 
