@@ -24,7 +24,7 @@ use crate::chronicle::Chronicle;
 use crate::clock::Clock;
 use crate::compaction;
 use crate::crash_point::CrashPoint;
-use crate::ledger::Ledger;
+use crate::ledger::{Counted, Ledger};
 use crate::publication::{News, Publication};
 use crate::wall;
 
@@ -77,6 +77,21 @@ pub struct Accepted {
     pub placed: Placed,
     /// What to perform.
     pub orders: Vec<Order>,
+}
+
+/// What goes with an order.
+#[derive(Debug, Default)]
+pub struct With {
+    /// Becomes durable with it or not at all.
+    pub batch: Batch,
+    /// From when on the receipt of its rollout counts.
+    pub counted: Counted,
+}
+
+impl From<Batch> for With {
+    fn from(batch: Batch) -> With {
+        With { batch, ..With::default() }
+    }
 }
 
 /// What an input that was taken gives.
@@ -327,20 +342,20 @@ impl<S: Store> Core<S> {
         self.services.values().filter_map(|tended| tended.next_deadline).min()
     }
 
-    /// Takes an operator's order. `with` becomes durable with it or not at all.
+    /// Takes an operator's order, and what goes with it.
     ///
     /// # Errors
     /// [`TakeError`].
     ///
     /// # Panics
     /// `BUG:` when the input is no order.
-    pub fn order(&mut self, service: &ServiceName, input: Input, with: Batch) -> Result<Accepted, TakeError> {
+    pub fn order(&mut self, service: &ServiceName, input: Input, with: impl Into<With>) -> Result<Accepted, TakeError> {
         self.flush(service)?;
         if !self.store.has_reserve() && self.reserve_given_up {
             return Err(TakeError::Full(StoreError::Full));
         }
         self.reserve_given_up = false;
-        let took = self.take(service, &input, with)?;
+        let took = self.take(service, &input, with.into())?;
         let mut orders = self.undelivered();
         orders.extend(took.orders);
         Ok(Accepted { placed: took.placed.expect("BUG: an order that was taken has no place"), orders })
@@ -458,7 +473,8 @@ impl<S: Store> Core<S> {
             serde_json::to_vec(receipt).expect("BUG: a receipt is always JSON"),
         );
         with.delete(BASELINES, fact_key(service, rollout.0));
-        let took = self.take(service, &Input::ReceiptClosed { rollout }, with)?;
+        with.delete(BASELINES_EARLY, fact_key(service, rollout.0));
+        let took = self.take(service, &Input::ReceiptClosed { rollout }, with.into())?;
         let mut orders = self.undelivered();
         orders.extend(took.orders);
         self.ledger.settled(service, rollout);
@@ -501,10 +517,10 @@ impl<S: Store> Core<S> {
 
     fn flush(&mut self, service: &ServiceName) -> Result<(), TakeError> {
         while let Some(input) = self.services.get(service).and_then(|tended| tended.unwritten.front().cloned()) {
-            let mut taken = self.take(service, &input, Batch::new());
+            let mut taken = self.take(service, &input, With::default());
             while matches!(taken, Err(TakeError::Full(_))) && self.store.give_up_reserve() {
                 self.reserve_given_up = true;
-                taken = self.take(service, &input, Batch::new());
+                taken = self.take(service, &input, With::default());
             }
             match taken {
                 Ok(took) => self.undelivered.extend(took.orders),
@@ -521,8 +537,9 @@ impl<S: Store> Core<S> {
         Ok(())
     }
 
-    fn take(&mut self, service: &ServiceName, input: &Input, mut with: Batch) -> Result<Took, TakeError> {
+    fn take(&mut self, service: &ServiceName, input: &Input, with: With) -> Result<Took, TakeError> {
         let (now, wall_ms) = (self.clock.now(), wall::now_ms());
+        let With { batch: mut with, counted } = with;
         let Some(tended) = self.services.get_mut(service) else { return Ok(Took::default()) };
         let taken = match step(tended.state.clone(), input.clone(), now) {
             Ok(taken) => taken,
@@ -532,7 +549,12 @@ impl<S: Store> Core<S> {
             let record = StepRecord::of(now, wall_ms, input, &taken.effects);
             with.append(service.as_str(), STEP_KIND, record.to_bytes());
             for rollout in began(&taken) {
-                with.put(BASELINES, fact_key(service, rollout.0), self.ledger.begin(service, rollout));
+                let early = counted.clone().early();
+                with.put(BASELINES, fact_key(service, rollout.0), self.ledger.begin(service, rollout, &early));
+                if !early.is_empty() {
+                    let early = serde_json::to_vec(&early).expect("BUG: words are always JSON");
+                    with.put(BASELINES_EARLY, fact_key(service, rollout.0), early);
+                }
             }
         }
         let mut written = Vec::new();
@@ -673,6 +695,8 @@ pub const RELEASES: &str = "release";
 pub const RECEIPTS: &str = "receipt";
 /// The table of what the ledgers stood at when a rollout began.
 pub const BASELINES: &str = "baseline";
+/// The table of why a baseline is older than its rollout; apart from it, so that an earlier program reads those.
+pub const BASELINES_EARLY: &str = "baseline-early";
 
 /// The key of something numbered within a service; sorts as the numbers do.
 #[must_use]

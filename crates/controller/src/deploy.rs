@@ -12,7 +12,9 @@ use gapless_wire::api::{self, DeployRequest, ErrorBody, ErrorCode, OrderAccepted
 use gapless_wire::config::{parse_service_config, routes_taken};
 use gapless_wire::record::ReleaseRecord;
 
-use crate::core::{Accepted, Core, Known, RELEASES, TakeError, Tended, fact_key};
+use crate::core::{Accepted, Core, Known, RELEASES, TakeError, Tended, With, fact_key};
+use crate::ledger::Counted;
+use crate::proxies;
 use crate::shared::Shared;
 use crate::wall;
 
@@ -65,10 +67,12 @@ pub async fn deploy(
         ErrorBody::new(ErrorCode::Internal, "taking the artefact in ended by itself").because(&error)
     })?;
     let taken = taken.map_err(|error| refused_artefact(&request.from, &error))?;
+    let counted = proxies::counts_before(shared).await;
     let mut accepted = None;
     shared
         .act(|core| {
-            let (orders, order) = register(core, name, &label, &taken, &spec, &request)?;
+            let candidate = Candidate { label: &label, spec: &spec, taken: &taken, request: &request, counted };
+            let (orders, order) = register(core, name, candidate)?;
             accepted = Some(order);
             Ok(orders)
         })
@@ -104,15 +108,23 @@ pub fn plan(shared: &Shared, request: &PlanRequest) -> Result<PlanAnswer, Deploy
 
 type Registered = (Vec<crate::core::Order>, Result<OrderAccepted, ErrorBody>);
 
+/// What is to be registered and deployed.
+struct Candidate<'a> {
+    label: &'a ReleaseLabel,
+    spec: &'a ReleaseSpec,
+    taken: &'a Taken,
+    request: &'a DeployRequest,
+    /// From when on the receipt counts.
+    counted: Counted,
+}
+
 /// Registers the release and gives the order, in one transaction.
 fn register<S: gapless_journal::Store>(
     core: &mut Core<S>,
     name: &ServiceName,
-    label: &ReleaseLabel,
-    taken: &Taken,
-    spec: &ReleaseSpec,
-    request: &DeployRequest,
+    candidate: Candidate<'_>,
 ) -> Result<Registered, TakeError> {
+    let Candidate { label, spec, taken, request, counted } = candidate;
     let digest = taken.digest;
     let refused = |body| Ok((Vec::new(), Err(body)));
     if let Err(DeployFailed::Refused(body)) = refuse_taken_routes(core, spec) {
@@ -137,7 +149,8 @@ fn register<S: gapless_journal::Store>(
     with.put(RELEASES, fact_key(name, id.0), serde_json::to_vec(&record).expect("BUG: a record is always JSON"));
     let origin = crate::api::origin(&request.by, &request.reason);
     let order = DeployOrder { rollout, release: Arc::clone(&release), strategy: None, origin };
-    let Accepted { placed, orders } = match core.order(name, Input::DeployOrdered(order), with) {
+    let Accepted { placed, orders } = match core.order(name, Input::DeployOrdered(order), With { batch: with, counted })
+    {
         Ok(accepted) => accepted,
         Err(error) => {
             core.drop_if_untouched(name);

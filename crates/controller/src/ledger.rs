@@ -19,8 +19,38 @@ pub struct Ledger {
     /// Lives that have ended; kept while a rollout counts that began before.
     gone: BTreeMap<ProxyId, Life>,
     baselines: BTreeMap<(ServiceName, RolloutId), BTreeMap<ProxyId, Life>>,
+    /// Why a baseline is older than its rollout, for people.
+    early: BTreeMap<(ServiceName, RolloutId), Vec<String>>,
     /// Rollouts during which a life ended: its last moments are not known.
     torn: Vec<(ServiceName, RolloutId)>,
+}
+
+/// How old the counts are from which on a receipt counts. Never too young: what a rollout cost is at most told too high by it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Counted {
+    /// Of the moment of the order, for which every proxy was asked; those that did not answer, a sentence each.
+    Asked {
+        /// Who did not.
+        unanswered: Vec<String>,
+    },
+    /// As the proxies reported last: nobody ordered the rollout at the moment at which it began.
+    #[default]
+    AtLastReports,
+}
+
+impl Counted {
+    /// Why requests from before the rollout may be on its receipt, a sentence each.
+    #[must_use]
+    pub fn early(self) -> Vec<String> {
+        match self {
+            Counted::Asked { unanswered } => unanswered,
+            Counted::AtLastReports => {
+                vec![
+                    "it began when another rollout ended: requests of up to a second before are counted too".to_owned(),
+                ]
+            }
+        }
+    }
 }
 
 impl Ledger {
@@ -66,8 +96,8 @@ impl Ledger {
         }
     }
 
-    /// A rollout begins. Answers its baseline in the form in which it is kept.
-    pub fn begin(&mut self, service: &ServiceName, rollout: RolloutId) -> Vec<u8> {
+    /// A rollout begins, of which it is known why its baseline is older, where it is. Answers its baseline in the form in which it is kept.
+    pub fn begin(&mut self, service: &ServiceName, rollout: RolloutId, early: &[String]) -> Vec<u8> {
         let of_service = |life: &Life| -> Life {
             life.iter()
                 .filter(|(key, _)| key.service == *service)
@@ -84,6 +114,7 @@ impl Ledger {
             .collect();
         let bytes = serde_json::to_vec(&docs).expect("BUG: counts are always JSON");
         self.baselines.insert((service.clone(), rollout), baseline);
+        self.is_early(service, rollout, early.to_vec());
         bytes
     }
 
@@ -98,6 +129,13 @@ impl Ledger {
         };
         let baseline = docs.into_iter().map(|(proxy, docs)| (ProxyId(proxy), life(docs))).collect();
         self.baselines.insert((service.clone(), rollout), baseline);
+    }
+
+    /// Why the baseline of a rollout is older than it, a sentence each.
+    pub fn is_early(&mut self, service: &ServiceName, rollout: RolloutId, early: Vec<String>) {
+        if !early.is_empty() {
+            self.early.insert((service.clone(), rollout), early);
+        }
     }
 
     /// The receipt of a rollout that ended. `label` names releases.
@@ -127,13 +165,15 @@ impl Ledger {
                 sums.entry(series.release).or_default().merge(&during);
             }
         }
-        receipt(service, rollout, &sums, whole, label)
+        let counted_before = self.early.get(&key).cloned().unwrap_or_default();
+        Receipt { counted_before, ..receipt(service, rollout, &sums, whole, label) }
     }
 
     /// The receipt of a rollout is written: its baseline is not needed any more.
     pub fn settled(&mut self, service: &ServiceName, rollout: RolloutId) {
         let key = (service.clone(), rollout);
         self.baselines.remove(&key);
+        self.early.remove(&key);
         self.torn.retain(|torn| *torn != key);
         if self.baselines.is_empty() {
             self.gone.clear();
@@ -182,6 +222,7 @@ fn receipt(
         reasons,
         complete,
         unknown: Vec::new(),
+        counted_before: Vec::new(),
         rollout,
     }
 }
@@ -217,6 +258,6 @@ mod tests {
         let report = ReportDoc { series: vec![SeriesDoc::new(Some(&key), &counts)], ..ReportDoc::default() };
         let mut ledger = Ledger::default();
         ledger.reported(&ProxyId("p".to_owned()), &report, |_| true);
-        assert_eq!(ledger.begin(&service, RolloutId(1)), br#"{"p":[]}"#);
+        assert_eq!(ledger.begin(&service, RolloutId(1), &[]), br#"{"p":[]}"#);
     }
 }

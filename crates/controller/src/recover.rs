@@ -18,7 +18,7 @@ use gapless_wire::api::Receipt;
 use gapless_wire::record::{IntentRecord, RecordError, ReleaseRecord, ReleaseUnreadable, RestRecord, StepRecord};
 
 use crate::clock::{Clock, ClockMark};
-use crate::core::{BASELINES, Core, Identity, Known, RECEIPTS, RELEASES, Tended};
+use crate::core::{BASELINES, BASELINES_EARLY, Core, Identity, Known, RECEIPTS, RELEASES, Tended};
 use crate::identity;
 use crate::ledger::Ledger;
 use crate::membership;
@@ -269,6 +269,11 @@ fn baselines<S: Store>(store: &mut S) -> Result<Ledger, RecoverError> {
     for (key, bytes) in store.facts(BASELINES)? {
         let (service, number) = split_key(BASELINES, &key)?;
         ledger.restore(&service, RolloutId(number), &bytes);
+    }
+    for (key, bytes) in store.facts(BASELINES_EARLY)? {
+        let (service, number) = split_key(BASELINES_EARLY, &key)?;
+        // Words for people alone: those of a newer program are done without.
+        ledger.is_early(&service, RolloutId(number), serde_json::from_slice(&bytes).unwrap_or_default());
     }
     Ok(ledger)
 }

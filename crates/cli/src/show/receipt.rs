@@ -80,6 +80,9 @@ pub fn text(receipt: &Receipt, style: Style) -> String {
             receipt.tunnels_draining
         );
     }
+    for early in &receipt.counted_before {
+        let _ = writeln!(text, "  counted from a little before: {early}");
+    }
     for unknown in &receipt.unknown {
         let _ = writeln!(text, "  not counted: {unknown}");
     }

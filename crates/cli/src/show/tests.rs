@@ -349,6 +349,7 @@ fn paid(failed_by_us: u64) -> Receipt {
         p99_us: Some(12_400),
     };
     Receipt {
+        counted_before: Vec::new(),
         service: "shop".to_owned(),
         rollout: summary(7, "1.4.0", RolloutState::Done),
         requests: 20_005,

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::world::{Ended, Service, World, program};
+use crate::clients::get;
+use crate::world::{Ended, PATIENCE, Service, World};
 
 /// A service whose rollouts are observed for so long that other orders meet them.
 fn observed_for(seconds: u32, second_order: &str) -> Service {
@@ -69,7 +70,28 @@ fn a_queued_deploy_that_a_third_displaces_ends_at_once_and_every_order_keeps_its
     let shown = world.gapless(&["receipt", "shop", "--rollout", "3"]);
     assert_eq!(shown.code, 0, "{}", world.tell(&shown));
     assert!(shown.stdout.contains("never ran"), "{}", shown.stdout);
+    let (_, queued) = receipt_of(&world, 4);
+    assert!(queued["counted_before"][0].as_str().is_some_and(|why| why.contains("another rollout")), "{queued:#}");
     assert_eq!(world.receipt()["rollout"]["rollout"], 4, "the last receipt is of the rollout that ended last");
+}
+
+#[test]
+fn requests_from_before_an_order_are_not_on_its_receipt() {
+    const BEFORE: usize = 40;
+    let world = World::up();
+    for label in ["1.0", "1.1"] {
+        assert_eq!(Ended::of(world.deploy_beside(&observed_for(0, "queue"), label)).code, 0);
+    }
+    for label in ["1.0", "1.1", "1.0", "1.1"] {
+        // The proxy reports each second by itself: most of these are not in its last report when the order is given.
+        for _ in 0..BEFORE {
+            assert!(get(&world, PATIENCE).expect("an answer").starts_with("HTTP/1.1 200"));
+        }
+        world.assert_done(&world.gapless(&["rollback", "shop", "--to", label]));
+        let receipt = world.receipt();
+        assert_eq!(receipt["requests"], 0, "{receipt:#}");
+        assert!(receipt["counted_before"].is_null(), "{receipt:#}");
+    }
 }
 
 #[test]
@@ -99,4 +121,79 @@ fn a_deploy_that_supersedes_turns_the_running_one_back_first_and_both_are_told_a
     assert_eq!(first.code, 3, "{}", world.tell(&first));
     assert!(first.stdout.contains("superseded by rollout 3"), "{}", first.stdout);
     assert_eq!(history(&world), [row(1, "1.0", "done"), row(2, "1.1", "rolled-back"), row(3, "1.2", "done")]);
+}
+
+#[test]
+fn a_queued_deploy_that_cannot_begin_ends_refused_and_a_running_one_is_not_sent_elsewhere() {
+    let world = World::up();
+    assert_eq!(Ended::of(world.deploy_beside(&observed_for(0, "queue"), "1.0")).code, 0);
+    assert_eq!(Ended::of(world.deploy_beside(&observed_for(0, "queue"), "1.1")).code, 0);
+    let running = world.deploy_beside(&observed_for(60, "queue"), "1.2");
+    world.eventually("it is observed", || situation(&world)["phase"] == "Observe");
+
+    let elsewhere = world.gapless(&["rollback", "shop", "--to", "1.0"]);
+    assert_eq!(elsewhere.code, 5, "{}", world.tell(&elsewhere));
+    assert!(
+        elsewhere.stderr.contains("rollout 3 is running, and goes back to 1.1 alone"),
+        "{}",
+        world.tell(&elsewhere)
+    );
+    assert_eq!(situation(&world)["phase"], "Observe", "nothing has changed");
+
+    // In place one instance at a time is out of load, which a floor of all of them forbids. That is known only when it begins.
+    let impossible =
+        "floor = \"100%\"\n[strategy]\nkind = \"rolling\"\norder = \"in-place\"\nsecond_order = \"queue\"\n";
+    let waits = world.deploy_beside(&Service::sample(&[]).with(impossible), "1.3");
+    world.eventually("the second order waits", || world.status()["services"][0]["queued"] == 4);
+    let promoted = world.gapless(&["promote", "shop", "--detach", "--reason", "seen enough"]);
+    assert_eq!(promoted.code, 0, "{}", world.tell(&promoted));
+    let (running, waits) = (Ended::of(running), Ended::of(waits));
+    assert_eq!((running.code, waits.code), (0, 5), "{}\n{}", world.tell(&running), world.tell(&waits));
+    assert!(waits.stdout.contains("it could not begin"), "{}", world.tell(&waits));
+    assert_eq!(situation(&world)["current"], "1.2");
+    let (_, never_ran) = receipt_of(&world, 4);
+    assert_eq!(never_ran["rollout"]["began"], false, "{never_ran:#}");
+}
+
+#[test]
+fn why_a_rollout_was_ended_early_is_in_its_history_and_on_its_receipt() {
+    let world = World::up();
+    assert_eq!(Ended::of(world.deploy_beside(&observed_for(0, "queue"), "1.0")).code, 0);
+    let aborted = world.deploy_beside(&observed_for(60, "queue"), "1.1");
+    world.eventually("it is observed", || situation(&world)["phase"] == "Observe");
+    let order = world.gapless(&["abort", "shop", "--reason", "wrong colour"]);
+    assert_eq!(order.code, 0, "{}", world.tell(&order));
+    let aborted = Ended::of(aborted);
+    assert_eq!(aborted.code, 3, "{}", world.tell(&aborted));
+    let (_, receipt) = receipt_of(&world, 2);
+    assert!(receipt["rollout"]["cause"].as_str().is_some_and(|cause| cause.contains("wrong colour")), "{receipt:#}");
+    let shown = world.gapless(&["history", "shop"]);
+    assert!(shown.stdout.contains("wrong colour"), "{}", world.tell(&shown));
+    assert_eq!(history(&world)[1], row(2, "1.1", "rolled-back"), "the words of the deploy stay its own");
+}
+
+/// What came before what is told by who is there, not by how long something took: the end of a rollout, the end of `deploy`, the next report of a
+/// proxy, which comes each second.
+#[test]
+fn a_deploy_returns_with_the_end_of_its_rollout_and_not_with_a_later_report() {
+    let world = World::up();
+    assert_eq!(Ended::of(world.deploy_beside(&observed_for(0, "queue"), "1.0")).code, 0);
+    let mut behind = 0;
+    for number in 1..=5 {
+        let label = format!("1.{number}");
+        let deploy = world.deploy_beside(&observed_for(0, "queue"), &label);
+        world.eventually("the rollout is over", || {
+            let situation = situation(&world);
+            situation["kind"] == "settled" && situation["current"] == label.as_str()
+        });
+        // A request that ends now is told by the next report. `deploy` has its receipt without waiting for that.
+        assert!(get(&world, PATIENCE).expect("an answer").starts_with("HTTP/1.1 200"));
+        assert_eq!(Ended::of(deploy).code, 0);
+        let (_, receipt) = receipt_of(&world, number + 1);
+        behind += receipt["requests"].as_u64().expect("a number");
+    }
+    assert!(
+        behind <= 2,
+        "the receipts were written long after the ends of their rollouts: {behind} of 5 count a later request"
+    );
 }

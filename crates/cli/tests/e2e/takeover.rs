@@ -111,6 +111,9 @@ fn a_frozen_proxy_is_replaced_and_no_rollout_says_that_it_failed_nothing() {
         let situation = &world.status()["services"][0]["situation"];
         situation["kind"] == "settled" && situation["current"] == "1.1"
     });
+    world.eventually("its receipt says who did not tell its counts at the begin", || {
+        world.gapless(&["receipt", "shop"]).stdout.contains("did not tell its counts")
+    });
 }
 
 #[test]

@@ -13,8 +13,9 @@ use gapless_wire::api::{
 };
 
 use super::answer::{Failed, no_service, service_name};
-use crate::core::Accepted;
+use crate::core::{Accepted, With};
 use crate::deploy;
+use crate::proxies;
 use crate::shared::{End, Shared};
 
 type Answer = Result<(StatusCode, Json<OrderAccepted>), Failed>;
@@ -45,6 +46,7 @@ pub async fn rollback(
     Json(request): Json<RollbackRequest>,
 ) -> Answer {
     let name = service_name(&service)?;
+    let counted = proxies::counts_before(&shared).await;
     let mut accepted = None;
     shared.act(|core| {
         let Some(tended) = core.service(&name) else { return Ok(Vec::new()) };
@@ -61,7 +63,8 @@ pub async fn rollback(
         let rollout = tended.state.last_rollout().next();
         let origin = origin(&request.by, &request.reason);
         let order = RollbackOrder { rollout, to, origin };
-        let Accepted { placed, orders } = core.order(&name, Input::RollbackOrdered(order), Batch::new())?;
+        let Accepted { placed, orders } =
+            core.order(&name, Input::RollbackOrdered(order), With { counted, ..With::default() })?;
         accepted = Some(Ok(taken(core, &name, &placed)));
         Ok(orders)
     })?;

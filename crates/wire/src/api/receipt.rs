@@ -49,6 +49,9 @@ pub struct Receipt {
     /// Proxies that did not answer at the end, with what they had in flight: how those requests ended is in no count. One sentence each.
     #[serde(default)]
     pub unknown: Vec<String>,
+    /// Why requests that ended shortly before the rollout are counted too, a sentence each; none where every proxy told its counts of that moment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counted_before: Vec<String>,
 }
 
 impl Receipt {
@@ -74,6 +77,7 @@ impl Receipt {
             reasons: BTreeMap::new(),
             complete: true,
             unknown: Vec::new(),
+            counted_before: Vec::new(),
         }
     }
 }
