@@ -46,6 +46,9 @@ pub const ANOTHER_COPY: &str = "use another copy; `gapless recover` rebuilds the
 pub const NAME_COPY: &str = "`gapless restore FILE` puts a backup back; traffic goes on meanwhile";
 /// A release that runs is not described anywhere.
 pub const TELL_RELEASE: &str = "put the gapless.toml with which it was deployed into its folder under releases/ in the state folder, and run this again";
+/// The manifests are of several journals.
+pub const CHOOSE_MANIFESTS: &str = "`--manifests-of ID` rebuilds from those of one journal and sets the others aside, `--manifests-of all` from all of them; \
+    --dry-run shows what comes of it";
 /// The name of a backup cannot be.
 pub const NAME_BACKUP: &str = "name a file such as /var/backups/gapless-journal.db";
 /// A newer controller is at work.

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use gapless_journal::Store;
 use gapless_model::ServiceName;
-use gapless_wire::record::ManifestRecord;
+use gapless_rollout::Service;
+use gapless_wire::record::{ManifestRecord, RunningRecord};
 
 use crate::core::{Core, Tended};
 use crate::shared::Shared;
@@ -110,9 +111,37 @@ fn manifest<S: Store>(core: &Core<S>, name: &ServiceName, tended: &Tended) -> Ma
         last_effect: tended.state.last_effect().0,
         last_ordinal: tended.state.last_ordinal(),
         last_rollout: tended.state.last_rollout().0,
+        running: running(&tended.state),
         releases: tended.kept_releases().map(|known| known.record.clone()).collect(),
         ..ManifestRecord::new(name)
     }
+}
+
+/// The rollout of a service that runs.
+pub fn running(state: &Service) -> Option<RunningRecord> {
+    let rollout = state.rollout()?.0;
+    let to = state.candidate().map(|candidate| candidate.label.to_string()).unwrap_or_default();
+    Some(RunningRecord { rollout, to })
+}
+
+/// Sets aside the manifests that name another journal than this: a journal beside them would never act. Answers where they are.
+///
+/// # Errors
+/// When one cannot be renamed; those before it are set aside.
+pub fn set_aside_others(state: &Path, journal: &str) -> io::Result<Vec<PathBuf>> {
+    let mut aside = Vec::new();
+    for (path, read) in read_all(state)? {
+        if read.is_ok_and(|(_, manifest)| manifest.journal != journal) {
+            let name = |number: u32| path.with_extension(format!("json.aside-{number}"));
+            let to = (1..).map(name).find(|to| !to.exists()).expect("BUG: numbers end");
+            fs::rename(&path, &to)?;
+            aside.push(to);
+        }
+    }
+    if !aside.is_empty() {
+        File::open(folder(state))?.sync_all()?;
+    }
+    Ok(aside)
 }
 
 /// Whether two differ at most in how far journal and effects had come, which every step changes.

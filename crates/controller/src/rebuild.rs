@@ -10,7 +10,7 @@ use gapless_drivers::process::{Remains, RemainsLife};
 use gapless_model::{EffectNumber, InstanceId, Release, ReleaseId, RolloutId, ServiceName, Tick, Weight};
 use gapless_rollout::{AtRest, Instance, Life, Listing, Service};
 use gapless_routing::ServiceSpec;
-use gapless_wire::record::{ManifestRecord, ReleaseRecord};
+use gapless_wire::record::{ManifestRecord, ReleaseRecord, RunningRecord};
 
 /// What is known of one service, from wherever it was found.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub struct Known<'a> {
     pub releases: BTreeMap<ReleaseId, ReleaseRecord>,
     /// The last rollout number that an older journal knew.
     pub last_rollout: u64,
+    /// The rollout that ran when the journal was lost.
+    pub running: Option<RunningRecord>,
 }
 
 /// A service as it was put together.
@@ -83,6 +85,7 @@ pub fn rebuild(known: &Known<'_>) -> Result<Rebuilt, RebuildFailed> {
     }
     let mut remarks = Vec::new();
     let current = current(known, &releases, &mut remarks);
+    remarks.extend(known.running.as_ref().map(|running| not_taken_up(running, current, &releases)));
     let instances: Vec<Instance> = open.iter().map(|left| instance(known, left)).collect();
     let others: BTreeSet<ReleaseId> =
         instances.iter().map(|instance| instance.id.release).filter(|id| Some(*id) != current).collect();
@@ -97,6 +100,24 @@ pub fn rebuild(known: &Known<'_>) -> Result<Rebuilt, RebuildFailed> {
     Service::from_rest(rest.clone(), |id| releases.get(&id).map(Arc::clone))
         .map_err(|error| RebuildFailed::Contradiction { service: known.name.clone(), reason: error.to_string() })?;
     Ok(Rebuilt { rest, releases: records.into_values().collect(), remarks })
+}
+
+/// What an operator has to do again.
+fn not_taken_up(
+    running: &RunningRecord,
+    current: Option<ReleaseId>,
+    releases: &BTreeMap<ReleaseId, Arc<Release>>,
+) -> String {
+    let label = current.and_then(|id| releases.get(&id)).map(|release| release.label.to_string());
+    let (RunningRecord { rollout, to }, serves) = (running, label.as_deref().unwrap_or("none"));
+    match *to == serves {
+        true => format!(
+            "rollout {rollout} to {to} was running and is not taken up again: release {to} serves, and what was left to do is not done"
+        ),
+        false => format!(
+            "rollout {rollout} to {to} was running and is not taken up again: release {serves} serves; order it again"
+        ),
+    }
 }
 
 /// The manifest's word first: it is the newest.
@@ -123,7 +144,7 @@ fn parsed(
 }
 
 /// The release that serves: as the manifest says where the table agrees; else the one with the most weight, of equals the older one, which
-/// was there before.
+/// was there before. A release that is in load by the table alone, without an instance that runs, serves only where none does.
 fn current(
     known: &Known<'_>,
     releases: &BTreeMap<ReleaseId, Arc<Release>>,
@@ -134,6 +155,12 @@ fn current(
         if pool.weight > Weight::NONE && releases.contains_key(&pool.release) {
             live.push((pool.weight, pool.release));
         }
+    }
+    let runs = |release: ReleaseId| {
+        known.remains.iter().any(|left| left.instance.release == release && left.life == RemainsLife::Open)
+    };
+    if live.iter().any(|(_, release)| runs(*release)) {
+        live.retain(|(_, release)| runs(*release));
     }
     live.sort_by_key(|(weight, release)| (std::cmp::Reverse(*weight), *release));
     let told = known.manifest.and_then(|manifest| manifest.current).map(ReleaseId);
@@ -284,7 +311,8 @@ mod tests {
         remains: &'a [Remains],
     ) -> Known<'a> {
         let remains = remains.iter().collect();
-        Known { name, manifest, table, remains, releases: BTreeMap::new(), last_rollout: 0 }
+        let running = manifest.and_then(|manifest| manifest.running.clone());
+        Known { name, manifest, table, remains, releases: BTreeMap::new(), last_rollout: 0, running }
     }
 
     #[test]
@@ -319,6 +347,24 @@ mod tests {
         let listings: Vec<Listing> = rebuilt.rest.instances.iter().map(|instance| instance.listing).collect();
         assert_eq!(listings, [Listing::Live, Listing::Live, Listing::Never]);
         assert_eq!(rebuilt.remarks.len(), 1, "{:?}", rebuilt.remarks);
+    }
+
+    #[test]
+    fn a_rollout_that_ran_is_told_with_the_release_that_serves_instead() {
+        let name = shop();
+        let running = Some(RunningRecord { rollout: 4, to: "2.0".to_owned() });
+        let manifest = ManifestRecord { running, ..manifest(1) };
+        let table = table(&[(1, 5_000, &["shop.r1.i3"]), (2, 5_000, &["shop.r2.i8"])]);
+        let both = [left("shop.r1.i3", RemainsLife::Open), left("shop.r2.i8", RemainsLife::Open)];
+        let back = rebuild(&known(&name, Some(&manifest), Some(&table), &both)).unwrap();
+        assert_eq!(back.rest.current, Some(ReleaseId(1)));
+        let told = "rollout 4 to 2.0 was running and is not taken up again: release 1.0 serves; order it again";
+        assert!(back.remarks.contains(&told.to_owned()), "{:?}", back.remarks);
+
+        let candidate = [left("shop.r1.i3", RemainsLife::Ended), left("shop.r2.i8", RemainsLife::Open)];
+        let ahead = rebuild(&known(&name, Some(&manifest), Some(&table), &candidate)).unwrap();
+        assert_eq!(ahead.rest.current, Some(ReleaseId(2)), "of the other nothing runs any more");
+        assert!(ahead.remarks.iter().any(|remark| remark.contains("release 2.0 serves")), "{:?}", ahead.remarks);
     }
 
     #[test]

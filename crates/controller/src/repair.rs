@@ -13,6 +13,7 @@ use gapless_wire::record::{REST_KIND, ReleaseRecord, RestRecord};
 
 use crate::core::{RECEIPTS, RELEASES, fact_key};
 use crate::identity;
+use crate::manifest;
 pub use crate::rebuild::RebuildFailed;
 use crate::rebuild::{Known, Rebuilt, rebuild};
 use crate::recover::{self, IDENTITY, RecoverError, Recovered};
@@ -37,6 +38,17 @@ pub enum RepairFailed {
     /// The copy is older than what runs.
     #[error("a controller on this copy would not be allowed to act")]
     Outdated(#[from] Outdated),
+    /// The manifests are of several journals.
+    #[error("the manifests were written from several journals: {}", shown_journals(.0))]
+    SeveralJournals(Vec<(String, Vec<ServiceName>)>),
+    /// None of the manifests is of the journal that was chosen.
+    #[error("no manifest was written from journal {chosen:?}; there are those of {}", shown_journals(named))]
+    NoSuchJournal {
+        /// Which was chosen.
+        chosen: String,
+        /// Which there are.
+        named: Vec<(String, Vec<ServiceName>)>,
+    },
     /// There is nothing to rebuild from.
     #[error("nothing is left of which a journal could be rebuilt")]
     Nothing,
@@ -62,6 +74,26 @@ pub enum RepairFailed {
     },
 }
 
+fn shown_journals(named: &[(String, Vec<ServiceName>)]) -> String {
+    let one = |(journal, services): &(String, Vec<ServiceName>)| {
+        let services: Vec<&str> = services.iter().map(ServiceName::as_str).collect();
+        format!("{journal} ({})", services.join(", "))
+    };
+    named.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// Which manifests a journal is rebuilt from.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum ManifestsOf {
+    /// All, where they are of one journal.
+    #[default]
+    TheOne,
+    /// Those of the journal with this identity; the others are set aside.
+    Journal(String),
+    /// All; the rebuilt journal is a new one.
+    All,
+}
+
 /// What a restore did.
 #[derive(Debug)]
 pub struct Restored {
@@ -82,6 +114,8 @@ pub struct Recovery {
     pub epoch: Epoch,
     /// Where the journal that was there is now.
     pub aside: Option<PathBuf>,
+    /// Where the manifests are now that name another journal.
+    pub manifests_aside: Vec<PathBuf>,
     /// What could not be read.
     pub unreadable: Vec<String>,
 }
@@ -136,28 +170,38 @@ pub async fn restore(state: &Path, copy: &Path, older: Existing) -> Result<Resto
 ///
 /// # Errors
 /// [`RepairFailed`].
-pub async fn rebuild_journal(state: &Path, purpose: Purpose) -> Result<Recovery, RepairFailed> {
+pub async fn rebuild_journal(state: &Path, purpose: Purpose, manifests: ManifestsOf) -> Result<Recovery, RepairFailed> {
     refuse_in_use(state)?;
     let survey = Survey::of(state).await?.heard()?;
     let traces = survey.traces();
     if traces.any().is_none() {
         return Err(RepairFailed::Nothing);
     }
+    let identity = choose(&mut survey, manifests)?;
     let earlier = earlier_journal(state)?;
     let rebuilt = services(state, &survey, earlier.as_ref())?;
     let of_journal = earlier.as_ref().map_or(Epoch(0), |journal| journal.standing().position.epoch);
     let known = possible(traces.highest_epoch().max(of_journal), &traces)?;
     let shown = rebuilt.iter().map(shown).collect();
-    let mut recovery =
-        Recovery { services: shown, epoch: known.next(), aside: None, unreadable: survey.unreadable.clone() };
+    let mut recovery = Recovery {
+        services: shown,
+        epoch: known.next(),
+        aside: None,
+        manifests_aside: Vec::new(),
+        unreadable: survey.unreadable.clone(),
+    };
     if purpose == Purpose::Show {
         return Ok(recovery);
     }
     let receipts = earlier.map(Recovered::into_store).map(|mut store| store.facts(RECEIPTS)).transpose()?;
     let workshop = Workshop::open(state)?;
     let copy = workshop.0.join("copy");
-    write(&workshop.0, &copy, known, identity_of(&survey), &rebuilt, receipts.unwrap_or_default())?;
+    write(&workshop.0, &copy, known, &identity, &rebuilt, receipts.unwrap_or_default())?;
     recovery.aside = gapless_journal::restore(state, &copy, Existing::Replace)?;
+    // Only now: what is interrupted before can be ordered again.
+    let aside = manifest::set_aside_others(state, &identity);
+    recovery.manifests_aside =
+        aside.map_err(|source| RepairFailed::Folder { path: manifest::folder(state), source })?;
     Ok(recovery)
 }
 
@@ -187,12 +231,24 @@ fn earlier_journal(state: &Path) -> Result<Option<Recovered<SqliteStore>>, Repai
     }
 }
 
-/// The identity that the manifests name; a new one where they name none, or several.
-fn identity_of(survey: &Survey) -> String {
-    let named: BTreeSet<&String> = survey.manifests.values().map(|manifest| &manifest.journal).collect();
-    match named.into_iter().collect::<Vec<_>>().as_slice() {
-        [one] => (*one).clone(),
-        _ => identity::by_chance(),
+/// Leaves the chosen manifests alone in the survey, and answers the identity of the journal that is rebuilt from them: theirs, or a new one where
+/// they have none in common.
+fn choose(survey: &mut Survey, manifests: ManifestsOf) -> Result<String, RepairFailed> {
+    let mut named: BTreeMap<String, Vec<ServiceName>> = BTreeMap::new();
+    for (service, manifest) in &survey.manifests {
+        named.entry(manifest.journal.clone()).or_default().push(service.clone());
+    }
+    match manifests {
+        ManifestsOf::Journal(chosen) if named.contains_key(&chosen) => {
+            survey.manifests.retain(|_, manifest| manifest.journal == chosen);
+            Ok(chosen)
+        }
+        ManifestsOf::Journal(chosen) => Err(RepairFailed::NoSuchJournal { chosen, named: named.into_iter().collect() }),
+        ManifestsOf::TheOne if named.len() > 1 => Err(RepairFailed::SeveralJournals(named.into_iter().collect())),
+        ManifestsOf::TheOne | ManifestsOf::All => {
+            let the_one = (named.len() == 1).then(|| named.into_keys().next()).flatten();
+            Ok(the_one.unwrap_or_else(identity::by_chance))
+        }
     }
 }
 
@@ -218,7 +274,11 @@ fn services(
         releases.extend(registered.map(|(id, known)| (*id, known.record.clone())));
         let last_rollout = before.map_or(0, |tended| tended.state.last_rollout().0);
         let (manifest, table) = (survey.manifests.get(name), tables.get(name).copied());
-        rebuild(&Known { name, manifest, table, remains, releases, last_rollout })
+        // An older journal tells of a rollout that ran only where none came after it.
+        let newest = manifest.is_none_or(|manifest| manifest.last_rollout <= last_rollout);
+        let in_journal = before.filter(|_| newest).and_then(|tended| manifest::running(&tended.state));
+        let running = manifest.and_then(|manifest| manifest.running.clone()).or(in_journal);
+        rebuild(&Known { name, manifest, table, remains, releases, last_rollout, running })
     };
     Ok(names.into_iter().map(one).collect::<Result<_, _>>()?)
 }
@@ -255,7 +315,7 @@ fn write(
     workshop: &Path,
     copy: &Path,
     known: Epoch,
-    identity: String,
+    identity: &str,
     services: &[Rebuilt],
     receipts: Vec<(String, Vec<u8>)>,
 ) -> Result<(), StoreError> {

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 pub use effect::{EffectRecord, IntentRecord, MemberRecord, OutcomeRecord, PoolRecord};
 pub use input::{InputRecord, OriginRecord, RequestsEndedRecord, RoutesRefusedRecord, StrategyRecord};
-pub use manifest::{ManifestBroken, ManifestRecord};
+pub use manifest::{ManifestBroken, ManifestRecord, RunningRecord};
 pub use proxy::{PROXIES, ProxyRecord};
 pub use release::{ReleaseRecord, ReleaseUnreadable};
 pub use rest::{BackoffRecord, InstanceRecord, LifeRecord, ListingRecord, PublishedRecord, REST_KIND, RestRecord};

@@ -1,6 +1,8 @@
 //! `gapless recover`: rebuilds a lost or damaged journal from what runs, while no controller runs.
 
-use gapless_controller::repair::{self, Purpose, RebuildFailed, RecoveredService, Recovery, RepairFailed, StoreError};
+use gapless_controller::repair::{
+    self, ManifestsOf, Purpose, RebuildFailed, RecoveredService, Recovery, RepairFailed, StoreError,
+};
 
 use crate::client::block_on;
 use crate::{Context, Exit, Failure, hint};
@@ -11,6 +13,9 @@ pub struct Args {
     /// Show what would be rebuilt, and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Where the manifests are of several journals: rebuild from those of the journal ID and set the others aside, or from `all`
+    #[arg(long, value_name = "ID")]
+    pub manifests_of: Option<String>,
 }
 
 /// Runs the verb.
@@ -20,8 +25,14 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let purpose = if args.dry_run { Purpose::Show } else { Purpose::Act };
     let state = context.state.path();
-    let recovery =
-        block_on(async { repair::rebuild_journal(state, purpose).await.map_err(|failed| refused(&failed)) })?;
+    let manifests = match args.manifests_of.as_deref() {
+        None => ManifestsOf::TheOne,
+        Some("all") => ManifestsOf::All,
+        Some(journal) => ManifestsOf::Journal(journal.to_owned()),
+    };
+    let recovery = block_on(async {
+        repair::rebuild_journal(state, purpose, manifests).await.map_err(|failed| refused(&failed))
+    })?;
     match context.json {
         true => println!("{}", json(&recovery)),
         false => recovery.services.iter().for_each(|service| println!("{}", line(service))),
@@ -30,6 +41,9 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         service.remarks.iter().for_each(|remark| eprintln!("{}: {remark}", service.name));
     }
     recovery.unreadable.iter().for_each(|remark| eprintln!("not used: {remark}"));
+    for aside in &recovery.manifests_aside {
+        eprintln!("a manifest that names another journal is now {}", aside.display());
+    }
     if let Some(aside) = &recovery.aside {
         eprintln!("the journal that was there is in {}", aside.display());
     }
@@ -62,6 +76,7 @@ fn json(recovery: &Recovery) -> serde_json::Value {
         "services": recovery.services.iter().map(service).collect::<Vec<_>>(),
         "epoch": recovery.epoch.0,
         "aside": recovery.aside,
+        "manifests_aside": recovery.manifests_aside,
         "unreadable": recovery.unreadable,
     })
 }
@@ -74,6 +89,7 @@ fn refused(failed: &RepairFailed) -> Failure {
         RepairFailed::Survey(_) => failure.hint(hint::ASK_PROXY),
         RepairFailed::NoTermAbove { .. } => failure.hint(hint::IMPOSSIBLE_TERM),
         RepairFailed::Nothing => failure.hint(hint::NAME_STATE),
+        RepairFailed::SeveralJournals(_) | RepairFailed::NoSuchJournal { .. } => failure.hint(hint::CHOOSE_MANIFESTS),
         RepairFailed::Rebuild(RebuildFailed::UnknownRelease { .. }) => failure.hint(hint::TELL_RELEASE),
         RepairFailed::Rebuild(_)
         | RepairFailed::Store(_)

@@ -67,6 +67,8 @@ fn refused(copy: &Path, failed: &RepairFailed) -> Failure {
         RepairFailed::Store(_) | RepairFailed::Copy(_) => failure.hint(hint::ANOTHER_COPY),
         RepairFailed::Folder { .. }
         | RepairFailed::Nothing
+        | RepairFailed::SeveralJournals(_)
+        | RepairFailed::NoSuchJournal { .. }
         | RepairFailed::NoTermAbove { .. }
         | RepairFailed::Rebuild(_) => failure.hint(hint::NAME_STATE),
     }

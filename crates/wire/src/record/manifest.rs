@@ -43,9 +43,22 @@ pub struct ManifestRecord {
     /// The last rollout number given out.
     #[serde(default)]
     pub last_rollout: u64,
+    /// The rollout that runs: a journal that is rebuilt does not take it up again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<RunningRecord>,
     /// The releases that are kept.
     #[serde(default)]
     pub releases: Vec<ReleaseRecord>,
+}
+
+/// A rollout that runs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RunningRecord {
+    /// Its number.
+    pub rollout: u64,
+    /// The label of its candidate.
+    #[serde(default)]
+    pub to: String,
 }
 
 /// Why a manifest cannot be used.
@@ -80,6 +93,7 @@ impl ManifestRecord {
             last_effect: 0,
             last_ordinal: 0,
             last_rollout: 0,
+            running: None,
             releases: Vec::new(),
         }
     }
