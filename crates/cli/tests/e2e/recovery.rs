@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use gapless_journal::{Batch, SqliteStore, Store as _};
 use gapless_load::Run;
 
 use gapless_wire::record::{ManifestRecord, PROXIES};
@@ -254,4 +255,62 @@ fn a_rebuild_in_the_middle_of_a_rollout_ends_nothing_that_serves() {
     }
     world.assert_done(&world.deploy(&Service::sample(&[]), "1.2", "rolling"));
     assert_nothing_lost(&end(load), &["1.0", "1.2"]);
+}
+
+#[test]
+fn manifests_of_two_journals_are_told_apart_and_a_flag_chooses() {
+    let (mut world, load) = serving("identities");
+    let before = live(&world);
+    until_manifest_knows(&world, "1.1");
+    world.kill_controller();
+    remove_journal(&world);
+    // As where somebody copied the manifests of another machine into this folder.
+    let manifests = world.state().join("manifests");
+    let ours = ManifestRecord::from_bytes(&fs::read(manifests.join("shop.json")).expect("a manifest")).expect("ours");
+    let theirs = ManifestRecord { journal: "theirs".to_owned(), service: "cart".to_owned(), ..ours.clone() };
+    fs::write(manifests.join("cart.json"), theirs.to_bytes()).expect("another manifest");
+    let torn = world.gapless(&["recover"]);
+    assert_eq!(torn.code, 5, "{}", world.tell(&torn));
+    for part in [&ours.journal, "theirs (cart)", "hint: `--manifests-of ID`"] {
+        assert!(torn.stderr.contains(part), "{part} is not said\n{}", world.tell(&torn));
+    }
+    let unknown = world.gapless(&["recover", "--manifests-of", "nobody's"]);
+    assert_eq!(unknown.code, 5, "{}", world.tell(&unknown));
+    let all = world.gapless(&["recover", "--manifests-of", "all", "--dry-run"]);
+    assert_ok(&world, &all);
+    assert!(all.stdout.contains("cart") && all.stdout.contains("shop"), "{}", world.tell(&all));
+    let chosen = world.gapless(&["recover", "--manifests-of", &ours.journal]);
+    assert_ok(&world, &chosen);
+    assert!(!chosen.stdout.contains("cart"), "{}", world.tell(&chosen));
+    assert!(manifests.join("cart.json.aside-1").exists() && !manifests.join("cart.json").exists());
+    world.start_controller(&[]);
+    goes_on(&world, load, &before, "1.2");
+}
+
+#[test]
+fn a_member_whose_record_cannot_be_read_is_named_in_status_with_a_cure_that_works() {
+    let mut world = World::up();
+    world.assert_done(&world.deploy(&Service::sample(&[]), "1.0", "rolling"));
+    world.stop_controller();
+    {
+        let mut store = SqliteStore::open(&world.state()).expect("the journal");
+        store.begin_term().expect("a term");
+        let mut batch = Batch::new();
+        batch.put(PROXIES, "of-tomorrow", b"what a newer program writes");
+        store.commit(&batch).expect("a record");
+    }
+    world.start_controller(&[]);
+    let order = world.deploy_detached(&Service::sample(&[]), "1.1");
+    assert_eq!(order.code, 0, "{}", world.tell(&order));
+    world.eventually("the rollout waits for it", || {
+        world.status()["services"][0]["waits"].to_string().contains("applied")
+    });
+    let warned = world.status()["controller"]["warnings"].to_string();
+    for part in ["proxy of-tomorrow: ", "cannot be read", "gapless recover"] {
+        assert!(warned.contains(part), "{part:?} is not said: {warned}");
+    }
+    until_manifest_knows(&world, "1.1");
+    follow(&mut world, "From what runs");
+    world.eventually("the instances are in load", || world.live().len() == 3);
+    world.assert_done(&world.deploy(&Service::sample(&[]), "1.2", "rolling"));
 }

@@ -129,10 +129,12 @@ impl Member {
     pub fn warnings(&self) -> Vec<String> {
         let silent = self.is_silent().then(|| {
             let since = self.heard.elapsed().as_secs();
-            let pid = self.process.as_ref().map_or_else(|| "its number".to_owned(), |process| process.pid.to_string());
+            let cure = match &self.process {
+                Some(process) => format!("`kill -KILL {}` declares it gone", process.pid),
+                None => "its process is not known".to_owned(),
+            };
             format!(
-                "it has not answered for {since} s; while its process lives it counts as using its last table, and rollouts wait for it. \
-                 `kill -KILL {pid}` declares it gone"
+                "it has not answered for {since} s; while its process lives it counts as using its last table, and rollouts wait for it. {cure}"
             )
         });
         let reported = self.last.iter().flat_map(|report| report.troubles.iter().cloned());

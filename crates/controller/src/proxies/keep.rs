@@ -71,6 +71,11 @@ pub async fn listeners(
     Ok(listeners)
 }
 
+/// What an operator is told of a member whose record cannot be read: no process can be named whose end would end it.
+const UNREADABLE: &str = "its record in the journal cannot be read (a newer gapless wrote it, or it is damaged), so nobody can tell whether it is gone, and \
+    rollouts wait for it. The gapless that wrote it can read it; else end every other `gapless proxy` of this state folder, end the controller, and \
+    `gapless recover` begins a journal without it";
+
 /// Keeps a proxy there until the controller ends.
 pub async fn keep(shared: Arc<Shared>, place: Place, listeners: Vec<Listening>, found: Vec<Found>) {
     shared.proxies().addresses = addresses(&listeners);
@@ -139,8 +144,11 @@ fn remember(tending: &Tending) {
             continue;
         }
         tracing::warn!(proxy = %id, pid = record.pid, "a proxy on record does not answer: it counts until its process is gone");
-        if record.socket.is_empty() && record.spare_socket.is_empty() {
-            // Its record cannot be read: there is nowhere to look for it. It has acknowledged nothing, and it is not known to be gone.
+        // Without an address its record cannot be read: there is nowhere to look for it. It has acknowledged nothing, and it is not known to be gone.
+        let Some(address) = membership::address(&record) else {
+            if let Some(member) = tending.shared.proxies().get_mut(&id) {
+                member.trouble = Some(UNREADABLE.to_owned());
+            }
             continue;
         };
         tokio::spawn(tending.clone().tend(id, address, None));
