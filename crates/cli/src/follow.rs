@@ -206,3 +206,45 @@ pub fn print_text(text: &str) -> Result<(), Failure> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(state: RolloutState, began: bool, failed_by_us: u64) -> RolloutSummary {
+        RolloutSummary {
+            rollout: 4,
+            from: Some("1.0".to_owned()),
+            to: "1.1".to_owned(),
+            strategy: "rolling".to_owned(),
+            state,
+            cause: None,
+            by: String::new(),
+            reason: String::new(),
+            ordered_at: String::new(),
+            took_ms: 0,
+            failed_by_us: Some(failed_by_us),
+            began,
+        }
+    }
+
+    #[test]
+    fn a_queued_order_that_had_become_impossible_is_refused_and_not_rolled_back() {
+        assert_eq!(exit_of(&ended(RolloutState::RolledBack, false, 0), Wanted::Forward).code(), 5);
+        assert_eq!(exit_of(&ended(RolloutState::RolledBack, true, 0), Wanted::Forward).code(), 3);
+    }
+
+    #[test]
+    fn a_cost_that_is_not_known_is_told_where_nothing_worse_is() {
+        let exit = |state, lost, complete| {
+            let summary = ended(state, true, lost);
+            let service = gapless_model::ServiceName::new("shop").unwrap();
+            let receipt = Receipt { complete, ..Receipt::of_nothing(summary.clone(), &service) };
+            exit_of_order(&summary, Some(&receipt), Wanted::Forward)
+        };
+        assert_eq!(exit(RolloutState::Done, 0, true), Exit::Done);
+        assert_eq!(exit(RolloutState::Done, 0, false), Exit::CostUnknown);
+        assert_eq!(exit(RolloutState::Done, 1, false), Exit::FailedByUs);
+        assert_eq!(exit(RolloutState::RolledBack, 0, false), Exit::RolledBack);
+    }
+}

@@ -53,9 +53,9 @@ pub async fn deploy(
 ) -> Result<OrderAccepted, DeployFailed> {
     let spec = read_spec(name, &request.config, &request.config_name)?;
     let label = read_label(&request.label)?;
+    shared.check_deciding().map_err(DeployFailed::Take)?;
     refuse_early(&shared.core(), name, &label, &spec)?;
     let source = Path::new(&request.from).to_owned();
-    shared.check_deciding().map_err(DeployFailed::Take)?;
     if !source.is_absolute() {
         let body =
             ErrorBody::new(ErrorCode::BadRequest, format!("the artefact {:?} is not an absolute path", request.from));

@@ -36,6 +36,7 @@ mod rebuild;
 pub mod recover;
 pub mod repair;
 mod shared;
+mod standstill;
 pub mod start;
 mod survey;
 mod take_up;

@@ -152,7 +152,7 @@ pub enum Purpose {
 pub async fn restore(state: &Path, copy: &Path, older: Existing) -> Result<Restored, RepairFailed> {
     refuse_in_use(state)?;
     let standing = inspect(copy)?;
-    let mut survey = Survey::of(state).await?.heard()?;
+    let survey = Survey::of(state).await?.heard()?;
     let workshop = Workshop::open(state)?;
     gapless_journal::restore(&workshop.0, copy, Existing::Replace)?;
     let replayed = recover::read(SqliteStore::open(&workshop.0)?)?;
@@ -172,7 +172,7 @@ pub async fn restore(state: &Path, copy: &Path, older: Existing) -> Result<Resto
 /// [`RepairFailed`].
 pub async fn rebuild_journal(state: &Path, purpose: Purpose, manifests: ManifestsOf) -> Result<Recovery, RepairFailed> {
     refuse_in_use(state)?;
-    let survey = Survey::of(state).await?.heard()?;
+    let mut survey = Survey::of(state).await?.heard()?;
     let traces = survey.traces();
     if traces.any().is_none() {
         return Err(RepairFailed::Nothing);

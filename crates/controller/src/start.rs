@@ -142,13 +142,13 @@ pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<
     tokio::spawn(rounds(Arc::clone(&shared)));
     tokio::spawn(manifest::keep(Arc::clone(&shared)));
     tokio::spawn(proxies::keep(Arc::clone(&shared), place, listeners, found));
+    tokio::spawn(standstill::outlast(Arc::clone(&shared)));
     let api = tokio::spawn(api::serve(Arc::clone(&shared), api_listener));
     serving(&shared).await;
     let addresses = shared.proxies().addresses.clone();
     ready(&addresses);
 
     let mut end = shared.end.subscribe();
-    tokio::spawn(standstill::outlast(Arc::clone(&shared)));
     let ended = end.wait_for(Option::is_some).await.ok().and_then(|end| end.clone()).unwrap_or(End::Stopped);
     // Whoever waits for an answer gets it; whoever follows a stream is let go.
     let _late = tokio::time::timeout(Duration::from_secs(1), api).await;

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use gapless_journal::{Batch, SqliteStore, Store as _};
 use gapless_load::Run;
-
 use gapless_wire::record::{ManifestRecord, PROXIES};
+
 use crate::clients::{assert_nothing_lost, brisk, end, until_under_way};
 use crate::world::{Ended, PATIENCE, Service, World};
 
@@ -239,11 +239,11 @@ fn a_rebuild_in_the_middle_of_a_rollout_ends_nothing_that_serves() {
     until_manifest_knows(&world, "1.1");
     world.kill_controller();
     remove_journal(&world);
-    follow(&mut world, "From what runs");
     let shown = world.gapless(&["recover", "--dry-run"]);
     assert_eq!(shown.code, 0, "{}", world.tell(&shown));
     let says = "rollout 2 to 1.1 was running and is not taken up again: release 1.0 serves; order it again";
     assert!(shown.stderr.contains(says), "{}", world.tell(&shown));
+    follow(&mut world, "From what runs");
     let deadline = Instant::now() + PATIENCE;
     loop {
         let live = world.live();

@@ -178,9 +178,6 @@ fn a_proxy_that_is_frozen_while_the_controller_restarts_still_counts() {
 }
 
 #[test]
-fn settings_hold_for_a_proxy_that_is_taken_over_and_those_that_cannot_are_said() {
-    let mut world = World::up();
-#[test]
 fn a_controller_starts_beside_its_only_proxy_that_is_frozen_and_takes_its_connections_over() {
     let mut world = World::up();
     world.assert_done(&world.deploy(&Service::sample(&[]), "1.0", "rolling"));
@@ -208,6 +205,9 @@ fn a_controller_starts_beside_its_only_proxy_that_is_frozen_and_takes_its_connec
     });
 }
 
+#[test]
+fn settings_hold_for_a_proxy_that_is_taken_over_and_those_that_cannot_are_said() {
+    let mut world = World::up();
     world.assert_done(&world.deploy(&Service::sample(&[]), "1.0", "rolling"));
     let proxy = world.proxy_pid();
     world.stop_controller();

@@ -292,7 +292,8 @@ impl Service {
     }
 
     fn toml(&self, seen: &Path) -> String {
-        let (command, seen, more) = (&self.command, seen.display(), &self.more);
+        let (command, seen) = (&self.command, seen.display());
+        let more = &self.more;
         let strategy =
             if more.contains("[strategy]") { "" } else { "[strategy]\nobserve = \"300ms\"\nbake = \"500ms\"\n" };
         let health =
@@ -304,8 +305,6 @@ impl Service {
     }
 }
 
-impl From<Output> for Ended {
-    fn from(output: Output) -> Self {
 impl Ended {
     /// Waits for a program that was started in a process of its own.
     #[allow(dead_code, clippy::allow_attributes, reason = "not every suite that includes this module asks for it")]
@@ -314,6 +313,8 @@ impl Ended {
     }
 }
 
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
