@@ -14,7 +14,7 @@ use super::launch::Errand;
 use super::link::{Events, Joined, Link, Place};
 use super::{
     Adopted, AdoptedState, DriverError, Exit, ExitCause, InstanceEvent, Listener, Resources, StartError, StartOrder,
-    Started, access, instance_address, launch, listener,
+    Started, access, instance_address, launch, listener, sockets,
 };
 use crate::keeper::{self, Announcement, InstanceFolder, KILL_PATIENCE, Reply, Request, Spec};
 use crate::logs;
@@ -206,7 +206,7 @@ impl ProcessDriver {
         let Some(known) = self.known(instance).await else { return Listener::Unknown };
         let (folder, port) = (self.folder(instance), known.started.address.port());
         let looked = blocking(move || {
-            let Ok(sockets) = listener::sockets(port) else { return Ok(Listener::Unknown) };
+            let Ok(sockets) = sockets::listening_at(port) else { return Ok(Listener::Unknown) };
             if !sockets.is_empty() && *known.own_sockets() == sockets {
                 return Ok(Listener::Own);
             }

@@ -1,19 +1,17 @@
 //! Who listens on an instance's port. That a port answers says nothing: whoever was there first answers too.
 //!
-//! `/proc/net/tcp` and `tcp6` name the listening sockets by inode, `/proc/<pid>/fd` names the sockets that a process holds. A listener is
-//! the instance's own when a process of its tree holds it.
+//! The kernel names the listening sockets by inode ([`super::sockets`]), `/proc/<pid>/fd` names the sockets that a process holds. A listener
+//! is the instance's own when a process of its tree holds it.
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::fs;
+use std::io;
 
 use crate::keeper::{self, InstanceFolder};
 
 /// The longest command line that is told, in characters.
 const COMMAND_CHARS_MAX: usize = 200;
-/// The state of a listening socket (`TCP_LISTEN`).
-const LISTENING: &str = "0A";
 
 /// Who listens on the port of an instance.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,58 +41,6 @@ impl fmt::Display for Foreign {
             Some((pid, command)) => write!(f, "port {} is another program's: process {pid} ({command})", self.port),
             None => write!(f, "port {} is another program's, which this user may not look into", self.port),
         }
-    }
-}
-
-/// The listening sockets that get the connections to a port at 127.0.0.1, by inode.
-pub(crate) fn sockets(port: u16) -> io::Result<BTreeSet<u64>> {
-    let mut all = Vec::new();
-    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        match File::open(table) {
-            Ok(file) => all.extend(listening(BufReader::new(file), port)?),
-            // A kernel without IPv6.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    // The kernel prefers the socket that is bound to the address itself, then one bound to all of IPv4, then one to all addresses. Several on one rank share
-    // the connections (SO_REUSEPORT).
-    let best = all.iter().map(|(rank, _)| *rank).min();
-    Ok(all.into_iter().filter(|(rank, _)| Some(*rank) == best).map(|(_, inode)| inode).collect())
-}
-
-/// The listening sockets of a table on a port, with the rank of their address.
-fn listening(table: impl BufRead, port: u16) -> io::Result<Vec<(u8, u64)>> {
-    let mut found = Vec::new();
-    for line in table.lines().skip(1) {
-        let line = line?;
-        let mut fields = line.split_ascii_whitespace();
-        let (Some(local), Some(state)) = (fields.nth(1), fields.nth(1)) else { continue };
-        if state != LISTENING {
-            // They come first; behind them may be a hundred thousand connections.
-            break;
-        }
-        let Some((address, at)) = local.split_once(':') else { continue };
-        let inode = fields.nth(5).and_then(|inode| inode.parse().ok());
-        if u16::from_str_radix(at, 16) == Ok(port)
-            && let (Some(rank), Some(inode)) = (rank(address), inode)
-        {
-            found.push((rank, inode));
-        }
-    }
-    Ok(found)
-}
-
-/// How well an address, as the table writes it (words of four bytes in the machine's order), fits 127.0.0.1; none where it does not.
-fn rank(address: &str) -> Option<u8> {
-    let word = |bytes: [u8; 4]| format!("{:08X}", u32::from_ne_bytes(bytes));
-    let (zero, home) = (word([0; 4]), word([127, 0, 0, 1]));
-    let mapped = format!("{zero}{zero}{}{home}", word([0, 0, 0xff, 0xff]));
-    match address {
-        address if address == home || address == mapped => Some(0),
-        address if address == zero => Some(1),
-        address if address.len() == 32 && address.bytes().all(|byte| byte == b'0') => Some(2),
-        _ => None,
     }
 }
 
@@ -150,6 +96,7 @@ fn holder(sockets: &BTreeSet<u64>) -> Option<(i32, String)> {
 mod tests {
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
+    use super::super::sockets::listening_at;
     use super::*;
 
     #[test]
@@ -158,25 +105,10 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let _client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
         let own = held(i32::try_from(std::process::id()).unwrap()).unwrap();
-        let found = sockets(port).unwrap();
+        let found = listening_at(port).unwrap();
         assert_eq!(found.len(), 1);
         assert!(found.is_subset(&own));
         drop(listener);
-        assert!(sockets(port).unwrap().is_empty());
-    }
-
-    #[cfg(target_endian = "little")]
-    #[test]
-    fn a_socket_that_is_bound_to_the_address_itself_comes_before_one_that_is_bound_to_all() {
-        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
-            \x20  0: 00000000:4E21 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 11 1 0 100 0 0 10 0\n\
-            \x20  1: 0100007F:4E21 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12 1 0 100 0 0 10 0\n\
-            \x20  2: 0101007F:4E21 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 13 1 0 100 0 0 10 0\n\
-            \x20  3: 0100007F:4E22 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 14 1 0 100 0 0 10 0\n\
-            \x20  4: 0100007F:4E21 0100007F:B1B2 01 00000000:00000000 00:00000000 00000000     0        0 15 1 0 20 4 30 10 -1\n";
-        assert_eq!(listening(table.as_bytes(), 20_001).unwrap(), [(1, 11), (0, 12)]);
-        let six = "  sl\n 0: 00000000000000000000000000000000:4E21 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 21 1\n\
-            \x20 1: 0000000000000000FFFF00000100007F:4E21 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 22 1\n";
-        assert_eq!(listening(six.as_bytes(), 20_001).unwrap(), [(2, 21), (0, 22)]);
+        assert!(listening_at(port).unwrap().is_empty());
     }
 }

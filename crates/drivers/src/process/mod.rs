@@ -12,6 +12,7 @@ mod listener;
 mod order;
 mod ports;
 mod remains;
+mod sockets;
 
 pub use driver::ProcessDriver;
 pub(crate) use environment::of_machine;
