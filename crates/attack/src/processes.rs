@@ -49,26 +49,26 @@ pub fn end_all_of_folder(folder: &Path) {
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt;
-    use std::process::{Command, Stdio};
+    use std::process::{Child, Command, Stdio};
 
     use super::*;
+
+    /// A process that does nothing until it is killed, prepared by the caller.
+    fn waits(prepare: impl FnOnce(&mut Command) -> &mut Command) -> Child {
+        let mut command = Command::new("sh");
+        prepare(command.args(["-c", "read line", "sh"]).stdin(Stdio::piped())).spawn().unwrap()
+    }
 
     #[test]
     fn a_process_belongs_to_a_folder_by_its_words_its_environment_or_where_it_works_and_all_are_ended() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
-        let waits = |prepare: &dyn Fn(&mut Command)| {
-            let mut command = Command::new("sh");
-            command.args(["-c", "read line", "sh"]).stdin(Stdio::piped());
-            prepare(&mut command);
-            command.spawn().unwrap()
-        };
         let mut ours = [
-            waits(&|command| drop(command.arg(path.join("state")))),
-            waits(&|command| drop(command.env("SEEN", path.join("seen")))),
-            waits(&|command| drop(command.current_dir(path))),
+            waits(|command| command.arg(path.join("state"))),
+            waits(|command| command.env("SEEN", path.join("seen"))),
+            waits(|command| command.current_dir(path)),
         ];
-        let mut other = waits(&|_| {});
+        let mut other = waits(|command| command);
         end_all_of_folder(path);
         assert_eq!(of_folder(path), []);
         for child in &mut ours {

@@ -237,8 +237,8 @@ fn release_counts(release: ReleaseId, counts: &SeriesCounts, label: Option<Relea
         label: label.map_or_else(|| format!("r{release}"), |label| label.to_string()),
         answered: by_class.values().sum(),
         by_class,
-        p50_us: counts.latency_us.quantile_us(5_000),
-        p99_us: counts.latency_us.quantile_us(9_900),
+        p50_us: counts.latency_us.quantile_us(0.5),
+        p99_us: counts.latency_us.quantile_us(0.99),
     }
 }
 

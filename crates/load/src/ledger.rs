@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::histogram::{Histogram, Quantiles};
+use crate::latencies::{Latencies, Quantiles};
 use crate::seen::Seen;
 
 /// The most incidents kept word for word; the sums count the rest.
@@ -180,8 +180,8 @@ pub(crate) struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     sums: Sums,
-    latency: Histogram,
-    service_time: Histogram,
+    latency: Latencies,
+    service_time: Latencies,
     slow_from: Duration,
 }
 

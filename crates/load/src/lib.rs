@@ -18,8 +18,8 @@
 //!    (Gil Tene's "coordinated omission").
 
 mod client;
-mod histogram;
 mod http;
+mod latencies;
 mod ledger;
 mod plan;
 pub mod sample;
@@ -27,7 +27,7 @@ mod seen;
 mod websocket;
 
 pub use client::{Run, RunError};
-pub use histogram::{Histogram, Quantiles};
+pub use latencies::Quantiles;
 pub use ledger::{Fate, Incident, Sums, WebSocketSums};
 pub use plan::{Connections, DURATION_MAX, Kind, Offer, Plan, PlanError, Reuse, Stream};
 pub use seen::{Seen, SeenError};

@@ -4,7 +4,7 @@
 //! no instance to send to, a hold that was full or too long, bounds of our own, a drain that ran out, a proxy that ends. **Failed by
 //! the service** is what an instance explains: it refused, closed, stalled, spoke no HTTP, or answered 5xx itself.
 
-use crate::histogram::Histogram;
+use gapless_histogram::Histogram;
 
 /// The first digit of an answer's status.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -303,7 +303,7 @@ impl SeriesCounts {
     }
 
     /// What came since an earlier reading of the same series. The longest wait is then that of the whole series if it was set
-    /// in between, and else read from the histogram, an eighth too long at most.
+    /// in between, and else read from the histogram, a 32nd too long at most.
     #[must_use]
     pub fn since(&self, earlier: &SeriesCounts) -> SeriesCounts {
         let held_us = self.held_us.since(&earlier.held_us);
@@ -391,10 +391,10 @@ mod tests {
         let mut counts = SeriesCounts::default();
         counts.ended(Terminal::Answered(StatusClass::Success));
         counts.held_longest_us = 5_000;
-        counts.held_us.record(5_000);
+        counts.held_us.record_us(5_000);
         let earlier = counts.clone();
         counts.ended(Terminal::Cut(CutReason::Quitting));
-        counts.held_us.record(2_000);
+        counts.held_us.record_us(2_000);
         let recent = counts.since(&earlier);
         assert_eq!((recent.total(), recent.failed_by(Blame::Us)), (1, 1));
         assert!((2_000..2_250).contains(&recent.held_longest_us));

@@ -1,7 +1,7 @@
 //! The pure routing table: which instance answers a request, and what that request counts as when it has ended.
 //!
 //! Owns: matching of host and path, splitting between releases, choice between instances, pins, permission to retry, drain
-//! accounting, differences between tables, the terminal states of the ledger and its latency histogram.
+//! accounting, differences between tables, the terminal states of the ledger.
 //! Refuses to know: sockets, threads, clocks and chance. A random number, a time, a view of what is in flight are arguments.
 //!
 //! The control side of a proxy builds a [`Table`] from a [`TableSpec`] and hands it, behind an `Arc`, to every worker thread. A
@@ -22,7 +22,6 @@ mod client_key;
 mod diff;
 mod drain;
 mod ewma;
-mod histogram;
 mod ledger;
 mod matching;
 mod passive;
@@ -39,7 +38,6 @@ pub use client_key::Asker;
 pub use diff::{Change, changes};
 pub use drain::{DrainBook, ProxyId};
 pub use ewma::PeakEwma;
-pub use histogram::{BUCKETS, Histogram, bucket, bucket_bounds};
 pub use ledger::{Blame, CutReason, OurAnswer, SeriesCounts, StatusClass, Terminal};
 pub use matching::Match;
 pub use passive::{Ejection, Outlier, Tally};

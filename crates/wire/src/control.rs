@@ -13,6 +13,7 @@
 
 pub mod ancillary;
 mod convert;
+mod eighths;
 pub mod frame;
 mod message;
 mod policy;

@@ -26,22 +26,28 @@ enum Purity {
 
 const RULES: &[Rule] = &[
     Rule { name: "model", may_know: &[], purity: Purity::Pure },
+    Rule { name: "histogram", may_know: &[], purity: Purity::Pure },
     Rule { name: "rollout", may_know: &["model"], purity: Purity::Pure },
-    Rule { name: "routing", may_know: &["model"], purity: Purity::Pure },
-    Rule { name: "judge", may_know: &["model"], purity: Purity::Pure },
+    Rule { name: "routing", may_know: &["model", "histogram"], purity: Purity::Pure },
+    Rule { name: "judge", may_know: &["model", "histogram"], purity: Purity::Pure },
     Rule { name: "schema", may_know: &["model"], purity: Purity::Pure },
     Rule { name: "http1", may_know: &["model"], purity: Purity::Pure },
-    Rule { name: "wire", may_know: &["model", "rollout", "routing", "judge"], purity: Purity::Shell },
+    Rule { name: "wire", may_know: &["model", "histogram", "rollout", "routing", "judge"], purity: Purity::Shell },
     Rule { name: "journal", may_know: &["model", "wire"], purity: Purity::Shell },
     Rule { name: "drivers", may_know: &["model", "rollout", "routing", "wire"], purity: Purity::Shell },
     // The proxy asks its instances with the one implementation of a probe, and speaks frames with the one of their socket.
-    Rule { name: "proxy", may_know: &["model", "routing", "http1", "wire", "drivers"], purity: Purity::Shell },
+    Rule {
+        name: "proxy",
+        may_know: &["model", "histogram", "routing", "http1", "wire", "drivers"],
+        purity: Purity::Shell,
+    },
     Rule {
         name: "controller",
         may_know: &["model", "rollout", "routing", "judge", "schema", "wire", "journal", "drivers"],
         purity: Purity::Shell,
     },
-    Rule { name: "load", may_know: &[], purity: Purity::Shell },
+    // Nothing of Gapless but the buckets: it judges from outside.
+    Rule { name: "load", may_know: &["histogram"], purity: Purity::Shell },
     // It judges the proxy from outside: bytes over sockets, and nothing of how the proxy is made.
     Rule { name: "attack", may_know: &[], purity: Purity::Shell },
     Rule {
@@ -157,7 +163,7 @@ mod tests {
 
     #[test]
     fn an_edge_that_the_table_lacks_is_found() {
-        let rule = Rule { name: "routing", may_know: &["model"], purity: Purity::Pure };
+        let rule = Rule { name: "routing", may_know: &["model", "histogram"], purity: Purity::Pure };
         let manifest = "[dependencies]\ngapless-model.workspace = true\ngapless-proxy = { path = \"../proxy\" }\n[dev-dependencies]\ngapless-sim.workspace = true\n";
         let findings = edges(&rule, manifest);
         assert_eq!(findings, ["crates/routing may not depend on proxy: docs/ARCHITECTURE.md lists the edges"]);

@@ -4,10 +4,9 @@
 //! judges latency as well. No sketch that interpolates (t-digest) is used for verdicts: it would make the event itself uncertain.
 
 mod cdf;
-mod histogram;
 
 pub use cdf::{BodyShift, CdfPoint, band, body_shift, cdf_points};
-pub use histogram::{BUCKETS, Histogram, HistogramInvalid, bucket_high_us, bucket_low_us, bucket_of_us};
+pub use gapless_histogram::{BUCKETS, Histogram, HistogramInvalid, bucket_high_us, bucket_low_us, bucket_of_us};
 
 use crate::engine::Count;
 use serde::{Deserialize, Serialize};
@@ -30,12 +29,12 @@ pub struct LatencyWindow {
 impl LatencyWindow {
     /// Requests, answered or not.
     pub fn requests(&self) -> u64 {
-        self.answered.count().saturating_add(self.unanswered)
+        self.answered.total().saturating_add(self.unanswered)
     }
 
     /// Adds another window's.
     pub fn add(&mut self, other: &LatencyWindow) {
-        self.answered.add(&other.answered);
+        self.answered.merge(&other.answered);
         self.unanswered = self.unanswered.saturating_add(other.unanswered);
     }
 }

@@ -75,7 +75,7 @@ impl Station {
             }
         }
         changed.sort_by(|a, b| a.0.cmp(&b.0));
-        let series = changed.iter().map(|(key, counts)| SeriesDoc::new(key.as_ref(), counts)).collect();
+        let series = SeriesDoc::of_all(&changed);
         self.books.sent.extend(changed);
         self.books.number += 1;
         let sum = |read: fn(&crate::seam::WorkerCounts) -> u64| -> u64 {

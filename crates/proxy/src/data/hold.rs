@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use gapless_histogram::bucket_of_us;
 use gapless_model::{HoldLimits, ServiceName};
-use gapless_routing::{OurAnswer, Terminal, bucket};
+use gapless_routing::{OurAnswer, Terminal};
 
 use super::answer::Answer;
 use super::client::{Client, Phase};
@@ -163,7 +164,7 @@ impl Worker {
             let cells = self.mailbox.counts().series(exchange.series);
             cells.held.add(1);
             cells.held_longest_us.raise(held_us);
-            cells.held_us[bucket(held_us)].add(1);
+            cells.held_us[bucket_of_us(held_us)].add(1);
         }
     }
 

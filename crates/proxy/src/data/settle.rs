@@ -1,7 +1,8 @@
 //! The ledger: every request gets exactly one end.
 
+use gapless_histogram::bucket_of_us;
 use gapless_model::{InstanceId, Millis};
-use gapless_routing::{CutReason, OurAnswer, Series, StatusClass, Terminal, bucket};
+use gapless_routing::{CutReason, OurAnswer, Series, StatusClass, Terminal};
 
 use super::client::Client;
 use super::exchange::{Attempt, Exchange};
@@ -18,7 +19,7 @@ impl Worker {
         let cells = self.mailbox.counts().series(exchange.series);
         cells.ended(terminal);
         if matches!(terminal, Terminal::Answered(_)) {
-            cells.latency[bucket(duration_us)].add(1);
+            cells.latency[bucket_of_us(duration_us)].add(1);
         }
         if let Some(draft) = exchange.draft.take() {
             let record = AccessRecord {

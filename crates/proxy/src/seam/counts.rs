@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-use gapless_routing::{BUCKETS, Histogram, INSTANCE_SLOTS_MAX, SERIES_MAX, SeriesCounts, Terminal};
+use gapless_histogram::{BUCKETS, Histogram};
+use gapless_routing::{INSTANCE_SLOTS_MAX, SERIES_MAX, SeriesCounts, Terminal};
 
 use super::counter::Counter;
 
@@ -78,9 +79,9 @@ pub struct SeriesCells {
     pub held: Counter,
     /// The longest wait in a hold queue, in microseconds.
     pub held_longest_us: Counter,
-    /// Waits in a hold queue, by `gapless_routing::bucket`.
+    /// Waits in a hold queue, by `gapless_histogram::bucket_of_us`.
     pub held_us: [Counter; BUCKETS],
-    /// From the end of a request's head to the end of its answer, by `gapless_routing::bucket`. Only requests that an
+    /// From the end of a request's head to the end of its answer, by `gapless_histogram::bucket_of_us`. Only requests that an
     /// instance answered.
     pub latency: [Counter; BUCKETS],
 }
@@ -111,7 +112,7 @@ impl SeriesCells {
         let histogram = |cells: &[Counter; BUCKETS]| {
             let mut sum = Histogram::default();
             for (bucket, cell) in cells.iter().enumerate() {
-                sum.add(bucket, cell.read());
+                sum.record_bucket(bucket, cell.read());
             }
             sum
         };

@@ -146,8 +146,8 @@ proptest! {
         for (terminal, count) in Terminal::all().step_by(4).zip(ended) {
             counts.terminals[terminal.index()] = count.into();
         }
-        waits.iter().for_each(|wait| counts.latency_us.record(*wait));
-        waits.iter().for_each(|wait| counts.held_us.record(wait / 3));
+        waits.iter().for_each(|wait| counts.latency_us.record_us(*wait));
+        waits.iter().for_each(|wait| counts.held_us.record_us(wait / 3));
         let route = Route { host: Host::any(), path: PathPrefix::new("/").unwrap() };
         let key = SeriesKey { service: ServiceName::new("shop").unwrap(), release: Some(ReleaseId(4)), route, audience: Audience::Everybody };
         let doc = SeriesDoc::new(Some(&key), &counts);
@@ -160,8 +160,36 @@ proptest! {
         prop_assert_eq!(read.series[0].key(), Ok(Some(key)));
         prop_assert_eq!(read.series[1].key(), Ok(None));
         prop_assert_eq!(read.series[2].key(), Ok(Some(preview)));
-        prop_assert_eq!(read.series[0].counts(), counts);
+        let told = read.series[0].counts();
+        prop_assert_eq!(told.held_us.total(), counts.held_us.total(), "told in eighths");
+        prop_assert_eq!(SeriesCounts { held_us: counts.held_us.clone(), ..told }, counts);
     }
+}
+
+/// One series as a proxy of the first edition of the report tells it.
+const EIGHTHS: &str = r#"{"service":"shop","release":4,"ended":{"2xx":3},"retries":1,"replays":0,"held":2,"held_longest_us":5000,
+    "held_us":[[90,2]],"latency_us":[[5,1],[90,2]]}"#;
+
+#[test]
+fn latencies_of_a_proxy_that_knows_eighths_alone_are_read_rounded_up_as_before() {
+    let read: SeriesDoc = serde_json::from_str(EIGHTHS).unwrap();
+    let counts = read.counts();
+    assert_eq!((counts.latency_us.total(), counts.held_us.total()), (3, 2));
+    assert_eq!(counts.latency_us.quantile_us(0.1), Some(5));
+    assert_eq!(counts.latency_us.quantile_us(0.99), Some(11_263));
+}
+
+#[test]
+fn a_report_whose_latencies_would_be_too_long_tells_them_in_eighths() {
+    let mut counts = SeriesCounts::default();
+    (0..gapless_histogram::BUCKETS).for_each(|bucket| counts.latency_us.record_bucket(bucket, u64::from(u32::MAX)));
+    let few = SeriesDoc::of_all(&[(None, counts.clone())]);
+    assert_eq!(few[0].counts().latency_us, counts.latency_us);
+    let all = vec![(None, counts.clone()); 2 * gapless_routing::SERIES_MAX];
+    let report = FromProxy::Report(ReportDoc { series: SeriesDoc::of_all(&all), ..ReportDoc::default() });
+    assert!(serde_json::to_vec(&report).unwrap().len() < crate::control::frame::FRAME_BYTES_MAX);
+    let FromProxy::Report(report) = report else { panic!("another message") };
+    assert_eq!(report.series[7].counts().latency_us.total(), counts.latency_us.total());
 }
 
 fn golden() -> TableSpec {

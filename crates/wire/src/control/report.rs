@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use gapless_histogram::Histogram;
 use gapless_model::{InstanceId, ReleaseId, ServiceName};
-use gapless_routing::{Audience, Histogram, SeriesCounts, SeriesKey, Terminal};
+use gapless_routing::{Audience, SeriesCounts, SeriesKey, Terminal};
 use serde::{Deserialize, Serialize};
 
 use super::convert::DocInvalid;
+use super::eighths;
 use super::message::HealthDoc;
 use super::table::{RouteDoc, VersionDoc};
+
+/// Buckets of latencies that one report tells: some 4 MB of the 16 MiB that a frame may have.
+pub const FINE_PAIRS_MAX: usize = 200_000;
 
 /// One report.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -97,10 +102,13 @@ pub struct SeriesDoc {
     pub held: u64,
     /// The longest wait, in microseconds.
     pub held_longest_us: u64,
-    /// (bucket, count) of the waits.
+    /// (bucket, count) of the waits, in buckets of an eighth.
     pub held_us: Vec<(usize, u64)>,
-    /// (bucket, count) of the latencies.
+    /// (bucket, count) of the latencies, in buckets of an eighth: what controllers of the first edition read.
     pub latency_us: Vec<(usize, u64)>,
+    /// (bucket, count) of the latencies in the buckets of [`gapless_histogram`]; none of a proxy that knows eighths alone, and none where the
+    /// report would become too long.
+    pub latency_histogram: Option<Vec<(usize, u64)>>,
 }
 
 /// What a series of previews counts.
@@ -113,6 +121,19 @@ pub struct PreviewSeries {
 }
 
 impl SeriesDoc {
+    /// The documents of several series. Where their latencies have more than [`FINE_PAIRS_MAX`] buckets together, all of them are told in eighths
+    /// alone, so that one report fits into one frame.
+    #[must_use]
+    pub fn of_all(series: &[(Option<SeriesKey>, SeriesCounts)]) -> Vec<SeriesDoc> {
+        let pairs: usize = series.iter().map(|(_, counts)| counts.latency_us.filled().count()).sum();
+        let mut docs: Vec<SeriesDoc> =
+            series.iter().map(|(key, counts)| SeriesDoc::new(key.as_ref(), counts)).collect();
+        if pairs > FINE_PAIRS_MAX {
+            docs.iter_mut().for_each(|doc| doc.latency_histogram = None);
+        }
+        docs
+    }
+
     /// The document of a series; no key for [`Series::UNMATCHED`](gapless_routing::Series::UNMATCHED).
     #[must_use]
     pub fn new(key: Option<&SeriesKey>, counts: &SeriesCounts) -> SeriesDoc {
@@ -130,8 +151,9 @@ impl SeriesDoc {
             replays: counts.replays,
             held: counts.held,
             held_longest_us: counts.held_longest_us,
-            held_us: counts.held_us.filled().collect(),
-            latency_us: counts.latency_us.filled().collect(),
+            held_us: eighths::fold(&counts.held_us),
+            latency_us: eighths::fold(&counts.latency_us),
+            latency_histogram: Some(counts.latency_us.filled().collect()),
         }
     }
 
@@ -161,8 +183,8 @@ impl SeriesDoc {
             replays: self.replays,
             held: self.held,
             held_longest_us: self.held_longest_us,
-            held_us: histogram(&self.held_us),
-            latency_us: histogram(&self.latency_us),
+            held_us: eighths::unfold(&self.held_us),
+            latency_us: histogram(self.latency_histogram.as_deref(), &self.latency_us),
             ..SeriesCounts::default()
         };
         for (key, count) in &self.ended {
@@ -174,9 +196,11 @@ impl SeriesDoc {
     }
 }
 
-fn histogram(filled: &[(usize, u64)]) -> Histogram {
+/// A histogram from its buckets, or from eighths where those are all there is.
+fn histogram(buckets: Option<&[(usize, u64)]>, eighths: &[(usize, u64)]) -> Histogram {
+    let Some(buckets) = buckets else { return eighths::unfold(eighths) };
     let mut histogram = Histogram::default();
-    filled.iter().for_each(|(bucket, count)| histogram.add(*bucket, *count));
+    buckets.iter().for_each(|(bucket, count)| histogram.record_bucket(*bucket, *count));
     histogram
 }
 
