@@ -11,9 +11,9 @@ pub struct Tool {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Machine {
     /// Packages can be installed: this is root, and there is `apt-get`.
-    RootWithApt,
+    CanInstall,
     /// There is `apt-get`, and this is not root.
-    UserWithApt,
+    NeedsRoot,
     /// There is no `apt-get`; whoever this is cannot be told how packages are installed here.
     WithoutApt,
 }
@@ -22,8 +22,8 @@ impl Machine {
     /// By who runs this, and whether `apt-get` was found.
     pub fn of(user: rustix::process::Uid, apt: Option<&std::path::Path>) -> Machine {
         match (apt, user.is_root()) {
-            (Some(_), true) => Machine::RootWithApt,
-            (Some(_), false) => Machine::UserWithApt,
+            (Some(_), true) => Machine::CanInstall,
+            (Some(_), false) => Machine::NeedsRoot,
             (None, _) => Machine::WithoutApt,
         }
     }
@@ -49,8 +49,8 @@ pub fn decide(missing: &[Tool], machine: Machine) -> Preparation {
     let programs: Vec<&str> = missing.iter().map(|tool| tool.program).collect();
     let (programs, list) = (programs.join(", "), packages.join(" "));
     match machine {
-        Machine::RootWithApt => Preparation::Install(packages),
-        Machine::UserWithApt => Preparation::Refuse(format!(
+        Machine::CanInstall => Preparation::Install(packages),
+        Machine::NeedsRoot => Preparation::Refuse(format!(
             "these programs are missing: {programs}\nhint: sudo apt-get install --no-install-recommends {list}"
         )),
         Machine::WithoutApt => Preparation::Refuse(format!(
@@ -69,7 +69,7 @@ mod tests {
 
     const MISSING: [Tool; 2] =
         [Tool { program: "nginx", package: "nginx-light" }, Tool { program: "node", package: "nodejs" }];
-    const MACHINES: [Machine; 3] = [Machine::RootWithApt, Machine::UserWithApt, Machine::WithoutApt];
+    const MACHINES: [Machine; 3] = [Machine::CanInstall, Machine::NeedsRoot, Machine::WithoutApt];
 
     #[test]
     fn nothing_is_done_and_nothing_refused_where_nothing_is_missing() {
@@ -78,13 +78,13 @@ mod tests {
 
     #[test]
     fn root_installs_the_packages_and_no_others() {
-        assert_eq!(decide(&MISSING, Machine::RootWithApt), Preparation::Install(vec!["nginx-light", "nodejs"]));
+        assert_eq!(decide(&MISSING, Machine::CanInstall), Preparation::Install(vec!["nginx-light", "nodejs"]));
     }
 
     #[test]
     fn anybody_else_is_told_what_is_missing_and_the_command_that_installs_it() {
         let text = "these programs are missing: nginx, node\nhint: sudo apt-get install --no-install-recommends nginx-light nodejs";
-        assert_eq!(decide(&MISSING, Machine::UserWithApt), Preparation::Refuse(text.to_owned()));
+        assert_eq!(decide(&MISSING, Machine::NeedsRoot), Preparation::Refuse(text.to_owned()));
     }
 
     #[test]
@@ -96,8 +96,8 @@ mod tests {
     #[test]
     fn a_machine_is_known_by_its_user_and_its_apt() {
         let apt = Some(Path::new("/usr/bin/apt-get"));
-        assert_eq!(Machine::of(Uid::ROOT, apt), Machine::RootWithApt);
-        assert_eq!(Machine::of(Uid::from_raw(1_000), apt), Machine::UserWithApt);
+        assert_eq!(Machine::of(Uid::ROOT, apt), Machine::CanInstall);
+        assert_eq!(Machine::of(Uid::from_raw(1_000), apt), Machine::NeedsRoot);
         for user in [Uid::ROOT, Uid::from_raw(1_000)] {
             assert_eq!(Machine::of(user, None), Machine::WithoutApt);
         }
