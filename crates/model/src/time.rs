@@ -40,6 +40,12 @@ impl Millis {
         Millis(seconds.saturating_mul(1_000))
     }
 
+    /// Both lengths together; the longest there is when that would overflow.
+    #[must_use]
+    pub const fn plus(self, other: Millis) -> Millis {
+        Millis(self.0.saturating_add(other.0))
+    }
+
     /// This length as the standard library's duration.
     #[must_use]
     pub const fn to_duration(self) -> std::time::Duration {

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 
 use gapless_model::Tick;
 
+use crate::desired::sort;
 use crate::effect::Outcome;
 use crate::instance::Life;
 use crate::planted::PlantedBug;
 use crate::rollout::{Phase, Way};
 use crate::service::{Service, Situation};
-use crate::turn::Turn;
-use crate::want::sort;
+use crate::transition::Transition;
 use crate::{Action, Entry, NextDeadline, PhaseName, Then};
 
 impl Service {
@@ -26,12 +26,13 @@ impl Service {
 
     /// What the step at `at` would do; nothing where it would change nothing.
     fn then(&self, at: Tick) -> Option<Then> {
-        let mut turn = Turn::new(self.clone(), at);
-        turn.run();
-        if turn.effects.is_empty() && turn.timeline.is_empty() {
+        let mut transition = Transition::new(self.clone(), at);
+        transition.run();
+        if transition.effects.is_empty() && transition.timeline.is_empty() {
             return None;
         }
-        Some(if self.has(PlantedBug::FixedConsequence) { Then::RollBack } else { Then::of(&turn.timeline) })
+        let fixed = self.has(PlantedBug::FixedConsequence);
+        Some(if fixed { Then::RollBack } else { Then::of(&transition.timeline) })
     }
 
     /// Every instant that some condition of the machine compares the time with.
@@ -50,7 +51,7 @@ impl Service {
                 }
             }
         }
-        let wants = self.wants();
+        let wants = self.desired();
         for instance in self.instances.values() {
             match instance.life {
                 Life::Starting { deadline, .. } | Life::Warming { deadline, .. } => {

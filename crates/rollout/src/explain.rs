@@ -2,10 +2,10 @@
 
 use gapless_model::{ReleaseId, Tick, Weight};
 
+use crate::desired::sort;
 use crate::instance::{Drain, Instance, Life, Listing};
 use crate::rollout::{Forward, Phase, Rollout, TestStage, Way};
 use crate::service::{Service, Situation};
-use crate::want::sort;
 use crate::{
     Awaited, BatchReport, InstanceReport, InstanceState, LoadState, PhaseName, ReleaseReport, Report, Role,
     RolloutReport, SituationReport, TimeToRollBack, Wait,
@@ -44,16 +44,16 @@ impl Service {
     }
 
     fn rollout_report(&self, rollout: &Rollout) -> RolloutReport {
-        let of = rollout.course.batches();
+        let of = rollout.plan.batches;
         let (phase_since, batch, turned_back) = match &rollout.way {
-            Way::Forward(forward) => (forward.since, forward.batch + 1, None),
+            Way::Forward(forward) => (forward.since, rollout.plan.step(forward.at).batch + 1, None),
             Way::Back(back) => (back.since, of, Some(back.cause.clone())),
         };
         RolloutReport {
             rollout: rollout.id,
             from: rollout.from().map(|from| self.label(from)),
             to: self.label(rollout.to),
-            strategy: rollout.course.name(),
+            strategy: rollout.plan.name,
             origin: rollout.origin.clone(),
             phase: rollout.phase_name(),
             phase_since,
@@ -101,7 +101,7 @@ impl Service {
 
     fn waits(&self, now: Tick) -> Vec<Wait> {
         let mut waits = Vec::new();
-        let wants = self.wants();
+        let wants = self.desired();
         if let Some(published) = self.table.published.as_ref().filter(|_| !self.table.is_applied()) {
             waits.push(Wait { awaited: Awaited::Applied(published.number), since: published.since });
         }
@@ -228,7 +228,7 @@ fn instance_report(instance: &Instance) -> InstanceReport {
 
 /// How far a rollout is, in thousandths: batches done, and within a batch the share of its phases.
 fn progress(rollout: &Rollout) -> u16 {
-    let of = u32::from(rollout.course.batches());
+    let of = u32::from(rollout.plan.batches);
     let within = match rollout.phase_name() {
         PhaseName::Start => 0,
         PhaseName::Warmup => 150,
@@ -241,7 +241,7 @@ fn progress(rollout: &Rollout) -> u16 {
         PhaseName::Rollback => 0,
     };
     let milli = match &rollout.way {
-        Way::Forward(forward) => (u32::from(forward.batch) * 1_000 + within) / of,
+        Way::Forward(forward) => (u32::from(rollout.plan.step(forward.at).batch) * 1_000 + within) / of,
         Way::Back(_) => 0,
     };
     u16::try_from(milli).unwrap_or(1_000)

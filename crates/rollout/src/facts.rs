@@ -8,20 +8,20 @@ use core::net::SocketAddr;
 
 use gapless_model::{EffectNumber, InstanceId, Millis, RolloutId, Tick};
 
+use crate::desired::sort;
 use crate::instance::{Drain, Instance, Life, Listing};
 use crate::planted::PlantedBug;
-use crate::rollout::course::Stand;
+use crate::rollout::compiled::Reversibility;
 use crate::rollout::{BackStage, Forward, Phase, TestStage, Way};
 use crate::service::Situation;
-use crate::turn::Turn;
-use crate::want::sort;
+use crate::transition::Transition;
 use crate::{Action, Cause, EndedBy};
 
 /// How often instances of a release may end before they were ready, within one batch or one rollback, until the release is held to
 /// be unable to start. Three: once is chance, twice may be a port or a disk that was busy, the third time says the same again.
 pub const START_FAILURES_MAX: u16 = 3;
 
-impl Turn {
+impl Transition {
     fn known(&mut self, id: &InstanceId) -> Option<&mut Instance> {
         self.service.instances.get_mut(&id.ordinal).filter(|instance| instance.id == *id)
     }
@@ -114,7 +114,7 @@ impl Turn {
             return true; // counted when it became unhealthy
         }
         let release = instance.release();
-        let sorted = sort(&self.service.instances, release, self.service.wants().get(&release));
+        let sorted = sort(&self.service.instances, release, self.service.desired().get(&release));
         !sorted.stay.contains(&instance.id.ordinal)
     }
 
@@ -125,22 +125,25 @@ impl Turn {
     fn judge_loss(&mut self, instance: &Instance, cause: Cause, reason: String) {
         let Situation::Rollout(rollout) = &mut self.service.situation else { return };
         let is_candidate = instance.release() == rollout.to;
-        let stand = rollout.course.stand(rollout.phase_name(), batch_of(&rollout.way));
+        let reversibility = rollout.reversibility();
         let start_failed = Cause::StartFailed { instance: instance.id.clone(), reason };
         let verdict = match (&mut rollout.way, is_candidate) {
             (Way::Forward(_), false) | (Way::Back(_), true) => None,
-            (Way::Forward(forward), true) => match (stand, &mut forward.phase) {
-                (Stand::Earned, _) => None,
-                (Stand::Unexposed | Stand::Exposed, _) if instance.is_live() => Some(cause),
-                (Stand::Unexposed | Stand::Exposed, Phase::Start { failures, .. } | Phase::Warmup { failures, .. }) => {
+            (Way::Forward(forward), true) => match (reversibility, &mut forward.phase) {
+                (Reversibility::Earned, _) => None,
+                (Reversibility::Unexposed | Reversibility::Exposed, _) if instance.is_live() => Some(cause),
+                (
+                    Reversibility::Unexposed | Reversibility::Exposed,
+                    Phase::Start { failures, .. } | Phase::Warmup { failures, .. },
+                ) => {
                     *failures += 1;
                     (*failures >= START_FAILURES_MAX).then_some(start_failed)
                 }
                 (
-                    Stand::Unexposed | Stand::Exposed,
+                    Reversibility::Unexposed | Reversibility::Exposed,
                     Phase::Test { .. } | Phase::Expose { .. } | Phase::Observe { .. } | Phase::Bake { .. },
                 ) => Some(cause),
-                (Stand::Unexposed | Stand::Exposed, Phase::Drain { .. } | Phase::Stop { .. }) => None,
+                (Reversibility::Unexposed | Reversibility::Exposed, Phase::Drain { .. } | Phase::Stop { .. }) => None,
             },
             (Way::Back(back), false) => match &mut back.stage {
                 BackStage::Restore { failures, .. } => {
@@ -210,9 +213,9 @@ impl Turn {
         let Some(rollout) = self.service.running() else { return };
         let cause = Cause::RoutesRefused { routes, reason };
         match &rollout.way {
-            Way::Forward(forward) => match rollout.course.stand(forward.phase.name(), forward.batch) {
-                Stand::Unexposed | Stand::Exposed => self.turn_back(cause),
-                Stand::Earned => self.call_operator(cause),
+            Way::Forward(_) => match rollout.reversibility() {
+                Reversibility::Unexposed | Reversibility::Exposed => self.turn_back(cause),
+                Reversibility::Earned => self.call_operator(cause),
             },
             Way::Back(back) => match back.stage {
                 BackStage::Switch { .. } => self.call_operator(cause),
@@ -322,13 +325,5 @@ impl Turn {
     pub(crate) fn start_deadline(&self, release: gapless_model::ReleaseId) -> Tick {
         let timeout = self.service.releases.get(&release).map_or(Millis::ZERO, |release| release.spec.start_timeout);
         self.now.after(timeout)
-    }
-}
-
-/// The batch of a rollout, whichever way it goes.
-fn batch_of(way: &Way) -> u16 {
-    match way {
-        Way::Forward(forward) => forward.batch,
-        Way::Back(_) => 0,
     }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use gapless_model::{Millis, ReleaseId, RolloutId, SecondOrder, Strategy};
 
 use crate::effect::Outcome;
-use crate::rollout::course::Stand;
-use crate::rollout::{Back, BackStage, Course, Forward, Phase, Queued, Rollout, Tests, Way};
+use crate::rollout::compiled::Reversibility;
+use crate::rollout::{Back, BackStage, CompiledPlan, Forward, Phase, Queued, Rollout, Tests, Way};
 use crate::service::Situation;
-use crate::turn::Turn;
+use crate::transition::Transition;
 use crate::{Action, Cause, DeployOrder, Origin, OwnOrder, Place, Placed, Refusal, RollbackOrder};
 
-impl Turn {
+impl Transition {
     pub(crate) fn deploy(&mut self, order: DeployOrder) -> Result<(), Refusal> {
         let spec = &order.release.spec;
         if spec.service != self.service.name {
@@ -24,9 +24,9 @@ impl Turn {
         }
         let Situation::Rollout(running) = &self.service.situation else {
             let strategy = order.strategy.as_ref().unwrap_or(&order.release.spec.strategy);
-            let course = Course::for_service(&self.service, &order.release, strategy)?;
+            let plan = CompiledPlan::for_service(&self.service, &order.release, strategy, Tests::Run)?;
             self.place(&order, Place::Running);
-            self.begin(order, course, Tests::Run);
+            self.begin(order, plan);
             return Ok(());
         };
         let supersedes = match spec.second_order {
@@ -85,9 +85,8 @@ impl Turn {
         let Situation::Rollout(rollout) = &self.service.situation else { return Err(Refusal::NoRollout) };
         match &rollout.way {
             Way::Back(_) => Err(Refusal::RollingBack(rollout.id)),
-            Way::Forward(forward) => {
-                let stand = rollout.course.stand(forward.phase.name(), forward.batch);
-                if stand == Stand::Earned && rollout.from().is_none() {
+            Way::Forward(_) => {
+                if rollout.reversibility() == Reversibility::Earned && rollout.from().is_none() {
                     return Err(Refusal::NoEarlierRelease);
                 }
                 self.placed = Some(Placed::OfRunning(rollout.id));
@@ -130,10 +129,7 @@ impl Turn {
 
     /// Whether the running rollout is going forward and its result is not earned yet.
     fn can_turn_back(&self) -> bool {
-        self.service.running().is_some_and(|rollout| match &rollout.way {
-            Way::Forward(forward) => rollout.course.stand(forward.phase.name(), forward.batch) != Stand::Earned,
-            Way::Back(_) => false,
-        })
+        self.service.running().is_some_and(|rollout| rollout.reversibility() != Reversibility::Earned)
     }
 
     /// At most one order waits; the one that waited before is over.
@@ -149,26 +145,24 @@ impl Turn {
     }
 
     /// Begins a rollout; the situation is not one already.
-    pub(crate) fn begin(&mut self, order: DeployOrder, course: Course, tests: Tests) {
+    pub(crate) fn begin(&mut self, order: DeployOrder, plan: CompiledPlan) {
         let DeployOrder { rollout, release, strategy: _, origin } = order;
         self.service.releases.insert(release.id, Arc::clone(&release));
-        let from = course.from().and_then(|id| self.service.releases.get(&id)).map(|release| release.label.clone());
-        let action = Action::Began { from, to: release.label.clone(), strategy: course.name() };
-        let first = course.begin();
+        let from = plan.from.and_then(|id| self.service.releases.get(&id)).map(|release| release.label.clone());
+        let action = Action::Began { from, to: release.label.clone(), strategy: plan.name };
+        let phase = Phase::begin(plan.step(0), self.now, None);
         self.service.situation = Situation::Rollout(Box::new(Rollout {
             id: rollout,
             origin,
             to: release.id,
-            course,
-            tests,
+            plan,
             began: self.now,
             deadline: self.now.after(release.spec.rollout_timeout),
-            // Replaced at once by the first phase of the course.
-            way: Way::Forward(Forward { batch: 0, since: self.now, phase: Phase::Stop { deadline: self.now } }),
+            way: Way::Forward(Forward { at: 0, since: self.now, phase }),
             queued: None,
         }));
         self.note(action);
-        self.enter(first, 0);
+        self.note_entered();
     }
 
     /// Goes back to an earlier release by a rollout: it was stopped, so it comes up beside and takes over by one table.
@@ -184,10 +178,10 @@ impl Turn {
         }
         let release = self.service.releases.get(&to).cloned().ok_or(Refusal::ReleaseNotKept(to))?;
         let strategy = Strategy::BlueGreen { bake: Millis::ZERO };
-        let course = Course::for_service(&self.service, &release, &strategy)?;
+        let plan = CompiledPlan::for_service(&self.service, &release, &strategy, Tests::Skip)?;
         let order = DeployOrder { rollout, release, strategy: Some(strategy), origin };
         self.place(&order, Place::Running);
-        self.begin(order, course, Tests::Skip);
+        self.begin(order, plan);
         Ok(())
     }
 
@@ -202,7 +196,7 @@ impl Turn {
         let find = |id: ReleaseId| self.service.releases.get(&id).ok_or(Refusal::ReleaseNotKept(id));
         let (from, to) = (find(current)?, find(other)?);
         let strategy = Strategy::BlueGreen { bake: Millis::ZERO };
-        let course = Course::compile(Some(from), to, &strategy)?;
+        let plan = CompiledPlan::compile(Some(from), to, &strategy, Tests::Skip)?;
         let own = OwnOrder { rollout, to: from.label.clone(), origin: origin.clone(), place: Place::Running };
         let cause = Cause::Operator(origin.clone());
         let action = Action::Began { from: Some(to.label.clone()), to: from.label.clone(), strategy: "rollback" };
@@ -212,8 +206,7 @@ impl Turn {
             id: rollout,
             origin,
             to: other,
-            course,
-            tests: Tests::Skip,
+            plan,
             began: self.now,
             deadline,
             way: Way::Back(Back { cause: cause.clone(), since: self.now, stage }),

@@ -1,13 +1,11 @@
-//! The plan: the phases of a rollout, told before it runs. It walks the same course that the rollout will walk.
+//! The plan: the phases of a rollout, told before it runs. It reads the list of steps that the rollout will take.
 
 use std::fmt;
 
 use gapless_model::{Millis, Release, ReleaseLabel, ReleaseSpec, Strategy};
 
-use crate::rollout::Course;
-use crate::rollout::advance::{APPLY_TIMEOUT, STOP_SLACK, then};
-use crate::rollout::course::Next;
-use crate::want::Wants;
+use crate::rollout::compiled::PlanStep;
+use crate::rollout::{CompiledPlan, Tests};
 use crate::{BatchReport, PhaseName, Refusal, Service, Then, TimeToRollBack};
 
 /// What a rollout will do.
@@ -56,98 +54,63 @@ pub fn plan(service: &Service, release: &Release, strategy: Option<&Strategy>) -
         return Err(Refusal::OtherService { expected, found });
     }
     let from = service.current().map(|current| &**current);
-    let course = Course::compile(from, release, strategy.unwrap_or(&release.spec.strategy))?;
-    let phases = phases(&course, from, release);
-    let warm = phases.iter().any(|planned| planned.phase == PhaseName::Bake) && !course.is_in_place();
-    let rollback = match (from, &course) {
-        (None, _) => TimeToRollBack::Impossible,
-        (Some(_), Course::BlueGreen(_)) if warm => TimeToRollBack::OneTable,
-        (Some(from), _) => TimeToRollBack::Restart { expected: readiness(&from.spec) },
-    };
+    let strategy = strategy.unwrap_or(&release.spec.strategy);
+    let compiled = CompiledPlan::compile(from, release, strategy, Tests::Run)?;
+    let phases = phases(&compiled, from, release);
     Ok(Plan {
         from: from.map(|from| from.label.clone()),
         to: release.label.clone(),
-        strategy: course.name(),
-        expected: Millis(phases.iter().map(|planned| planned.expected.0).sum()),
+        strategy: compiled.name,
+        expected: phases.iter().fold(Millis::ZERO, |sum, planned| sum.plus(planned.expected)),
         phases,
         timeout: release.spec.rollout_timeout,
-        rollback,
+        rollback: compiled.time_to_roll_back(from.map(|from| &from.spec)),
     })
 }
 
-/// Walks the course as [`enter`](crate::turn::Turn::enter) does.
-fn phases(course: &Course, from: Option<&Release>, to: &Release) -> Vec<PlannedPhase> {
-    let mut phases = Vec::new();
-    let (mut phase, mut batch) = (course.begin(), 0);
-    let mut before = Counts { old: from.map_or(0, |from| from.spec.instances), ..Counts::default() };
-    loop {
-        if !course.skips(phase, &to.spec, crate::rollout::Tests::Run) {
-            let after = Counts::of(&course.wants(phase, batch), course, to);
-            phases.push(PlannedPhase {
-                phase,
-                batch: BatchReport { number: batch + 1, of: course.batches() },
-                what: what(phase, &before, &after, from, to, course),
-                expected: expected(course, phase, &to.spec),
-                deadline: deadline(course, phase, from, &to.spec),
-                then: then(course, phase, course.stand(phase, batch)),
-            });
-            before = after;
-        }
-        match course.next(phase, batch) {
-            Next::Phase(next) => phase = next,
-            Next::Batch(next) => (phase, batch) = (next, batch + 1),
-            Next::Done => return phases,
-        }
+fn phases(plan: &CompiledPlan, from: Option<&Release>, to: &Release) -> Vec<PlannedPhase> {
+    let mut before = Counts { old: from.map_or(0, |from| from.spec.instances), new: 0 };
+    let mut phases = Vec::with_capacity(plan.steps().len());
+    for step in plan.steps() {
+        phases.push(PlannedPhase {
+            phase: step.phase,
+            batch: BatchReport { number: step.batch + 1, of: plan.batches },
+            what: what(step, &before, from, to),
+            expected: step.expected(&to.spec),
+            deadline: step.limit.time(),
+            then: step.late.into(),
+        });
+        before = Counts { old: step.old.instances, new: step.new.instances };
     }
+    phases
 }
 
-/// How many instances there are and are in load.
-#[derive(Clone, Copy, Default)]
+/// How many instances there were before a step.
 struct Counts {
     old: u16,
     new: u16,
-    new_live: u16,
-    old_live: u16,
 }
 
-impl Counts {
-    fn of(wants: &Wants, course: &Course, to: &Release) -> Counts {
-        let old = course.from().and_then(|from| wants.get(&from));
-        let new = wants.get(&to.id);
-        Counts {
-            old: old.map_or(0, |want| want.instances),
-            old_live: old.map_or(0, |want| want.live),
-            new: new.map_or(0, |want| want.instances),
-            new_live: new.map_or(0, |want| want.live),
-        }
-    }
-}
-
-fn what(
-    phase: PhaseName,
-    before: &Counts,
-    after: &Counts,
-    from: Option<&Release>,
-    to: &Release,
-    course: &Course,
-) -> String {
+fn what(step: &PlanStep, before: &Counts, from: Option<&Release>, to: &Release) -> String {
     let label = &to.label;
     let old = from.map(|from| from.label.to_string()).unwrap_or_default();
-    match phase {
-        PhaseName::Start => format!("start {} of {label}", plural(after.new.saturating_sub(before.new))),
+    match step.phase {
+        PhaseName::Start => format!("start {} of {label}", plural(step.new.instances.saturating_sub(before.new))),
         PhaseName::Warmup => "wait until all are ready".to_owned(),
         PhaseName::Test => {
             let names: Vec<&str> = to.spec.checks.iter().map(|check| check.name.as_str()).collect();
             format!("run {} through the preview", names.join(", "))
         }
-        PhaseName::Expose if after.old_live > 0 => {
-            format!("route to {old} × {} and {label} × {}", after.old_live, after.new_live)
+        PhaseName::Expose if step.old.live > 0 => {
+            format!("route to {old} × {} and {label} × {}", step.old.live, step.new.live)
         }
-        PhaseName::Expose => format!("route to {label} × {}", after.new_live),
+        PhaseName::Expose => format!("route to {label} × {}", step.new.live),
         PhaseName::Observe => "watch the batch in load".to_owned(),
-        PhaseName::Bake if course.is_in_place() => format!("watch {label} in load"),
-        PhaseName::Bake => format!("watch {label} in load, {} of {old} kept warm", plural(after.old)),
-        PhaseName::Drain => format!("take {} of {old} out of load", plural(before.old.saturating_sub(after.old))),
+        PhaseName::Bake if step.old.instances == 0 => format!("watch {label} in load"),
+        PhaseName::Bake => format!("watch {label} in load, {} of {old} kept warm", plural(step.old.instances)),
+        PhaseName::Drain => {
+            format!("take {} of {old} out of load", plural(before.old.saturating_sub(step.old.instances)))
+        }
         PhaseName::Stop => "stop what is drained".to_owned(),
         PhaseName::Rollback => format!("go back to {old}"),
     }
@@ -155,39 +118,6 @@ fn what(
 
 fn plural(number: u16) -> String {
     format!("{number} instance{}", if number == 1 { "" } else { "s" })
-}
-
-fn expected(course: &Course, phase: PhaseName, to: &ReleaseSpec) -> Millis {
-    match phase {
-        PhaseName::Warmup => readiness(to),
-        PhaseName::Observe | PhaseName::Bake => course.watch(phase),
-        PhaseName::Start
-        | PhaseName::Test
-        | PhaseName::Expose
-        | PhaseName::Drain
-        | PhaseName::Stop
-        | PhaseName::Rollback => Millis::ZERO,
-    }
-}
-
-/// How long each phase may take; the same bounds as the phases themselves have.
-fn deadline(course: &Course, phase: PhaseName, from: Option<&Release>, to: &ReleaseSpec) -> Millis {
-    let leaving = from.map_or(to, |from| &from.spec);
-    let sum = |parts: &[Millis]| Millis(parts.iter().fold(0, |sum, part| sum.saturating_add(part.0)));
-    match phase {
-        PhaseName::Start | PhaseName::Warmup => to.start_timeout,
-        PhaseName::Test => {
-            to.checks.iter().fold(APPLY_TIMEOUT, |sum, check| Millis(sum.0.saturating_add(check.timeout.0)))
-        }
-        PhaseName::Expose | PhaseName::Rollback => APPLY_TIMEOUT,
-        PhaseName::Observe | PhaseName::Bake => sum(&[course.watch(phase), to.start_timeout.max(APPLY_TIMEOUT)]),
-        PhaseName::Drain => sum(&[APPLY_TIMEOUT, leaving.traffic.drain_timeout]),
-        PhaseName::Stop if course.is_in_place() => {
-            let tunnels = leaving.traffic.drain_timeout.max(leaving.traffic.tunnel_drain_timeout);
-            sum(&[tunnels, leaving.run.stop_grace, STOP_SLACK])
-        }
-        PhaseName::Stop => sum(&[leaving.run.stop_grace, STOP_SLACK]),
-    }
 }
 
 impl fmt::Display for Plan {

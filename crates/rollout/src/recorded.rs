@@ -10,11 +10,11 @@ use std::collections::BTreeSet;
 use gapless_model::{EffectNumber, InstanceId, Millis, ReleaseId, RolloutId, Tick};
 
 use crate::effect::{Effect, Outcome};
-use crate::rollout::course::Stand;
+use crate::rollout::compiled::Reversibility;
 use crate::rollout::{Forward, Phase, TestStage, Way};
 use crate::service::{Kept, OpenReceipt, Service, Situation};
 use crate::table::{self, Listed};
-use crate::turn::Turn;
+use crate::transition::Transition;
 use crate::{Cause, Change, Input, Step};
 
 /// The edition of the machine. Raised with each change after which an input may give other effects than before; written into every record.
@@ -87,7 +87,7 @@ pub enum RecordedEnd {
 /// `BUG:` when one input moves the machine without end.
 pub fn follow(state: Service, input: Input, now: Tick, recorded: &[Recorded]) -> Step {
     let before = state.clone();
-    let mut turn = Turn::new(state, now);
+    let mut turn = Transition::new(state, now);
     let _refused = turn.take(input);
     turn.move_phases();
     // Repeats, which a controller orders when it takes over, stand under the numbers that they have.
@@ -98,15 +98,15 @@ pub fn follow(state: Service, input: Input, now: Tick, recorded: &[Recorded]) ->
     turn.move_phases();
     turn.drop_unrecorded(&before, &fresh);
     turn.number_as_recorded(&before, &fresh);
-    let Turn { service, effects, timeline, placed, .. } = turn;
+    let Transition { service, effects, timeline, placed, .. } = turn;
     let report = service.report(now);
     let next_deadline = report.next.as_ref().map(|next| next.at);
     let effects = effects.into_iter().filter(|intent| matches!(intent.effect, Effect::KeepReleases { .. })).collect();
     Step { state: service, effects, timeline, report, next_deadline, placed, change: Change::Changed }
 }
 
-impl Turn {
-    /// As [`Turn::run`], without what orders starts, tables and stops: the record has them.
+impl Transition {
+    /// As [`Transition::run`], without what orders starts, tables and stops: the record has them.
     fn move_phases(&mut self) {
         let mut moves = 0;
         while self.advance() || self.mend() || self.advance_test() {
@@ -144,8 +144,7 @@ impl Turn {
         };
         let listed = Listed { live: known(live), preview: known(preview) };
         if let Some(rollout) = self.service.running()
-            && let Way::Forward(forward) = &rollout.way
-            && rollout.course.stand(forward.phase.name(), forward.batch) != Stand::Earned
+            && rollout.reversibility() != Reversibility::Earned
             && self.service.count(|instance| instance.release() == rollout.to && instance.is_live()) > 0
             && !live.iter().any(|id| id.release == rollout.to)
         {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use gapless_model::{EffectNumber, InstanceId, Release, ReleaseId, RolloutId, ServiceName, Tick};
 
+use crate::desired::{Desired, DesiredState};
 use crate::healing::Backoff;
 use crate::instance::Instance;
 use crate::planted::PlantedBug;
 use crate::rollout::{BackStage, Rollout, Way};
 use crate::table::Table;
-use crate::want::{Want, Wants};
 use crate::{Cause, Outcome, ServiceRoutes};
 
 /// A service as the machine knows it: a value that only [`step`](crate::step()) moves on.
@@ -260,20 +260,20 @@ impl Service {
     }
 
     /// What the situation wants of the fleet.
-    pub(crate) fn wants(&self) -> Wants {
+    pub(crate) fn desired(&self) -> DesiredState {
         match &self.situation {
-            Situation::Empty => Wants::new(),
-            Situation::Settled { current } => Wants::from([(*current, Want::live(self.size_of(*current)))]),
+            Situation::Empty => DesiredState::new(),
+            Situation::Settled { current } => DesiredState::from([(*current, Desired::live(self.size_of(*current)))]),
             Situation::Rollout(rollout) => match &rollout.way {
-                Way::Forward(forward) => rollout.course.wants(forward.phase.name(), forward.batch),
+                Way::Forward(forward) => rollout.plan.desired(forward.at),
                 Way::Back(back) => {
-                    let mut wants = Wants::new();
+                    let mut wants = DesiredState::new();
                     if let Some(from) = rollout.from() {
-                        wants.insert(from, Want::live(self.size_of(from)));
+                        wants.insert(from, Desired::live(self.size_of(from)));
                     }
                     match back.stage {
                         BackStage::Restore { .. } => {
-                            wants.insert(rollout.to, Want::as_they_are());
+                            wants.insert(rollout.to, Desired::as_it_is());
                         }
                         BackStage::Switch { .. } | BackStage::Leave { .. } => {}
                     }
@@ -281,9 +281,9 @@ impl Service {
                 }
             },
             Situation::NeedsOperator(stuck) => {
-                let mut wants = Wants::from([(stuck.current, Want::live(self.size_of(stuck.current)))]);
+                let mut wants = DesiredState::from([(stuck.current, Desired::live(self.size_of(stuck.current)))]);
                 if let Some(other) = stuck.other {
-                    wants.insert(other, Want::as_they_are());
+                    wants.insert(other, Desired::as_it_is());
                 }
                 wants
             }

@@ -2,7 +2,7 @@
 
 use gapless_model::Tick;
 
-use crate::turn::Turn;
+use crate::transition::Transition;
 use crate::{Entry, Input, Intent, Placed, Refusal, Refused, Report, Service};
 
 /// What a step gives.
@@ -49,26 +49,26 @@ pub(crate) const MOVES_MAX: usize = 100_000;
 /// `BUG:` when one input moves the machine without end.
 pub fn step(state: Service, input: Input, now: Tick) -> Result<Step, Refused> {
     let before = state.clone();
-    let mut turn = Turn::new(state, now);
+    let mut turn = Transition::new(state, now);
     if let Err(reason) = turn.take(input) {
         return Err(Refused { state: Box::new(before), reason });
     }
     turn.run();
-    let Turn { service, effects, timeline, placed, .. } = turn;
+    let Transition { service, effects, timeline, placed, .. } = turn;
     let report = service.report(now);
     let change = if effects.is_empty() && service == before { Change::Unchanged } else { Change::Changed };
     let next_deadline = report.next.as_ref().map(|next| next.at);
     Ok(Step { state: service, effects, timeline, report, next_deadline, placed, change })
 }
 
-impl Turn {
+impl Transition {
     /// Everything that follows from what is true now.
     ///
     /// # Panics
     /// `BUG:` when it never comes to rest.
     pub(crate) fn run(&mut self) {
         let mut moves = 0;
-        while self.advance() || self.mend() || self.expire() || self.settle() {
+        while self.advance() || self.mend() || self.expire() || self.reconcile() {
             moves += 1;
             assert!(moves < MOVES_MAX, "BUG: one input moves the machine without end");
         }

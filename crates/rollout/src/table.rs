@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use gapless_model::{EffectNumber, HoldLimits, ProbeKind, Release, ReleaseId, ServiceName, Tick, Weight};
 
+use crate::desired::{self, DesiredState, Rest};
 use crate::instance::{Instance, Life};
-use crate::want::{self, Rest, Wants};
 use crate::{Admission, Member, Pool, PoolKind, ServiceRoutes};
 
 /// The newest table ordered, and how far the proxies are.
@@ -49,16 +49,16 @@ pub(crate) struct Listed {
 ///
 /// An instance that is wanted no more leaves only as far as `floor` ready instances stay in load; while fewer are ready, the
 /// unhealthy ones stay in load too: a bad answer from some is better than none from all.
-pub(crate) fn listed(instances: &BTreeMap<u64, Instance>, wants: &Wants, floor: u16) -> Listed {
+pub(crate) fn listed(instances: &BTreeMap<u64, Instance>, desired_state: &DesiredState, floor: u16) -> Listed {
     let mut next = Listed::default();
-    for (release, want) in wants {
-        let sorted = want::sort(instances, *release, Some(want));
+    for (release, want) in desired_state {
+        let sorted = desired::sort(instances, *release, Some(want));
         for instance in sorted.stay.iter().map(|ordinal| &instances[ordinal]) {
             let may_serve =
                 instance.is_ready() || (instance.is_live() && matches!(instance.life, Life::Warming { .. }));
             let has_room = live_of(instances, &next, *release) < usize::from(want.live);
             // What was kept "as it is" does not come into load anew.
-            let belongs = want.upkeep == want::Upkeep::Maintain || instance.is_live();
+            let belongs = want.upkeep == desired::Upkeep::Maintain || instance.is_live();
             if may_serve && has_room && belongs {
                 next.live.insert(instance.id.ordinal);
             } else if instance.is_ready() && want.rest == Rest::Preview {

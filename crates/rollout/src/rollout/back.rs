@@ -6,16 +6,15 @@
 use gapless_model::Tick;
 
 use crate::planted::PlantedBug;
-use crate::rollout::advance::{APPLY_TIMEOUT, STOP_SLACK};
 use crate::rollout::{Back, BackStage, Rollout, Way};
 use crate::service::{Service, Situation};
-use crate::turn::Turn;
+use crate::transition::Transition;
 use crate::{Action, BatchReport, Cause, PhaseName};
 
 /// Leave to take the candidate out of load; only [`Service::way_back_proven`] makes one.
 struct WayBackProven;
 
-impl Turn {
+impl Transition {
     /// Turns a rollout that goes forward.
     pub(crate) fn turn_back(&mut self, cause: Cause) {
         let Some(rollout) = self.service.running() else { return };
@@ -32,14 +31,8 @@ impl Turn {
     pub(crate) fn enter_back(&mut self, cause: Cause) {
         let Some(rollout) = self.service.running() else { return };
         let stage = match self.service.way_back_proven(rollout) {
-            Some(proof) => self.switch(&proof),
-            None => {
-                let timeout = rollout
-                    .from()
-                    .and_then(|from| self.service.releases.get(&from))
-                    .map_or(APPLY_TIMEOUT, |from| from.spec.start_timeout.max(APPLY_TIMEOUT));
-                BackStage::Restore { failures: 0, deadline: self.now.after(timeout) }
-            }
+            Some(proof) => self.switch(rollout, &proof),
+            None => BackStage::Restore { failures: 0, deadline: self.now.after(rollout.plan.back.restore) },
         };
         let since = self.now;
         if let Situation::Rollout(rollout) = &mut self.service.situation {
@@ -48,8 +41,8 @@ impl Turn {
         self.note(Action::Entered { phase: PhaseName::Rollback, batch: BatchReport { number: 1, of: 1 } });
     }
 
-    fn switch(&self, _proof: &WayBackProven) -> BackStage {
-        BackStage::Switch { deadline: self.now.after(APPLY_TIMEOUT) }
+    fn switch(&self, rollout: &Rollout, _proof: &WayBackProven) -> BackStage {
+        BackStage::Switch { deadline: self.now.after(rollout.plan.back.switch) }
     }
 
     /// Moves the way back by at most one stage; says whether it did.
@@ -61,7 +54,7 @@ impl Turn {
         match &back.stage {
             BackStage::Restore { .. } => match self.service.way_back_proven(rollout) {
                 Some(proof) => {
-                    let stage = self.switch(&proof);
+                    let stage = self.switch(rollout, &proof);
                     self.set_stage(stage);
                 }
                 None if late => self.call_operator(Cause::Deadline { phase: PhaseName::Rollback, after }),
@@ -69,8 +62,7 @@ impl Turn {
             },
             BackStage::Switch { .. } => {
                 if self.service.candidate_out(rollout) {
-                    let times = self.service.traffic_of(rollout.to);
-                    let deadline = self.now.after(times.drain).after(times.grace).after(STOP_SLACK);
+                    let deadline = self.now.after(rollout.plan.back.leave);
                     self.set_stage(BackStage::Leave { deadline });
                 } else if late {
                     self.call_operator(Cause::Deadline { phase: PhaseName::Rollback, after });

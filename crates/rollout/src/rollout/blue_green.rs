@@ -1,49 +1,23 @@
 //! Blue-green: Start → Warmup → Test → Expose → Bake → Drain → Stop. The whole candidate comes up beside the current release,
 //! is tested before anyone is switched, is switched to by one table, and the old release stays warm through Bake.
 
-use gapless_model::{Millis, ReleaseId};
+use gapless_model::Millis;
 
 use crate::PhaseName;
-use crate::rollout::course::{Next, Stand, candidate};
-use crate::want::{Want, Wants};
+use crate::desired::Desired;
+use crate::rollout::compiled::{CompiledPlan, Draft, Reversibility, Stage, Tunnels};
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct BlueGreen {
-    pub from: ReleaseId,
-    pub to: ReleaseId,
-    pub old: u16,
-    pub new: u16,
-    pub bake: Millis,
-}
-
-pub(super) fn next(phase: PhaseName) -> Next {
-    match phase {
-        PhaseName::Start => Next::Phase(PhaseName::Warmup),
-        PhaseName::Warmup => Next::Phase(PhaseName::Test),
-        PhaseName::Test => Next::Phase(PhaseName::Expose),
-        PhaseName::Expose | PhaseName::Observe => Next::Phase(PhaseName::Bake),
-        PhaseName::Bake => Next::Phase(PhaseName::Drain),
-        PhaseName::Drain => Next::Phase(PhaseName::Stop),
-        PhaseName::Stop | PhaseName::Rollback => Next::Done,
-    }
-}
-
-pub(super) fn stand(phase: PhaseName) -> Stand {
-    match phase {
-        PhaseName::Start | PhaseName::Warmup | PhaseName::Test => Stand::Unexposed,
-        PhaseName::Expose | PhaseName::Observe | PhaseName::Bake => Stand::Exposed,
-        PhaseName::Drain | PhaseName::Stop | PhaseName::Rollback => Stand::Earned,
-    }
-}
-
-impl BlueGreen {
-    pub(super) fn wants(&self, phase: PhaseName) -> Wants {
-        match stand(phase) {
-            Stand::Unexposed => {
-                Wants::from([(self.from, Want::live(self.old)), (self.to, candidate(phase, self.new, 0))])
-            }
-            Stand::Exposed => Wants::from([(self.from, Want::partly(self.old, 0)), (self.to, Want::live(self.new))]),
-            Stand::Earned => Wants::from([(self.to, Want::live(self.new))]),
-        }
-    }
+pub(super) fn compile(mut draft: Draft<'_>, bake: Millis) -> CompiledPlan {
+    let (old, new) = draft.sizes();
+    let beside =
+        Stage { old: Desired::live(old), new: Desired::partly(new, 0), reversibility: Reversibility::Unexposed };
+    let switched =
+        Stage { old: Desired::partly(old, 0), new: Desired::live(new), reversibility: Reversibility::Exposed };
+    let alone = Stage { old: Desired::NONE, new: Desired::live(new), reversibility: Reversibility::Earned };
+    draft.bring_up(beside);
+    draft.test(beside);
+    draft.expose(switched);
+    draft.watch(PhaseName::Bake, switched, bake);
+    draft.retire(alone, Tunnels::LeftBehind);
+    draft.finish("blue-green")
 }

@@ -8,12 +8,12 @@ use gapless_model::{InstanceId, Millis, ReleaseId, RolloutId};
 use crate::effect::{Effect, NoticeLevel, Outcome};
 use crate::instance::{Drain, Instance, Listing};
 use crate::planted::PlantedBug;
-use crate::rollout::{Course, Queued, Rollout, Tests};
+use crate::rollout::{CompiledPlan, Queued, Rollout, Tests};
 use crate::service::{OpenReceipt, Service, Situation, Stuck};
-use crate::turn::Turn;
+use crate::transition::Transition;
 use crate::{Action, Cause};
 
-impl Turn {
+impl Transition {
     /// The candidate is the current release.
     pub(crate) fn finish_done(&mut self) {
         let Some(rollout) = self.service.running().cloned() else { return };
@@ -120,8 +120,8 @@ impl Turn {
     /// The order that waited begins; where it has become impossible its rollout ends at once.
     fn begin_queued(&mut self, Queued { order, since }: Queued) {
         let strategy = order.strategy.clone().unwrap_or_else(|| order.release.spec.strategy.clone());
-        match Course::for_service(&self.service, &order.release, &strategy) {
-            Ok(course) => self.begin(order, course, Tests::Run),
+        match CompiledPlan::for_service(&self.service, &order.release, &strategy, Tests::Run) {
+            Ok(plan) => self.begin(order, plan),
             Err(refusal) => {
                 let label = order.release.label.clone();
                 let notice = format!("the rollout to {label} that waited cannot begin: {refusal}");

@@ -3,7 +3,7 @@
 pub(crate) mod advance;
 pub(crate) mod back;
 mod blue_green;
-pub(crate) mod course;
+pub(crate) mod compiled;
 pub(crate) mod finish;
 mod first;
 mod rolling;
@@ -11,7 +11,8 @@ mod rolling;
 use gapless_model::{EffectNumber, ReleaseId, RolloutId, Tick};
 
 use crate::{Cause, DeployOrder, Origin, PhaseName};
-pub(crate) use course::Course;
+pub(crate) use compiled::{CompiledPlan, Tests};
+use compiled::{Gate, Limit, PlanStep, Reversibility};
 
 /// A rollout that runs.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,9 +24,7 @@ pub(crate) struct Rollout {
     /// To which release.
     pub to: ReleaseId,
     /// How, and from which release.
-    pub course: Course,
-    /// Whether the candidate's checks are run.
-    pub tests: Tests,
+    pub plan: CompiledPlan,
     /// When it began.
     pub began: Tick,
     /// When it turns back at the latest.
@@ -46,15 +45,6 @@ pub(crate) struct Queued {
     pub since: Tick,
 }
 
-/// Whether a candidate's checks are run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Tests {
-    /// They are.
-    Run,
-    /// They are not: the release served before, and going back is urgent.
-    Skip,
-}
-
 /// Which way a rollout goes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Way {
@@ -64,12 +54,12 @@ pub(crate) enum Way {
     Back(Back),
 }
 
-/// The candidate takes over, batch by batch.
+/// The candidate takes over, step by step.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Forward {
-    /// The batch, from 0.
-    pub batch: u16,
-    /// Since when it is in its phase.
+    /// The step of the plan, by its index.
+    pub at: usize,
+    /// Since when it is at this step.
     pub since: Tick,
     /// The phase.
     pub phase: Phase,
@@ -147,6 +137,38 @@ pub(crate) enum BackStage {
 }
 
 impl Phase {
+    /// The phase of a step that begins now, behind `before`: a limit that is shared with it goes on, and so do its failures.
+    pub(crate) fn begin(step: &PlanStep, now: Tick, before: Option<&Phase>) -> Phase {
+        let (failures, deadline) = match (step.limit, before) {
+            (Limit::Shared(_), Some(Phase::Start { failures, deadline })) => (*failures, *deadline),
+            (Limit::Shared(time) | Limit::Own(time), _) => (0, now.after(time)),
+        };
+        let until = match step.gate {
+            Gate::Observed(time) => now.after(time),
+            Gate::Started | Gate::Ready | Gate::Tested | Gate::Exposed | Gate::Drained | Gate::Stopped(_) => now,
+        };
+        match step.phase {
+            PhaseName::Start => Phase::Start { failures, deadline },
+            PhaseName::Warmup => Phase::Warmup { failures, deadline },
+            PhaseName::Test => Phase::Test { stage: TestStage::Preview, deadline },
+            PhaseName::Expose => Phase::Expose { deadline },
+            PhaseName::Observe => Phase::Observe { until, deadline },
+            PhaseName::Bake => Phase::Bake { until, deadline },
+            PhaseName::Drain => Phase::Drain { deadline },
+            PhaseName::Stop | PhaseName::Rollback => Phase::Stop { deadline },
+        }
+    }
+
+    /// Whether its checks passed.
+    pub(crate) fn is_tested(&self) -> bool {
+        matches!(self, Phase::Test { stage: TestStage::Passed, .. })
+    }
+
+    /// Whether it was watched for as long as it is to be.
+    pub(crate) fn is_observed(&self, now: Tick) -> bool {
+        matches!(self, Phase::Observe { until, .. } | Phase::Bake { until, .. } if now >= *until)
+    }
+
     pub(crate) fn name(&self) -> PhaseName {
         match self {
             Phase::Start { .. } => PhaseName::Start,
@@ -189,7 +211,20 @@ impl BackStage {
 impl Rollout {
     /// The release it came from; none for a first deploy.
     pub(crate) fn from(&self) -> Option<ReleaseId> {
-        self.course.from()
+        self.plan.from
+    }
+
+    /// The step that a rollout on its way forward is at.
+    pub(crate) fn step(&self) -> Option<&PlanStep> {
+        match &self.way {
+            Way::Forward(forward) => Some(self.plan.step(forward.at)),
+            Way::Back(_) => None,
+        }
+    }
+
+    /// Whether there is still a way back. On the way back there is none from it.
+    pub(crate) fn reversibility(&self) -> Reversibility {
+        self.step().map_or(Reversibility::Earned, |step| step.reversibility)
     }
 
     /// The phase, whichever way it goes.

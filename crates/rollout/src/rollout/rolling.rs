@@ -5,59 +5,45 @@
 //! After the last Observe the whole bakes; surge first keeps the last batch's old instances warm for that long, so that a
 //! way back exists while it bakes.
 
-use gapless_model::{Amount, Millis, Order, Release, ReleaseId};
+use gapless_model::{Amount, Millis, Order, ReleaseSpec};
 
-use crate::rollout::course::{Next, Stand, candidate};
-use crate::want::{Want, Wants};
+use crate::desired::Desired;
+use crate::rollout::compiled::{CompiledPlan, Draft, Reversibility, Stage, Tunnels};
 use crate::{PhaseName, Refusal};
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Rolling {
-    pub from: ReleaseId,
-    pub to: ReleaseId,
+/// How many instances are replaced, and how many at a time.
+pub(super) struct Sizes {
     /// Instances of the old release before the rollout.
-    pub old: u16,
+    old: u16,
     /// Instances of the candidate after it.
-    pub new: u16,
+    new: u16,
     /// Instances per batch; at least one.
-    pub batch: u16,
-    pub order: Order,
-    pub observe: Millis,
-    pub bake: Millis,
+    batch: u16,
 }
 
-/// Compiles the strategy; in place takes the largest batch that keeps the floor.
-pub(super) fn compile(
-    from: &Release,
-    to: &Release,
-    batch: Amount,
-    order: Order,
-    observe: Millis,
-    bake: Millis,
-) -> Result<Rolling, Refusal> {
-    let (old, new) = (from.spec.instances.max(1), to.spec.instances.max(1));
-    let batch = batch.at_least_one_of(new).max(1);
-    let mut rolling = Rolling { from: from.id, to: to.id, old, new, batch, order, observe, bake };
-    if order == Order::SurgeFirst {
-        return Ok(rolling);
-    }
-    let floor = from.spec.floor.share_up(old).min(to.spec.floor.share_up(new));
-    while rolling.least_in_load() < floor {
-        if rolling.batch == 1 {
-            return Err(Refusal::FloorForbidsInPlace { left: rolling.least_in_load(), instances: old, floor });
+impl Sizes {
+    /// In place takes the largest batch that keeps the floor.
+    ///
+    /// # Errors
+    /// [`Refusal::FloorForbidsInPlace`].
+    pub(super) fn of(from: &ReleaseSpec, to: &ReleaseSpec, batch: Amount, order: Order) -> Result<Sizes, Refusal> {
+        let (old, new) = (from.instances.max(1), to.instances.max(1));
+        let mut sizes = Sizes { old, new, batch: batch.at_least_one_of(new).max(1) };
+        if order == Order::SurgeFirst {
+            return Ok(sizes);
         }
-        rolling.batch -= 1;
+        let floor = from.floor.share_up(old).min(to.floor.share_up(new));
+        while sizes.least_in_load() < floor {
+            if sizes.batch == 1 {
+                return Err(Refusal::FloorForbidsInPlace { left: sizes.least_in_load(), instances: old, floor });
+            }
+            sizes.batch -= 1;
+        }
+        Ok(sizes)
     }
-    Ok(rolling)
-}
 
-impl Rolling {
-    pub(super) fn batches(&self) -> u16 {
+    fn batches(&self) -> u16 {
         self.new.div_ceil(self.batch)
-    }
-
-    fn is_last(&self, batch: u16) -> bool {
-        batch + 1 >= self.batches()
     }
 
     /// Candidates in load once `batches` batches are exposed.
@@ -75,71 +61,68 @@ impl Rolling {
     fn least_in_load(&self) -> u16 {
         (0..self.batches()).map(|batch| self.left(batch + 1) + self.exposed(batch)).min().unwrap_or(0)
     }
+}
 
-    pub(super) fn begin(&self) -> PhaseName {
-        match self.order {
-            Order::SurgeFirst => PhaseName::Start,
-            Order::InPlace => PhaseName::Drain,
+pub(super) fn compile(
+    mut draft: Draft<'_>,
+    sizes: &Sizes,
+    order: Order,
+    observe: Millis,
+    bake: Millis,
+) -> CompiledPlan {
+    let times = (observe, bake);
+    for batch in 0..sizes.batches() {
+        draft.begin_batch(batch);
+        match order {
+            Order::SurgeFirst => surge(&mut draft, sizes, batch, times),
+            Order::InPlace => in_place(&mut draft, sizes, batch, times),
         }
     }
+    draft.finish(match order {
+        Order::SurgeFirst => "rolling",
+        Order::InPlace => "rolling in place",
+    })
+}
 
-    pub(super) fn next(&self, phase: PhaseName, batch: u16) -> Next {
-        match phase {
-            PhaseName::Start => Next::Phase(PhaseName::Warmup),
-            PhaseName::Warmup if batch == 0 => Next::Phase(PhaseName::Test),
-            PhaseName::Warmup | PhaseName::Test => Next::Phase(PhaseName::Expose),
-            PhaseName::Expose => Next::Phase(PhaseName::Observe),
-            PhaseName::Observe if self.is_last(batch) => Next::Phase(PhaseName::Bake),
-            PhaseName::Drain => Next::Phase(PhaseName::Stop),
-            PhaseName::Observe => match self.order {
-                Order::SurgeFirst => Next::Phase(PhaseName::Drain),
-                Order::InPlace => Next::Batch(PhaseName::Drain),
-            },
-            PhaseName::Bake => match self.order {
-                Order::SurgeFirst => Next::Phase(PhaseName::Drain),
-                Order::InPlace => Next::Done,
-            },
-            PhaseName::Stop => match self.order {
-                Order::SurgeFirst if self.is_last(batch) => Next::Done,
-                Order::SurgeFirst => Next::Batch(PhaseName::Start),
-                Order::InPlace => Next::Phase(PhaseName::Start),
-            },
-            PhaseName::Rollback => Next::Done,
-        }
+/// Whether anybody is served by the candidate before a batch of it is exposed.
+fn before_exposure(batch: u16) -> Reversibility {
+    if batch == 0 { Reversibility::Unexposed } else { Reversibility::Exposed }
+}
+
+fn surge(draft: &mut Draft<'_>, sizes: &Sizes, batch: u16, (observe, bake): (Millis, Millis)) {
+    let (before, after) = (sizes.exposed(batch), sizes.exposed(batch + 1));
+    let (old, left) = (sizes.left(batch), sizes.left(batch + 1));
+    let is_last = batch + 1 == sizes.batches();
+    let up =
+        Stage { old: Desired::live(old), new: Desired::partly(after, before), reversibility: before_exposure(batch) };
+    let exposed = Stage { new: Desired::live(after), reversibility: Reversibility::Exposed, ..up };
+    draft.bring_up(up);
+    if batch == 0 {
+        draft.test(up);
     }
-
-    pub(super) fn stand(&self, phase: PhaseName, batch: u16) -> Stand {
-        let exposed = if batch == 0 { Stand::Unexposed } else { Stand::Exposed };
-        match (self.order, phase) {
-            (_, PhaseName::Start | PhaseName::Warmup | PhaseName::Test) => exposed,
-            (_, PhaseName::Expose | PhaseName::Observe | PhaseName::Bake) => Stand::Exposed,
-            (Order::InPlace, PhaseName::Drain | PhaseName::Stop) => exposed,
-            (Order::SurgeFirst, PhaseName::Drain | PhaseName::Stop) if self.is_last(batch) => Stand::Earned,
-            (Order::SurgeFirst, PhaseName::Drain | PhaseName::Stop) => Stand::Exposed,
-            (_, PhaseName::Rollback) => Stand::Earned,
-        }
+    draft.expose(exposed);
+    draft.watch(PhaseName::Observe, exposed, observe);
+    if is_last {
+        draft.watch(PhaseName::Bake, Stage { old: Desired::partly(old, 0), ..exposed }, bake);
     }
+    let reversibility = if is_last { Reversibility::Earned } else { Reversibility::Exposed };
+    draft.retire(Stage { old: Desired::live(left), reversibility, ..exposed }, Tunnels::LeftBehind);
+}
 
-    pub(super) fn wants(&self, phase: PhaseName, batch: u16) -> Wants {
-        let (before, after) = (self.exposed(batch), self.exposed(batch + 1));
-        let (old_before, old_after) = (self.left(batch), self.left(batch + 1));
-        let (old, new) = match (self.order, phase) {
-            (Order::SurgeFirst, PhaseName::Start | PhaseName::Warmup | PhaseName::Test) => {
-                (Want::live(old_before), candidate(phase, after, before))
-            }
-            (Order::SurgeFirst, PhaseName::Expose | PhaseName::Observe) => (Want::live(old_before), Want::live(after)),
-            (Order::SurgeFirst, PhaseName::Bake) => (Want::partly(old_before, 0), Want::live(after)),
-            (Order::SurgeFirst, PhaseName::Drain | PhaseName::Stop | PhaseName::Rollback) => {
-                (Want::live(old_after), Want::live(after))
-            }
-            (Order::InPlace, PhaseName::Drain | PhaseName::Stop) => (Want::live(old_after), Want::live(before)),
-            (Order::InPlace, PhaseName::Start | PhaseName::Warmup | PhaseName::Test) => {
-                (Want::live(old_after), candidate(phase, after, before))
-            }
-            (Order::InPlace, PhaseName::Expose | PhaseName::Observe | PhaseName::Bake | PhaseName::Rollback) => {
-                (Want::live(old_after), Want::live(after))
-            }
-        };
-        Wants::from([(self.from, old), (self.to, new)])
+fn in_place(draft: &mut Draft<'_>, sizes: &Sizes, batch: u16, (observe, bake): (Millis, Millis)) {
+    let (before, after) = (sizes.exposed(batch), sizes.exposed(batch + 1));
+    let old = Desired::live(sizes.left(batch + 1));
+    let reversibility = before_exposure(batch);
+    let up = Stage { old, new: Desired::partly(after, before), reversibility };
+    let exposed = Stage { new: Desired::live(after), reversibility: Reversibility::Exposed, ..up };
+    draft.retire(Stage { new: Desired::live(before), ..up }, Tunnels::Awaited);
+    draft.bring_up(up);
+    if batch == 0 {
+        draft.test(up);
+    }
+    draft.expose(exposed);
+    draft.watch(PhaseName::Observe, exposed, observe);
+    if batch + 1 == sizes.batches() {
+        draft.watch(PhaseName::Bake, exposed, bake);
     }
 }

@@ -2,7 +2,11 @@
 
 use expect_test::expect;
 
+use gapless_rollout::plan;
+
 use crate::player::check;
+use crate::world::World;
+use crate::world::releases::release;
 
 #[test]
 fn requests_that_do_not_end_are_cut_at_the_drain_deadline_and_that_is_on_the_record() {
@@ -370,4 +374,30 @@ fn a_plan_tells_the_phases_before_they_run() {
               at least 1m20s in all, at most 10m; going back: about 250ms, its instances have to start
         "#]],
     );
+}
+
+#[test]
+fn what_a_plan_tells_is_what_a_rollout_does() {
+    for strategy in [
+        "rolling batch=1",
+        "rolling batch=2 observe=1s",
+        "in-place batch=50% bake=0s",
+        "blue-green",
+        "blue-green bake=0s",
+    ] {
+        for (instances, checks) in [(1, 0), (3, 2), (5, 0)] {
+            let mut world = World::new("shop");
+            let mut text = format!("1.0 {strategy} instances={instances} floor=0 checks={checks}");
+            for number in 1..=2 {
+                let release = release("shop", number, &text, "");
+                let told = plan(&world.service, &release, None).unwrap();
+                world.entered.clear();
+                world.deploy(release);
+                world.run();
+                let told: Vec<_> = told.phases.iter().map(|planned| (planned.phase, planned.batch)).collect();
+                assert_eq!(world.entered, told, "{text}:\n{}", world.output);
+                text = text.replacen("1.0", "1.1", 1);
+            }
+        }
+    }
 }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use gapless_model::{EffectNumber, InstanceId, Millis, Release, RolloutId, ServiceName, Tick};
 use gapless_rollout::{
-    Change, DeployOrder, Effect, EndedBy, Input, Intent, Listing, Origin, RollbackOrder, Service, ServiceRoutes, Step,
-    step,
+    Action, BatchReport, Change, DeployOrder, Effect, EndedBy, Input, Intent, Listing, Origin, PhaseName,
+    RollbackOrder, Service, ServiceRoutes, Step, step,
 };
 
 /// How long the obliging world takes for each answer.
@@ -60,6 +60,8 @@ pub struct World {
     pub output: String,
     pub intents: Vec<Intent>,
     pub next: Option<Tick>,
+    /// The phases that rollouts entered.
+    pub entered: Vec<(PhaseName, BatchReport)>,
 }
 
 impl World {
@@ -79,6 +81,7 @@ impl World {
             output: String::new(),
             intents: Vec::new(),
             next: None,
+            entered: Vec::new(),
         }
     }
 
@@ -96,6 +99,9 @@ impl World {
         assert!(step.change == Change::Changed || step.effects.is_empty());
         for entry in &step.timeline {
             writeln!(self.output, "{}", entry.to_string().trim_start()).unwrap();
+            if let Action::Entered { phase, batch } = entry.action {
+                self.entered.push((phase, batch));
+            }
         }
         self.service = step.state;
         self.next = step.next_deadline;

@@ -6,7 +6,7 @@ use crate::planted::PlantedBug;
 use crate::{Action, Effect, Entry, Intent, NoticeLevel, Placed, Service};
 
 /// A service in the middle of one step.
-pub(crate) struct Turn {
+pub(crate) struct Transition {
     pub service: Service,
     pub now: Tick,
     pub effects: Vec<Intent>,
@@ -15,9 +15,9 @@ pub(crate) struct Turn {
     pub placed: Option<Placed>,
 }
 
-impl Turn {
-    pub(crate) fn new(service: Service, now: Tick) -> Turn {
-        Turn { service, now, effects: Vec::new(), timeline: Vec::new(), placed: None }
+impl Transition {
+    pub(crate) fn new(service: Service, now: Tick) -> Transition {
+        Transition { service, now, effects: Vec::new(), timeline: Vec::new(), placed: None }
     }
 
     /// Orders an effect under the next number, for the rollout that runs.

@@ -7,17 +7,17 @@ use std::collections::BTreeSet;
 
 use gapless_model::{EffectNumber, InstanceId, Millis, ReleaseId};
 
+use crate::desired::sort;
 use crate::effect::Effect;
 use crate::instance::{Drain, Ground, Instance, Life, Listing, StopPermit};
 use crate::planted::PlantedBug;
 use crate::rollout::{Forward, Phase, TestStage, Way};
 use crate::service::{Kept, Service};
 use crate::table::{self, Listed, Published};
-use crate::turn::Turn;
-use crate::want::sort;
+use crate::transition::Transition;
 use crate::{Action, LiveShare, PoolKind, ServiceRoutes};
 
-impl Turn {
+impl Transition {
     /// Gives up instances whose time to become ready is over; says whether there was one.
     pub(crate) fn expire(&mut self) -> bool {
         let now = self.now;
@@ -64,7 +64,7 @@ impl Turn {
     }
 
     /// Orders what is missing; says whether anything was.
-    pub(crate) fn settle(&mut self) -> bool {
+    pub(crate) fn reconcile(&mut self) -> bool {
         let before = self.effects.len();
         self.start_missing();
         self.publish();
@@ -75,7 +75,7 @@ impl Turn {
     }
 
     fn start_missing(&mut self) {
-        for (release, want) in self.service.wants() {
+        for (release, want) in self.service.desired() {
             let missing = sort(&self.service.instances, release, Some(&want)).missing;
             for failures in self.service.take_due(release, missing, self.now) {
                 self.start(release, failures);
@@ -101,7 +101,7 @@ impl Turn {
 
     fn publish(&mut self) {
         let floor = if self.service.has(PlantedBug::BelowFloor) { 0 } else { self.service.floor() };
-        let listed = table::listed(&self.service.instances, &self.service.wants(), floor);
+        let listed = table::listed(&self.service.instances, &self.service.desired(), floor);
         let Some(serving) = self.service.serving(&listed) else { return };
         let service = &self.service;
         let routes = table::routes(&service.name, &service.releases, serving, &service.instances, &listed);
@@ -137,7 +137,7 @@ impl Turn {
     }
 
     fn stop_surplus(&mut self) {
-        let wants = self.service.wants();
+        let wants = self.service.desired();
         let releases: BTreeSet<ReleaseId> = self.service.instances.values().map(Instance::release).collect();
         for release in releases {
             let limit = self.service.traffic_of(release).tunnels;

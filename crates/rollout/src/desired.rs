@@ -1,6 +1,6 @@
-//! What a situation wants of the fleet: how many instances of which release, how many of them in load.
+//! The desired state of the fleet: how many instances of which release, how many of them in load.
 //!
-//! Phases never order starts, tables or stops themselves. They say what is wanted; `settle` orders what is missing and takes
+//! Phases never order starts, tables or stops themselves. They say what is wanted; `reconcile` orders what is missing and takes
 //! away what is too much, each under the permits of the floor and of the drain. So there is one place where capacity can be lost.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use crate::instance::{Instance, Life};
 
 /// What is wanted of one release.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Want {
+pub(crate) struct Desired {
     /// Instances that run.
     pub instances: u16,
     /// Of these, in load.
@@ -40,25 +40,28 @@ pub(crate) enum Rest {
     Preview,
 }
 
-impl Want {
+impl Desired {
+    /// None at all.
+    pub(crate) const NONE: Desired = Desired { instances: 0, live: 0, upkeep: Upkeep::Maintain, rest: Rest::Hidden };
+
     /// So many, all in load.
-    pub(crate) fn live(instances: u16) -> Want {
-        Want { instances, live: instances, upkeep: Upkeep::Maintain, rest: Rest::Hidden }
+    pub(crate) fn live(instances: u16) -> Desired {
+        Desired { instances, live: instances, upkeep: Upkeep::Maintain, rest: Rest::Hidden }
     }
 
     /// So many, of which some are in load.
-    pub(crate) fn partly(instances: u16, live: u16) -> Want {
-        Want { instances, live, upkeep: Upkeep::Maintain, rest: Rest::Hidden }
+    pub(crate) fn partly(instances: u16, live: u16) -> Desired {
+        Desired { instances, live, upkeep: Upkeep::Maintain, rest: Rest::Hidden }
     }
 
     /// Those that are in load stay in load while they live.
-    pub(crate) fn as_they_are() -> Want {
-        Want { instances: u16::MAX, live: u16::MAX, upkeep: Upkeep::LetGo, rest: Rest::Hidden }
+    pub(crate) fn as_it_is() -> Desired {
+        Desired { instances: u16::MAX, live: u16::MAX, upkeep: Upkeep::LetGo, rest: Rest::Hidden }
     }
 }
 
 /// What is wanted of every release; a release that is not in it is to leave.
-pub(crate) type Wants = BTreeMap<ReleaseId, Want>;
+pub(crate) type DesiredState = BTreeMap<ReleaseId, Desired>;
 
 /// The instances of one release, sorted by what becomes of them.
 #[derive(Debug)]
@@ -72,7 +75,7 @@ pub(crate) struct Sorted {
 }
 
 /// Sorts the instances of `release` by what is wanted of it.
-pub(crate) fn sort(instances: &BTreeMap<u64, Instance>, release: ReleaseId, want: Option<&Want>) -> Sorted {
+pub(crate) fn sort(instances: &BTreeMap<u64, Instance>, release: ReleaseId, want: Option<&Desired>) -> Sorted {
     let mut ranked: Vec<((u8, u64), u64)> = Vec::new();
     let mut go = Vec::new();
     let let_go = want.is_some_and(|want| want.upkeep == Upkeep::LetGo);
