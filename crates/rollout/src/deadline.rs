@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use gapless_model::Tick;
+use gapless_model::{RolloutId, Tick};
 
 use crate::desired::sort;
 use crate::effect::Outcome;
@@ -32,7 +32,7 @@ impl Service {
             return None;
         }
         let fixed = self.has(PlantedBug::FixedConsequence);
-        Some(if fixed { Then::RollBack } else { Then::of(&transition.timeline) })
+        Some(if fixed { Then::RollBack } else { Then::of(&transition.timeline, self.rollout()) })
     }
 
     /// Every instant that some condition of the machine compares the time with.
@@ -78,9 +78,11 @@ impl Service {
 }
 
 impl Then {
-    /// What a step did, as people ask about it: the gravest of it.
-    fn of(timeline: &[Entry]) -> Then {
-        timeline.iter().filter_map(|entry| Then::of_action(&entry.action)).min().unwrap_or(Then::GoOn)
+    /// What a step did, as people ask about it: the gravest of it. The end of an order that waited is not that of the rollout that runs.
+    fn of(timeline: &[Entry], running: Option<RolloutId>) -> Then {
+        let of_another = |entry: &&Entry| matches!(entry.action, Action::Ended { .. }) && entry.rollout != running;
+        let told = timeline.iter().filter(|entry| !of_another(entry));
+        told.filter_map(|entry| Then::of_action(&entry.action)).min().unwrap_or(Then::GoOn)
     }
 
     fn of_action(action: &Action) -> Option<Then> {

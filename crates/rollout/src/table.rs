@@ -92,7 +92,8 @@ fn keep_floor(instances: &BTreeMap<u64, Instance>, next: &mut Listed, floor: u16
         next.live.insert(instance.id.ordinal);
     }
     if ready(next) < floor.max(1) {
-        let kept: Vec<u64> = leaving.iter().map(|instance| instance.id.ordinal).collect();
+        let unready = leaving.iter().filter(|instance| !instance.is_ready());
+        let kept: Vec<u64> = unready.map(|instance| instance.id.ordinal).collect();
         kept.iter().for_each(|ordinal| {
             next.preview.remove(ordinal);
         });

@@ -401,3 +401,48 @@ fn what_a_plan_tells_is_what_a_rollout_does() {
         }
     }
 }
+
+#[test]
+fn the_end_of_a_rollout_is_explained_though_the_order_behind_it_cannot_begin() {
+    check(
+        "service instances=1 floor=1 observe=1s bake=0s drain=1s
+         settled 1.0
+         1.0 never-drains
+         deploy 1.1
+         run 1s
+         deploy 1.2 in-place
+         run 400ms
+         explain
+         run",
+        expect![[r#"
+            10.0s  rolling from 1.0 to 1.1
+            10.0s  Start
+            10.0s  start shop.r2.i2
+            10.0s  Warmup
+            10.3s  shop.r2.i2 is ready
+            10.3s  Expose
+            10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
+            10.3s  table 8 is in use at every proxy
+            10.3s  Observe
+            11.0s  1.2 waits for the running rollout
+            11.3s  Drain
+            11.3s  route (table 10) to 1.1 × 1
+            11.3s  table 10 is in use at every proxy
+            shop: rollout 2, rolling from 1.0 to 1.1, in Drain for 90ms
+              1.0 (current, 0% of the traffic): 1 ready and not in load
+              1.1 (candidate, 100% of the traffic): 1 in load
+              waits for the requests in flight to shop.r1.i1, for 80ms
+              at the latest in 920ms: the rollout is done, and what is left drains behind it
+              rollout 3 begins after this one
+              rolling back: one table change
+            12.3s  Stop
+            12.3s  done, after 2.320s
+            12.3s  notice: 1.1 is the current release
+            12.3s  it could not begin: replacing in place leaves 0 of 1 instances in load, below the floor of 1, after 1.320s
+            12.3s  notice: the rollout to 1.2 that waited cannot begin: replacing in place leaves 0 of 1 instances in load, below the floor of 1
+            31.3s  shop.r1.i1 did not drain in time
+            31.3s  stop shop.r1.i1
+            31.4s  shop.r1.i1 is stopped
+        "#]],
+    );
+}
