@@ -211,7 +211,7 @@ mod tests {
     fn a_table_of_a_term_that_none_can_follow_is_no_trace_and_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("table.json");
-        let mut write = |epoch| {
+        let write = |epoch| {
             let version = TableVersion { epoch: Epoch(epoch), generation: Generation(1) };
             let table = SealedTable::seal(&TableSpec { version, services: Vec::new() }).unwrap();
             fs::write(&path, table.to_bytes()).unwrap();
