@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use gapless_drivers::probe::{Change, ProbeFailure, ProbeResult, ProbeState, ProbeTarget, ask};
 use gapless_drivers::process::Listener;
 use gapless_model::{EffectNumber, InstanceId, Release};
+use gapless_probe::{Change, ProbeFailure, ProbeResult, ProbeState, ProbeTarget, ask};
 use gapless_rollout::{EndedBy, Input, Listing};
 
 use crate::performer::{forget, start_order};

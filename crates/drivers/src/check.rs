@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use gapless_model::{Check, CheckKind, ReleaseLabel};
+use gapless_probe::{BODY_BYTES_MAX, CommandOrder, Get, get, run_command};
 
-use crate::probe::{BODY_BYTES_MAX, CommandOrder, Get, get, run_command};
 use crate::process::of_machine;
 
 /// The header that reaches a release before it has any weight.

@@ -1,4 +1,4 @@
-//! Effects made real: artefacts unpacked, processes run under their keepers, health asked for, checks done.
+//! Effects made real: artefacts unpacked, processes run under their keepers, checks done.
 //!
 //! Owns: what an order means on this machine. Refuses to know: why anything is ordered; every decision is the caller's.
 //!
@@ -9,7 +9,7 @@
 //! - [`proxylink`]: the controller's hand on a proxy: its process, its control socket, the listening sockets.
 //! - [`state_folder`]: whether a state folder is the controller's own.
 //! - [`talk`]: what a long-running process says, so that saying can fail nothing.
-//! - [`probe`] and [`check`]: asking an instance, and a candidate, how they are.
+//! - [`check`]: asking a candidate how it is.
 //!
 //! **Invariant D1**: an order performed twice equals the order performed once (`tests/process.rs`).
 //! **Invariant D2**: no process is signalled on the word of a number alone: pids are compared with their start time, and signalled
@@ -24,7 +24,6 @@ pub mod artefact;
 pub mod check;
 pub mod keeper;
 pub mod logs;
-pub mod probe;
 pub mod process;
 pub mod proxylink;
 pub mod state_folder;

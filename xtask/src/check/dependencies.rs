@@ -34,16 +34,17 @@ const RULES: &[Rule] = &[
     Rule { name: "http1", may_know: &["model"], purity: Purity::Pure },
     Rule { name: "wire", may_know: &["model", "histogram", "rollout", "routing", "judge"], purity: Purity::Shell },
     Rule { name: "journal", may_know: &["model", "wire"], purity: Purity::Shell },
-    Rule { name: "drivers", may_know: &["model", "rollout", "routing", "wire"], purity: Purity::Shell },
-    // The proxy asks its instances with the one implementation of a probe, and speaks frames with the one of their socket.
+    Rule { name: "probe", may_know: &["model"], purity: Purity::Shell },
+    Rule { name: "drivers", may_know: &["model", "probe", "rollout", "routing", "wire"], purity: Purity::Shell },
+    // The proxy speaks frames over its control socket with the one implementation of that socket, which is the drivers'.
     Rule {
         name: "proxy",
-        may_know: &["model", "histogram", "routing", "http1", "wire", "drivers"],
+        may_know: &["model", "histogram", "routing", "http1", "wire", "probe", "drivers"],
         purity: Purity::Shell,
     },
     Rule {
         name: "controller",
-        may_know: &["model", "rollout", "routing", "judge", "schema", "wire", "journal", "drivers"],
+        may_know: &["model", "rollout", "routing", "judge", "schema", "wire", "journal", "probe", "drivers"],
         purity: Purity::Shell,
     },
     // Nothing of Gapless but the buckets: it judges from outside.

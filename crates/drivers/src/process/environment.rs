@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use gapless_probe::ProbeTarget;
+
 use super::StartOrder;
 use crate::keeper::replace;
-use crate::probe::ProbeTarget;
 use crate::sys;
 
 /// What is handed on.

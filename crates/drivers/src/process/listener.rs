@@ -4,9 +4,10 @@
 //! is the instance's own when a process of its tree holds it.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::fs;
 use std::io;
+
+use gapless_probe::Foreign;
 
 use crate::keeper::{self, InstanceFolder};
 
@@ -24,24 +25,6 @@ pub enum Listener {
     Foreign(Foreign),
     /// Not to be told: the processes of the instance do not let themselves be looked into.
     Unknown,
-}
-
-/// A process that listens where an instance should.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Foreign {
-    /// The port.
-    pub port: u16,
-    /// The process and its command line, where they can be told.
-    pub process: Option<(i32, String)>,
-}
-
-impl fmt::Display for Foreign {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.process {
-            Some((pid, command)) => write!(f, "port {} is another program's: process {pid} ({command})", self.port),
-            None => write!(f, "port {} is another program's, which this user may not look into", self.port),
-        }
-    }
 }
 
 /// Whose these sockets are.

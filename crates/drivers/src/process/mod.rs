@@ -17,7 +17,7 @@ mod sockets;
 pub use driver::ProcessDriver;
 pub(crate) use environment::of_machine;
 pub use exit::{Exit, ExitCause};
-pub use listener::{Foreign, Listener};
+pub use listener::Listener;
 pub use order::{
     Adopted, AdoptedState, DriverError, Fence, InstanceEvent, NotEnforced, Resources, StartError, StartOrder, Started,
     instance_address,

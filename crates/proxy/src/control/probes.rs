@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
-use gapless_drivers::probe::{ProbeState, ProbeTarget, ask};
 use gapless_model::{Health, InstanceId, Probe, ProbeKind, Tick};
+use gapless_probe::{ProbeState, ProbeTarget, ask};
 use gapless_routing::Table;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;

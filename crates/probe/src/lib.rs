@@ -1,6 +1,14 @@
 //! Asking an instance how it is. The one implementation: the controller gates a start with it, a proxy watches its table with it.
+//!
+//! Owns: one question and its bounded answer ([`ask`], over HTTP, TCP or a command), and the pure counting that makes health of answers
+//! ([`ProbeState`]). Refuses to know: when to ask, whom, and what follows.
+//!
+//! **Invariant Q1**: a question ends within its timeout, and a command with all of its process group (`tests/probe.rs`).
+//! **Invariant Q2**: what is read of an answer is bounded ([`HEAD_BYTES_MAX`], [`BODY_BYTES_MAX`], [`OUTPUT_BYTES_MAX`]).
+//! **Invariant Q3**: an instance is unknown, and not ready, until enough answers agree (tests of [`ProbeState`]).
 
 mod command;
+mod foreign;
 mod http;
 mod state;
 
@@ -12,9 +20,8 @@ use std::path::PathBuf;
 use gapless_model::{Millis, ProbeKind};
 use tokio::net::TcpStream;
 
-use crate::process::Foreign;
-
 pub use command::{CommandOrder, OUTPUT_BYTES_MAX, run as run_command};
+pub use foreign::Foreign;
 pub use http::{BODY_BYTES_MAX, Get, GetFailed, HEAD_BYTES_MAX, Response, get};
 pub use state::{Change, ProbeState};
 

@@ -2,7 +2,7 @@
 
 use gapless_model::{Health, Millis, Probe, Tick};
 
-use super::{ProbeFailure, ProbeResult};
+use crate::{ProbeFailure, ProbeResult};
 
 /// How health changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -111,7 +111,7 @@ mod tests {
     use gapless_model::{Health, Millis, Probe, ProbeKind, Tick};
 
     use super::{Change, ProbeState};
-    use crate::probe::{ProbeFailure, ProbeResult};
+    use crate::{ProbeFailure, ProbeResult};
 
     /// `+` passes, `-` fails, one probe every 100 ms; answers what changed at which probe.
     fn play(rise: u16, fall: u16, healthy_min: u64, answers: &str) -> (Vec<(usize, &'static str)>, Health) {
