@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use gapless_drivers::process::{NoPortFree, PortAllocator, Resources};
+use gapless_drivers::driver::Resources;
+use gapless_drivers::process::{NoPortFree, PortAllocator};
 use gapless_model::InstanceId;
 use gapless_wire::config::ServerConfig;
 use tokio::task::AbortHandle;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gapless_drivers::check::{self, CheckTarget};
-use gapless_drivers::process::{Fence, StartOrder};
+use gapless_drivers::driver::{DriverError, Fence, StartOrder};
 use gapless_model::{Check, EffectNumber, InstanceId, Millis, Release, ReleaseId, RolloutId, ServiceName};
 use gapless_rollout::{Effect, Input, NoticeLevel};
 use gapless_wire::api::in_one_line;
@@ -57,7 +57,7 @@ pub fn start_order(
     StartOrder {
         instance: instance.clone(),
         label: release.label.clone(),
-        folder: shared.artefacts.folder(&instance.service, &release.digest),
+        artefact: release.digest,
         run: release.spec.run.clone(),
         port,
         fence: Fence { epoch: shared.core().epoch(), effect },
@@ -100,7 +100,7 @@ async fn stop(shared: Arc<Shared>, instance: InstanceId, grace: Millis) {
         match shared.driver.stop(&instance, grace).await {
             Ok(_) => break,
             // Nothing of it is known: it is gone as ordered.
-            Err(gapless_drivers::process::DriverError::Unknown(_)) => break,
+            Err(DriverError::Unknown(_)) => break,
             Err(error) => {
                 tracing::warn!(%instance, %error, "an instance could not be stopped; trying again");
                 tokio::time::sleep(Duration::from_secs(1)).await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gapless_drivers::process::Listener;
+use gapless_drivers::driver::Listener;
 use gapless_model::{EffectNumber, InstanceId, Release};
 use gapless_probe::{Change, ProbeFailure, ProbeResult, ProbeState, ProbeTarget, ask};
 use gapless_rollout::{EndedBy, Input, Listing};
@@ -18,7 +18,7 @@ pub fn watch(shared: &Arc<Shared>, instance: &InstanceId, release: &Arc<Release>
     };
     // Only what the instance was given is of interest; no effect is ordered.
     let order = start_order(shared, instance, release, address.port(), EffectNumber(0));
-    let target = order.probe_target();
+    let target = order.probe_target(address, &shared.artefacts.folder(&instance.service, &release.digest));
     let task = tokio::spawn(probe(Arc::clone(shared), instance.clone(), Arc::clone(release), target));
     shared.fleet().probed(instance, task.abort_handle());
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gapless_drivers::artefact::Artefacts;
-use gapless_drivers::process::ProcessDriver;
+use gapless_drivers::driver::Driver;
 use gapless_journal::{SqliteStore, StoreError};
 use gapless_model::ServiceName;
 use gapless_rollout::Input;
@@ -25,7 +25,7 @@ pub struct Shared {
     /// When this controller began.
     pub began: std::time::Instant,
     /// Runs instances.
-    pub driver: ProcessDriver,
+    pub driver: Arc<dyn Driver>,
     /// Unpacked releases.
     pub artefacts: Artefacts,
     /// Held shared while an artefact is taken in and its release registered, exclusively while artefacts are deleted (I9).
@@ -87,7 +87,7 @@ impl Shared {
     pub fn new(
         config: &ServerConfig,
         state: &Path,
-        driver: ProcessDriver,
+        driver: Arc<dyn Driver>,
         artefacts: Artefacts,
         core: Core<SqliteStore>,
         orders: mpsc::UnboundedSender<Order>,

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gapless_drivers::artefact::{ArtefactError, Artefacts, Bounds};
-use gapless_drivers::process::{Adopted, AdoptedState, DriverError, InstanceEvent, ProcessDriver};
+use gapless_drivers::driver::{Adopted, AdoptedState, DriverError, InstanceEvent};
+use gapless_drivers::process::ProcessDriver;
 use gapless_journal::Position;
 use gapless_model::{InstanceId, ServiceName};
 use gapless_rollout::{EndedBy, Input};
@@ -131,7 +132,7 @@ pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<
     };
 
     let (orders, ordered) = mpsc::unbounded_channel();
-    let mut shared = Shared::new(&config, &state, driver, artefacts, core, orders);
+    let mut shared = Shared::new(&config, &state, Arc::new(driver), artefacts, core, orders);
     shared.remarks.clone_from(&place.troubles);
     let shared = Arc::new(shared);
     stop_at_signals(&shared).map_err(StartFailed::Signals)?;
@@ -184,7 +185,7 @@ fn cores() -> usize {
 
 /// Takes over what runs: every service hears which of its instances are alive, and what nobody knows is ended.
 async fn adopt(shared: &Arc<Shared>) -> Result<(), StartFailed> {
-    let adopted = shared.driver.adopt().await?;
+    let adopted = shared.driver.observe().await?;
     let mut alive: BTreeMap<ServiceName, BTreeSet<InstanceId>> = BTreeMap::new();
     for Adopted { instance, address, pid, state } in &adopted {
         shared.fleet().started(instance, *address, *pid);

@@ -91,5 +91,5 @@ fn command(argv: &[String], target: &CheckTarget) -> CommandOrder {
         ("GAPLESS_PREVIEW".to_owned(), target.preview_header.clone()),
     ]);
     let replaced = argv.iter().map(|text| text.replace("{release}", target.preview.as_str())).collect();
-    CommandOrder { argv: replaced, environment, folder: Some(target.folder.clone()) }
+    CommandOrder { argv: replaced, environment, folder: Some(target.folder.clone()), user: None }
 }

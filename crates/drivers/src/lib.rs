@@ -3,7 +3,8 @@
 //! Owns: what an order means on this machine. Refuses to know: why anything is ordered; every decision is the caller's.
 //!
 //! - [`artefact`]: a folder or archive becomes an immutable release folder named by the digest of its content.
-//! - [`process`]: the controller's side: start, adopt, stop, watch.
+//! - [`driver`]: what runs instances, as a trait with a conformance suite, and a fake of it.
+//! - [`process`]: the driver of processes of this machine, the controller's side.
 //! - [`keeper`]: the other side: the small parent process of one instance, which outlives the controller.
 //! - [`logs`]: what instances write, kept in bounded files.
 //! - [`proxylink`]: the controller's hand on a proxy: its process, its control socket, the listening sockets.
@@ -22,6 +23,7 @@
 
 pub mod artefact;
 pub mod check;
+pub mod driver;
 pub mod keeper;
 pub mod logs;
 pub mod process;

@@ -4,7 +4,8 @@ mod stage;
 
 use std::path::PathBuf;
 
-use gapless_drivers::process::{AdoptedState, ExitCause, ProcessDriver};
+use gapless_drivers::driver::{AdoptedState, ExitCause};
+use gapless_drivers::process::ProcessDriver;
 use gapless_model::{Epoch, Millis};
 use stage::{KEEPER, Stage, exited, id, keeper_pid, kill_nine, runs, until};
 

@@ -4,7 +4,7 @@ mod stage;
 
 use std::process::{Command, Stdio};
 
-use gapless_drivers::process::{ExitCause, StartError};
+use gapless_drivers::driver::{ExecOrder, ExitCause, StartError};
 use gapless_model::Millis;
 use stage::{Stage, exited, id, runs, until};
 
@@ -101,6 +101,25 @@ async fn an_instance_runs_as_the_user_it_names_and_gains_no_privileges() {
     assert_eq!(wrote[0], "nobody");
     assert!(!wrote[1].split(' ').any(|group| group == "0"), "{wrote:?}");
     assert_eq!(wrote[2].split_whitespace().collect::<Vec<_>>(), ["NoNewPrivs:", "1"]);
+}
+
+#[tokio::test]
+async fn a_command_beside_an_instance_runs_as_its_user_in_its_folder() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let stage = Stage::new();
+    let (driver, _events) = stage.driver(1);
+    let mut order = stage.order(I1, stage.script("run", "exec sleep 1000"));
+    order.run.user = Some("nobody".to_owned());
+    driver.start(order).await.unwrap();
+    let argv = ["sh", "-c", "id -un; id -G; pwd"].map(str::to_owned).into();
+    let done = driver.exec(&id(I1), ExecOrder { argv, timeout: GRACE }).await.unwrap();
+    let told: Vec<&str> = done.stdout.lines().collect();
+    assert_eq!((done.code, told[0]), (Some(0), "nobody"), "{done:?}");
+    assert!(!told[1].split(' ').any(|group| group == "0"), "{done:?}");
+    assert_eq!(std::path::Path::new(told[2]).canonicalize().unwrap(), stage.release.path().canonicalize().unwrap());
+    driver.kill(&id(I1)).await.unwrap();
 }
 
 #[tokio::test]

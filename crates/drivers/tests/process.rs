@@ -2,7 +2,8 @@
 
 mod stage;
 
-use gapless_drivers::process::{AdoptedState, DriverError, ExitCause, RemainsLife, StartError, remains};
+use gapless_drivers::driver::{AdoptedState, DriverError, ExitCause, StartError};
+use gapless_drivers::process::{RemainsLife, remains};
 use gapless_model::{Epoch, Millis};
 use stage::{Stage, exited, id, kill_nine, runs, until};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -20,6 +20,28 @@ pub struct CommandOrder {
     pub environment: BTreeMap<String, String>,
     /// The working folder; this process's own when none is given.
     pub folder: Option<PathBuf>,
+    /// Whom it runs as; this process's own user when none is given.
+    pub user: Option<CommandUser>,
+}
+
+/// A user and its first group. It has no others: the groups of this process are given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CommandUser {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+}
+
+/// A command that ran to its end.
+#[derive(Debug)]
+pub struct CommandEnded {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// The end of its standard output, at most [`OUTPUT_BYTES_MAX`].
+    pub stdout: Vec<u8>,
+    /// The end of its standard error.
+    pub stderr: Vec<u8>,
 }
 
 /// Kills the group of a command that is dropped before it ended.
@@ -34,17 +56,34 @@ impl Drop for Group {
     }
 }
 
-/// Runs a command to its end; cancelled by dropping, which kills it and its group.
+/// Runs a command that is to end with 0; cancelled by dropping, which kills it and its group.
 ///
 /// # Errors
 /// Text for people: it could not be run, or ended with something other than 0, with the end of its output.
 pub async fn run(order: &CommandOrder) -> Result<(), String> {
+    let CommandEnded { status, stdout, stderr } = execute(order).await?;
+    if status.success() {
+        return Ok(());
+    }
+    let text = [stderr, stdout].into_iter().find(|bytes| !bytes.is_empty()).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    Err(if text.trim().is_empty() { status.to_string() } else { format!("{status}: {}", text.trim()) })
+}
+
+/// Runs a command to its end, whatever that is; cancelled by dropping, which kills it and its group.
+///
+/// # Errors
+/// Text for people: it could not be run.
+pub async fn execute(order: &CommandOrder) -> Result<CommandEnded, String> {
     let (program, arguments) = order.argv.split_first().ok_or("no program is named")?;
     let mut command = Command::new(program);
     command.args(arguments).env_clear().envs(&order.environment).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(folder) = &order.folder {
         command.current_dir(folder);
+    }
+    if let Some(user) = order.user {
+        command.uid(user.uid).gid(user.gid);
     }
     let mut child = command.spawn().map_err(|error| format!("cannot run {program:?}: {error}"))?;
     let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
@@ -61,9 +100,6 @@ pub async fn run(order: &CommandOrder) -> Result<(), String> {
     if let Some(left) = group.0.take() {
         let _gone = kill_process_group(left, Signal::KILL);
     }
-    if status.success() {
-        return Ok(());
-    }
     // All of its group is dead, so the pipes end; one that left the group is not waited for.
     let output = match output {
         Some(output) => output,
@@ -72,9 +108,7 @@ pub async fn run(order: &CommandOrder) -> Result<(), String> {
             last.unwrap_or_default()
         }
     };
-    let text = [output.1, output.0].into_iter().find(|bytes| !bytes.is_empty()).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    Err(if text.trim().is_empty() { status.to_string() } else { format!("{status}: {}", text.trim()) })
+    Ok(CommandEnded { status, stdout: output.0, stderr: output.1 })
 }
 
 async fn tail(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {

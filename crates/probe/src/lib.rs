@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use gapless_model::{Millis, ProbeKind};
 use tokio::net::TcpStream;
 
-pub use command::{CommandOrder, OUTPUT_BYTES_MAX, run as run_command};
+pub use command::{CommandEnded, CommandOrder, CommandUser, OUTPUT_BYTES_MAX, execute, run as run_command};
 pub use foreign::Foreign;
 pub use http::{BODY_BYTES_MAX, Get, GetFailed, HEAD_BYTES_MAX, Response, get};
 pub use state::{Change, ProbeState};
@@ -104,6 +104,7 @@ pub async fn ask(kind: &ProbeKind, target: &ProbeTarget, timeout: Millis) -> Pro
                     argv: argv.iter().map(replace).collect(),
                     environment: target.environment.clone(),
                     folder: Some(target.folder.clone()),
+                    user: None,
                 };
                 match run_command(&order).await {
                     Ok(()) => ProbeResult::Passed,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use gapless_drivers::process::NotEnforced;
+use gapless_drivers::driver::NotEnforced;
 use gapless_model::{InstanceId, RolloutId, ServiceName};
 use gapless_wire::api::{
     self, ControllerStatus, ErrorBody, ErrorCode, History, ProxyStatus, Receipt, ReleaseRole, ReleaseSummary, Releases,

@@ -220,7 +220,7 @@ impl Artefacts {
     /// Where an artefact lies, or would.
     #[must_use]
     pub fn folder(&self, service: &ServiceName, digest: &Digest) -> PathBuf {
-        self.of(service).join(digest.to_string())
+        folder(&self.state, service, digest)
     }
 
     /// Removes all artefacts of a service but those named (I9). Answers which were removed.
@@ -276,6 +276,11 @@ impl Artefacts {
     fn of(&self, service: &ServiceName) -> PathBuf {
         self.state.join("releases").join(service.as_str())
     }
+}
+
+/// Where an artefact lies, or would, under a state folder.
+pub(crate) fn folder(state: &Path, service: &ServiceName, digest: &Digest) -> PathBuf {
+    state.join("releases").join(service.as_str()).join(digest.to_string())
 }
 
 fn make_folder(path: &Path, mode: u32) -> Result<(), ArtefactError> {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::process::{Exit, NotEnforced};
+use crate::driver::{Exit, NotEnforced};
 
 /// The number of this protocol.
 pub(crate) const PROTOCOL: u32 = 1;

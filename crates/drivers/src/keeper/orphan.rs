@@ -13,7 +13,7 @@ use super::spec::{InstanceFolder, Spec, write_json};
 use super::state::KILL_PATIENCE;
 use super::tree::{self, boot, marked};
 use super::{MARK, lock};
-use crate::process::{Exit, ExitCause};
+use crate::driver::{Exit, ExitCause};
 
 /// Who answers for an instance.
 #[derive(Clone, PartialEq, Eq, Debug)]

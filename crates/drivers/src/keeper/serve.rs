@@ -17,8 +17,8 @@ use super::spec::{InstanceFolder, Spec, write_durably, write_json};
 pub(crate) use super::state::KILL_PATIENCE;
 use super::state::{Act, Life, MainEnd};
 use super::{announce, child, output, say, tree};
+use crate::driver::{Exit, ExitCause, NotEnforced};
 use crate::logs::{LogStream, LogWriter};
-use crate::process::{Exit, ExitCause, NotEnforced};
 use crate::sys::{self, Signals};
 
 /// How long a keeper stays after the end of its instance for someone to acknowledge it; afterwards the file says it.

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::tree;
-use crate::process::{Exit, StartOrder};
+use crate::driver::{Exit, StartOrder};
 
 /// The newest form of spec file known here.
 const FORMAT: u32 = 1;
@@ -53,6 +53,7 @@ impl Spec {
     /// The spec of an order.
     pub(crate) fn new(
         order: &StartOrder,
+        release: PathBuf,
         environment: BTreeMap<String, String>,
         log_folder: PathBuf,
         mark: String,
@@ -64,7 +65,7 @@ impl Spec {
             instance: order.instance.to_string(),
             label: order.label.to_string(),
             port: order.port,
-            folder: order.folder.clone(),
+            folder: release,
             command: run.command.iter().map(replace).collect(),
             environment,
             working_folder: run.folder.clone(),

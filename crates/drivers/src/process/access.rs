@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Mode, chmodat, chownat};
 use rustix::process::Gid;
 
-use super::DriverError;
 use super::launch::failed;
+use crate::driver::DriverError;
 use crate::sys;
 
 /// What a group needs of a folder.

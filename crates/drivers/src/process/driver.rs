@@ -12,9 +12,11 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::launch::Errand;
 use super::link::{Events, Joined, Link, Place};
-use super::{
-    Adopted, AdoptedState, DriverError, Exit, ExitCause, InstanceEvent, Listener, Resources, StartError, StartOrder,
-    Started, access, instance_address, launch, listener, sockets,
+use super::{access, exec, instance_address, launch, listener, sockets};
+use crate::artefact;
+use crate::driver::{
+    Adopted, AdoptedState, DriverError, ExecDone, ExecOrder, Exit, ExitCause, InstanceEvent, Listener, Resources,
+    StartError, StartOrder, Started,
 };
 use crate::keeper::{self, Announcement, InstanceFolder, KILL_PATIENCE, Reply, Request, Spec};
 use crate::logs;
@@ -103,8 +105,9 @@ impl ProcessDriver {
         }
         let (inner, for_write, ordered) = (Arc::clone(&self.inner), folder.clone(), order.clone());
         let prepared = blocking(move || {
-            access::grant(&ordered.folder, ordered.run.user.as_deref())?;
-            launch::write_order(&inner.state, &for_write, &ordered, inner.epoch)
+            let release = artefact::folder(&inner.state, &ordered.instance.service, &ordered.artefact);
+            access::grant(&release, ordered.run.user.as_deref())?;
+            launch::write_order(&inner.state, &for_write, &ordered, release, inner.epoch)
         });
         prepared.await.map_err(StartError::Keeper)?;
         let place = self.place(&order.instance);
@@ -129,7 +132,7 @@ impl ProcessDriver {
                 _ => folder.read_main_process().map_or(0, |main| main.pid.unsigned_abs()),
             },
         };
-        let started = Started { pid, address: order.address() };
+        let started = Started { pid, address: instance_address(order.port) };
         let link = self.reach(place).await.map_err(StartError::Keeper)?;
         if let Some(exit) = link.exit() {
             // Too fast for the link: the keeper told it with its status.
@@ -198,6 +201,21 @@ impl ProcessDriver {
             }
             other => Err(DriverError::Keeper { instance: instance.clone(), reason: format!("it answered {other:?}") }),
         }
+    }
+
+    /// Runs a command beside an instance that runs: in its folder, with its environment, as its user; not in its cgroup, and not
+    /// without what set-uid programs of the machine would give it.
+    ///
+    /// # Errors
+    /// [`DriverError`].
+    pub async fn exec(&self, instance: &InstanceId, order: ExecOrder) -> Result<ExecDone, DriverError> {
+        let known = self.known(instance).await.ok_or_else(|| DriverError::Unknown(instance.clone()))?;
+        if known.link.exit().is_some() {
+            return Err(DriverError::NotRunning(instance.clone()));
+        }
+        let path = self.folder(instance).spec();
+        let spec = blocking(move || Spec::read(&path).map_err(launch::failed("read", &path))).await?;
+        exec::exec(&spec, instance, order).await
     }
 
     /// Who listens on the port of an instance that was started. Cheap where nothing has changed since it was asked last: then the processes are

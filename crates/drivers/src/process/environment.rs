@@ -4,10 +4,12 @@
 //! was started is no part of a release.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
 
 use gapless_probe::ProbeTarget;
 
-use super::StartOrder;
+use crate::driver::StartOrder;
 use crate::keeper::replace;
 use crate::sys;
 
@@ -54,13 +56,13 @@ impl StartOrder {
         environment
     }
 
-    /// Whom probes of the instance ask.
+    /// Whom probes of the instance ask, where it listens here, and where its release lies.
     #[must_use]
-    pub fn probe_target(&self) -> ProbeTarget {
+    pub fn probe_target(&self, address: SocketAddr, release: &Path) -> ProbeTarget {
         ProbeTarget {
-            address: self.address(),
+            address,
             environment: self.environment(),
-            folder: self.folder.join(&self.run.folder),
+            folder: release.join(&self.run.folder),
             label: self.label.to_string(),
         }
     }
@@ -72,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_release_cannot_take_the_place_of_what_gapless_says() {
-        let mut order = fixture::order("shop.r1.i1", "/", 4000, &["true"]);
+        let mut order = fixture::order("shop.r1.i1", 4000, &["true"]);
         order.run.environment.insert("PORT".into(), "1".into());
         order.run.environment.insert("URL".into(), "http://x:{port}/{release}".into());
         order.run.environment.insert("LANG".into(), "C".into());

@@ -1,18 +1,17 @@
 //! Orders for the tests of this crate.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use gapless_model::{EffectNumber, Epoch, Limits, LogLimits, Millis, ReleaseLabel, RunSpec};
+use gapless_model::{Digest, EffectNumber, Epoch, Limits, LogLimits, Millis, ReleaseLabel, RunSpec};
 
-use super::{Fence, StartOrder};
+use crate::driver::{Fence, StartOrder};
 
-/// An order to run a command in a folder.
-pub(crate) fn order(instance: &str, folder: impl AsRef<Path>, port: u16, command: &[&str]) -> StartOrder {
+/// An order to run a command.
+pub(crate) fn order(instance: &str, port: u16, command: &[&str]) -> StartOrder {
     StartOrder {
         instance: instance.parse().unwrap(),
         label: ReleaseLabel::new("1.0").unwrap(),
-        folder: folder.as_ref().to_owned(),
+        artefact: Digest([7; 32]),
         run: RunSpec {
             command: command.iter().map(|text| (*text).to_owned()).collect(),
             environment: BTreeMap::new(),

@@ -12,7 +12,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
-use super::{DriverError, StartOrder, environment};
+use super::environment;
+use crate::driver::{DriverError, StartOrder};
 use crate::keeper::{Announcement, InstanceFolder, MARK, Spec, boot, write_json};
 use crate::logs;
 
@@ -26,13 +27,14 @@ pub(super) fn write_order(
     state: &Path,
     folder: &InstanceFolder,
     order: &StartOrder,
+    release: PathBuf,
     epoch: Epoch,
 ) -> Result<(), DriverError> {
     let mark = mark(folder);
     let mut environment = order.environment();
     environment.insert(MARK.to_owned(), mark.clone());
     let log_folder = logs::instance_folder(state, &order.instance);
-    let spec = Spec { epoch: epoch.0, ..Spec::new(order, environment, log_folder.clone(), mark) };
+    let spec = Spec { epoch: epoch.0, ..Spec::new(order, release, environment, log_folder.clone(), mark) };
     make_folder(&folder.0)?;
     make_folder(&log_folder)?;
     logs::write_label(&log_folder, &order.label).map_err(failed("write", &log_folder))?;

@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::launch::{Errand, launch};
-use super::{DriverError, Exit, InstanceEvent};
+use crate::driver::{DriverError, Exit, InstanceEvent};
 use crate::keeper::{self, Answer, Answerable, Ask, InstanceFolder, PROTOCOL, Reply, Request, frame, take_frame};
 
 /// How long a keeper that is there may take to answer.

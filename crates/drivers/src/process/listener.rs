@@ -9,23 +9,11 @@ use std::io;
 
 use gapless_probe::Foreign;
 
+use crate::driver::Listener;
 use crate::keeper::{self, InstanceFolder};
 
 /// The longest command line that is told, in characters.
 const COMMAND_CHARS_MAX: usize = 200;
-
-/// Who listens on the port of an instance.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Listener {
-    /// The instance itself, and nobody else.
-    Own,
-    /// Nobody.
-    Nobody,
-    /// Somebody else, at least on a share of its connections.
-    Foreign(Foreign),
-    /// Not to be told: the processes of the instance do not let themselves be looked into.
-    Unknown,
-}
 
 /// Whose these sockets are.
 pub(crate) fn owner(folder: &InstanceFolder, port: u16, sockets: &BTreeSet<u64>) -> Listener {

@@ -1,26 +1,22 @@
-//! The controller's side of running processes: start, adopt, stop, watch.
+//! The process driver: instances as processes of this machine, each under a keeper; the controller's side of it.
 
 mod access;
+mod address;
+mod as_driver;
 mod driver;
 mod environment;
-mod exit;
+mod exec;
 #[cfg(test)]
 mod fixture;
 mod launch;
 mod link;
 mod listener;
-mod order;
 mod ports;
 mod remains;
 mod sockets;
 
+pub(crate) use address::instance_address;
 pub use driver::ProcessDriver;
 pub(crate) use environment::of_machine;
-pub use exit::{Exit, ExitCause};
-pub use listener::Listener;
-pub use order::{
-    Adopted, AdoptedState, DriverError, Fence, InstanceEvent, NotEnforced, Resources, StartError, StartOrder, Started,
-    instance_address,
-};
 pub use ports::{NoPortFree, PortAllocator};
 pub use remains::{Remains, RemainsLife, remains};

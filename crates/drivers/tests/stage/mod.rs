@@ -7,9 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gapless_drivers::driver::{Exit, Fence, InstanceEvent, StartOrder};
 use gapless_drivers::logs::LogSelector;
-use gapless_drivers::process::{Exit, Fence, InstanceEvent, ProcessDriver, StartOrder};
-use gapless_model::{EffectNumber, Epoch, InstanceId, Limits, LogLimits, Millis, ReleaseLabel, RunSpec};
+use gapless_drivers::process::ProcessDriver;
+use gapless_model::{Digest, EffectNumber, Epoch, InstanceId, Limits, LogLimits, Millis, ReleaseLabel, RunSpec};
 use tempfile::TempDir;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -21,8 +22,20 @@ pub const KEEPER: &str = env!("CARGO_BIN_EXE_gapless-keeper");
 
 pub struct Stage {
     pub state: TempDir,
-    pub release: TempDir,
+    pub release: Release,
 }
+
+/// The unpacked artefact of service `shop`.
+pub struct Release(PathBuf);
+
+impl Release {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+/// Its digest.
+const ARTEFACT: Digest = Digest([7; 32]);
 
 pub fn id(text: &str) -> InstanceId {
     text.parse().unwrap()
@@ -32,7 +45,11 @@ impl Stage {
     pub fn new() -> Stage {
         // Deep, so that no socket path would fit into a socket address.
         let state = tempfile::Builder::new().prefix(&"long".repeat(30)).tempdir().unwrap();
-        Stage { state, release: tempfile::tempdir().unwrap() }
+        // As a controller leaves it: others may pass through.
+        std::fs::set_permissions(state.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
+        let release = state.path().join("releases/shop").join(ARTEFACT.to_string());
+        std::fs::create_dir_all(&release).unwrap();
+        Stage { state, release: Release(release) }
     }
 
     pub fn driver(&self, epoch: u64) -> (ProcessDriver, UnboundedReceiver<InstanceEvent>) {
@@ -51,7 +68,7 @@ impl Stage {
         StartOrder {
             instance: id(instance),
             label: ReleaseLabel::new("1.0").unwrap(),
-            folder: self.release.path().to_owned(),
+            artefact: ARTEFACT,
             run: RunSpec {
                 command,
                 environment: BTreeMap::new(),

@@ -1,9 +1,10 @@
 //! What the controller orders and what it is answered.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use gapless_model::{EffectNumber, Epoch, InstanceId, ReleaseLabel, RunSpec};
+use gapless_model::{Digest, EffectNumber, Epoch, InstanceId, Millis, ReleaseLabel, RunSpec};
+use gapless_probe::Foreign;
 use serde::{Deserialize, Serialize};
 
 use super::Exit;
@@ -25,28 +26,14 @@ pub struct StartOrder {
     pub instance: InstanceId,
     /// The label of its release.
     pub label: ReleaseLabel,
-    /// The folder of its release, absolute.
-    pub folder: PathBuf,
+    /// The artefact of its release, which the driver knows where to find.
+    pub artefact: Digest,
     /// How it runs.
     pub run: RunSpec,
-    /// The port it is to listen on, at 127.0.0.1.
+    /// The port it is to listen on, where the driver takes one from orders ([`Addresses`](super::Addresses)).
     pub port: u16,
     /// Who orders it.
     pub fence: Fence,
-}
-
-impl StartOrder {
-    /// Where the instance is to listen.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        instance_address(self.port)
-    }
-}
-
-/// Where an instance with this port listens: on this machine alone, since only the proxy is to reach it.
-#[must_use]
-pub fn instance_address(port: u16) -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
 /// An instance that was started. It may have ended since; that comes as an event.
@@ -95,7 +82,7 @@ pub enum AdoptedState {
     Running,
     /// It has ended.
     Exited(Exit),
-    /// It was ordered, but its process was never started; [`super::ProcessDriver::start`] may be called for it again.
+    /// It was ordered, but its process was never started; [`Driver::start`](super::Driver::start) may be called for it again.
     NeverStarted,
 }
 
@@ -110,6 +97,39 @@ pub enum InstanceEvent {
         /// How.
         exit: Exit,
     },
+}
+
+/// Who listens at the address of an instance.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Listener {
+    /// The instance itself, and nobody else.
+    Own,
+    /// Nobody.
+    Nobody,
+    /// Somebody else, at least on a share of its connections.
+    Foreign(Foreign),
+    /// Not to be told: the processes of the instance do not let themselves be looked into.
+    Unknown,
+}
+
+/// A command to run beside an instance.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExecOrder {
+    /// Program and arguments, at least one.
+    pub argv: Vec<String>,
+    /// How long it may take; then it is killed with all it started.
+    pub timeout: Millis,
+}
+
+/// A command that ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExecDone {
+    /// Its exit code; none where a signal ended it.
+    pub code: Option<i32>,
+    /// The end of its standard output, at most [`OUTPUT_BYTES_MAX`](gapless_probe::OUTPUT_BYTES_MAX).
+    pub stdout: String,
+    /// The end of its standard error, as bounded.
+    pub stderr: String,
 }
 
 /// What an instance uses: its whole process tree, without its keeper.
@@ -160,6 +180,25 @@ pub enum DriverError {
     /// It runs and cannot be forgotten.
     #[error("instance {0} still runs")]
     Running(InstanceId),
+    /// It has ended, and what was ordered needs it to run.
+    #[error("instance {0} does not run")]
+    NotRunning(InstanceId),
+    /// This driver cannot do that.
+    #[error("a driver of kind {kind} cannot {act}")]
+    Unsupported {
+        /// The driver, as [`Capabilities::kind`](super::Capabilities::kind) names it.
+        kind: &'static str,
+        /// What it cannot do.
+        act: &'static str,
+    },
+    /// A command beside the instance could not be run, or did not end in time.
+    #[error("the command beside {instance} was not run to its end: {reason}")]
+    Exec {
+        /// The instance.
+        instance: InstanceId,
+        /// Why.
+        reason: String,
+    },
     /// The order came from an older term than the one the keeper knows.
     #[error("the order is older than the one this instance has seen")]
     Stale,
