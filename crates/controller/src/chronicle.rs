@@ -44,6 +44,7 @@ impl Chronicle {
         if let Some(Placed::Own(order)) = &step.placed {
             self.rollouts.insert(order.rollout, Told::ordered(order, now, wall));
         }
+        let situation = step.state.situation();
         for entry in &step.timeline {
             let Some(told) = entry.rollout.and_then(|rollout| self.rollouts.get_mut(&rollout)) else { continue };
             told.acted(&entry.action, now);
@@ -51,7 +52,7 @@ impl Chronicle {
                 self.ends += 1;
                 told.ended = Some(self.ends);
             }
-            let running = match &step.report.situation {
+            let running = match &situation {
                 SituationReport::Rollout(running) if Some(running.rollout) == entry.rollout => Some(running),
                 SituationReport::Rollout(_)
                 | SituationReport::Empty

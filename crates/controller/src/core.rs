@@ -13,9 +13,7 @@ use std::sync::Arc;
 
 use gapless_journal::{BackUp, Batch, Existing, Position, Sequence, Standing, Store, StoreError};
 use gapless_model::{Epoch, Release, ReleaseId, RolloutId, ServiceName, Term, Tick};
-use gapless_rollout::{
-    Action, Change, Effect, Entry, Input, Intent, LoadState, Placed, Refusal, Report, Service, Step, step,
-};
+use gapless_rollout::{Action, Change, Effect, Entry, Input, Intent, Placed, Refusal, Service, Step, step};
 use gapless_routing::{PreviewKey, PreviewToken, ProxyId, SeriesKey};
 use gapless_wire::control::ReportDoc;
 use gapless_wire::record::{PROXIES, ProxyRecord, ReleaseRecord, STEP_KIND, StepRecord};
@@ -37,8 +35,6 @@ const UNWRITTEN_MAX: usize = 10_000;
 pub struct Tended {
     /// The machine's state.
     pub state: Service,
-    /// Where it stands, as of its last step.
-    pub report: Report,
     /// When to step again at the latest.
     pub next_deadline: Option<Tick>,
     /// What happened to it.
@@ -440,8 +436,7 @@ impl<S: Store> Core<S> {
 
     /// A service that orders may be given to; made when it is new.
     pub fn tend(&mut self, name: &ServiceName) -> &mut Tended {
-        let now = self.clock.now();
-        self.services.entry(name.clone()).or_insert_with(|| Tended::new(Service::new(name.clone()), now))
+        self.services.entry(name.clone()).or_insert_with(|| Tended::new(Service::new(name.clone())))
     }
 
     /// Drops a service that nothing was ever ordered of.
@@ -618,9 +613,8 @@ impl<S: Store> Core<S> {
 impl Tended {
     /// A service about which nothing is known yet.
     #[must_use]
-    pub fn new(state: Service, now: Tick) -> Tended {
+    pub fn new(state: Service) -> Tended {
         Tended {
-            report: state.report(now),
             state,
             next_deadline: None,
             chronicle: Chronicle::default(),
@@ -636,9 +630,8 @@ impl Tended {
         if let Some((number, part)) = self.state.published() {
             publication.order(number, part.clone());
         }
-        let instances = self.report.releases.iter().flat_map(|release| &release.instances);
-        for instance in instances.filter(|instance| instance.load == LoadState::Draining) {
-            publication.leaving_since_before(instance.instance.clone());
+        for instance in self.state.instances().filter(|instance| instance.is_draining()) {
+            publication.leaving_since_before(instance.id.clone());
         }
     }
 
@@ -651,7 +644,6 @@ impl Tended {
             }
         }
         self.state = taken.state;
-        self.report = taken.report;
         self.next_deadline = taken.next_deadline;
         taken.effects
     }

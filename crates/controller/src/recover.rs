@@ -200,7 +200,7 @@ fn replay<S: Store>(
     name: ServiceName,
     releases: BTreeMap<ReleaseId, Known>,
 ) -> Result<(Tended, Tick), RecoverError> {
-    let mut tended = Tended::new(Service::new(name.clone()), Tick::ZERO);
+    let mut tended = Tended::new(Service::new(name.clone()));
     tended.releases = releases;
     let mut newest = Tick::ZERO;
     for record in store.read(name.as_str(), Sequence::START)? {
@@ -246,7 +246,6 @@ fn resume(tended: &mut Tended, record: &Record) -> Result<Tick, RecordError> {
     let releases = &tended.releases;
     tended.state = Service::from_rest(rest, |id| releases.get(&id).map(|known| Arc::clone(&known.release)))
         .map_err(|error| RecordError::Impossible { what: "service at rest", value: error.to_string() })?;
-    tended.report = tended.state.report(at);
     Ok(at)
 }
 

@@ -203,14 +203,7 @@ async fn adopt(shared: &Arc<Shared>) -> Result<(), StartFailed> {
         let release = {
             let core = shared.core();
             let tended = core.service(&instance.service);
-            let known = tended.is_some_and(|tended| {
-                tended
-                    .report
-                    .releases
-                    .iter()
-                    .flat_map(|release| &release.instances)
-                    .any(|known| known.instance == instance)
-            });
+            let known = tended.is_some_and(|tended| tended.state.instances().any(|known| known.id == instance));
             let release = tended.and_then(|tended| tended.releases.get(&instance.release));
             release.filter(|_| known).map(|known| Arc::clone(&known.release))
         };

@@ -128,7 +128,7 @@ fn a_fact_waits_for_room_in_the_journal_and_is_not_lost() {
     let mut core = recover(store.reopen()).unwrap();
     let orders = deploy(&mut core, 1).unwrap();
     run(&mut core, orders);
-    let instance = core.service(&shop()).unwrap().report.releases[0].instances[0].instance.clone();
+    let instance = core.service(&shop()).unwrap().state.instances().next().unwrap().id.clone();
     store.fail_at(store.commits() + 1, Fault::Full);
     let exited =
         Input::InstanceExited { instance: instance.clone(), status: "signal 9".to_owned(), ended_by: EndedBy::Itself };
@@ -174,12 +174,10 @@ fn a_crash_at_any_record_of_a_rollout_ends_as_no_crash_does() {
             let alive: BTreeSet<InstanceId> = core
                 .service(&shop())
                 .unwrap()
-                .report
-                .releases
-                .iter()
-                .flat_map(|release| &release.instances)
-                .filter(|instance| instance.address.is_some())
-                .map(|instance| instance.instance.clone())
+                .state
+                .instances()
+                .filter(|instance| instance.address().is_some())
+                .map(|instance| instance.id.clone())
                 .collect();
             let mut orders = core
                 .fact(
@@ -192,7 +190,7 @@ fn a_crash_at_any_record_of_a_rollout_ends_as_no_crash_does() {
             }
             run(&mut core, orders);
             if current(&core).as_deref() != Some("2.0") {
-                let report = format!("{:#?}", core.service(&shop()).unwrap().report);
+                let report = format!("{:#?}", core.service(&shop()).unwrap().state.report(core.now()));
                 assert_eq!(
                     (at, fault),
                     (1, Fault::CrashBefore),

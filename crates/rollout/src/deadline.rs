@@ -6,14 +6,13 @@
 
 use std::collections::BTreeSet;
 
-use gapless_model::{RolloutId, Tick};
+use gapless_model::{ReleaseId, RolloutId, Tick};
 
-use crate::desired::sort;
 use crate::effect::Outcome;
 use crate::instance::Life;
 use crate::planted::PlantedBug;
 use crate::rollout::{Phase, Way};
-use crate::service::{Service, Situation};
+use crate::service::Service;
 use crate::transition::Transition;
 use crate::{Action, Entry, NextDeadline, PhaseName, Then};
 
@@ -22,6 +21,41 @@ impl Service {
     pub(crate) fn next_deadline(&self, now: Tick) -> Option<NextDeadline> {
         let instants = self.instants().split_off(&Tick(now.0.saturating_add(1)));
         instants.into_iter().find_map(|at| Some(NextDeadline { at, then: self.then(at)? }))
+    }
+
+    /// The first instant after `now` that some condition of the machine compares the time with; found by counts, and so more often in vain than
+    /// [`Service::next_deadline`], which tries each.
+    pub(crate) fn next_instant(&self, now: Tick) -> Option<Tick> {
+        let of_pools = self.instances.pools().flat_map(|(release, pool)| {
+            let times = self.traffic_of(release);
+            [pool.next_drained(now, times.drain), pool.next_drained(now, times.tunnels)]
+        });
+        let of_rollout = self.rollout_instants().into_iter().chain(self.backoff_instants()).filter(|at| *at > now);
+        of_pools.flatten().chain(self.instances.next_deadline(now)).chain(of_rollout).min()
+    }
+
+    fn rollout_instants(&self) -> Vec<Tick> {
+        let Some(rollout) = self.running() else { return Vec::new() };
+        match &rollout.way {
+            Way::Back(back) => vec![back.stage.deadline()],
+            Way::Forward(forward) => {
+                let mut instants = vec![forward.phase.deadline(), rollout.deadline];
+                if let Phase::Observe { until, .. } | Phase::Bake { until, .. } = forward.phase {
+                    instants.push(until);
+                }
+                instants
+            }
+        }
+    }
+
+    /// When places of lost instances may be taken, where any is missing.
+    fn backoff_instants(&self) -> Vec<Tick> {
+        let desired = self.desired();
+        let missing = |release: &ReleaseId| {
+            desired.get(release).is_some_and(|desired| self.instances.of(*release).missing(desired) > 0)
+        };
+        let waits = self.backoff.iter().filter(|(release, _)| missing(release)).flat_map(|(_, waits)| waits);
+        waits.map(|wait| wait.until).collect()
     }
 
     /// What the step at `at` would do; nothing where it would change nothing.
@@ -37,21 +71,7 @@ impl Service {
 
     /// Every instant that some condition of the machine compares the time with.
     fn instants(&self) -> BTreeSet<Tick> {
-        let mut instants = BTreeSet::new();
-        if let Situation::Rollout(rollout) = &self.situation {
-            match &rollout.way {
-                Way::Forward(forward) => {
-                    instants.extend([forward.phase.deadline(), rollout.deadline]);
-                    if let Phase::Observe { until, .. } | Phase::Bake { until, .. } = forward.phase {
-                        instants.insert(until);
-                    }
-                }
-                Way::Back(back) => {
-                    instants.insert(back.stage.deadline());
-                }
-            }
-        }
-        let wants = self.desired();
+        let mut instants: BTreeSet<Tick> = self.rollout_instants().into_iter().collect();
         for instance in self.instances.values() {
             match instance.life {
                 Life::Starting { deadline, .. } | Life::Warming { deadline, .. } => {
@@ -66,13 +86,7 @@ impl Service {
                 instants.extend([since.after(times.drain), since.after(times.tunnels)]);
             }
         }
-        for (release, want) in &wants {
-            if let Some(waits) = self.backoff.get(release)
-                && sort(&self.instances, *release, Some(want)).missing > 0
-            {
-                instants.extend(waits.iter().map(|wait| wait.until));
-            }
-        }
+        instants.extend(self.backoff_instants());
         instants
     }
 }

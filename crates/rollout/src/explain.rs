@@ -1,8 +1,10 @@
 //! Explaining: the report is read off the state, so that it can never say anything else than what the machine will do.
 
+use std::collections::BTreeSet;
+
 use gapless_model::{ReleaseId, Tick, Weight};
 
-use crate::desired::sort;
+use crate::desired::Desired;
 use crate::instance::{Drain, Instance, Life, Listing};
 use crate::rollout::{Forward, Phase, Rollout, TestStage, Way};
 use crate::service::{Service, Situation};
@@ -30,7 +32,7 @@ impl Service {
         self.releases.get(&id).map(|release| release.label.clone()).expect("BUG: a release in use is not kept")
     }
 
-    fn situation_report(&self) -> SituationReport {
+    pub(crate) fn situation_report(&self) -> SituationReport {
         match &self.situation {
             Situation::Empty => SituationReport::Empty,
             Situation::Settled { current } => SituationReport::Settled { current: self.label(*current) },
@@ -67,11 +69,8 @@ impl Service {
     fn release_reports(&self) -> Vec<ReleaseReport> {
         let roles = self.roles();
         let mut ids = roles.clone();
-        for instance in self.instances.values() {
-            if !ids.contains(&instance.release()) {
-                ids.push(instance.release());
-            }
-        }
+        let of_instances: Vec<ReleaseId> = self.instances.releases().filter(|id| !roles.contains(id)).collect();
+        ids.extend(of_instances);
         let role = |id: ReleaseId| match &self.situation {
             Situation::Rollout(rollout) if rollout.to == id => Role::Candidate,
             Situation::NeedsOperator(stuck) if stuck.other == Some(id) => Role::Candidate,
@@ -101,13 +100,15 @@ impl Service {
 
     fn waits(&self, now: Tick) -> Vec<Wait> {
         let mut waits = Vec::new();
-        let wants = self.desired();
+        let desired = self.desired();
         if let Some(published) = self.table.published.as_ref().filter(|_| !self.table.is_applied()) {
             waits.push(Wait { awaited: Awaited::Applied(published.number), since: published.since });
         }
+        let of = |release: ReleaseId| desired.get(&release).copied().unwrap_or(Desired::NONE);
+        let going: BTreeSet<u64> = self.instances.releases().flat_map(|id| self.instances.going(id, &of(id))).collect();
         for instance in self.instances.values() {
             let release = instance.release();
-            let goes = || sort(&self.instances, release, wants.get(&release)).go.contains(&instance.id.ordinal);
+            let goes = || going.contains(&instance.id.ordinal);
             let id = instance.id.clone();
             let awaited = match &instance.life {
                 Life::Starting { .. } => Some(Awaited::Started(id)),
@@ -123,21 +124,17 @@ impl Service {
             };
             waits.extend(awaited.map(|awaited| Wait { since: self.waiting_since(&awaited, instance), awaited }));
         }
-        for (release, want) in &wants {
+        for (release, desired) in &desired {
             if let Some(until) = self.backoff_until(*release, now)
-                && sort(&self.instances, *release, Some(want)).missing > 0
+                && self.instances.of(*release).missing(desired) > 0
             {
                 let awaited = Awaited::Backoff { release: self.label(*release), until };
                 waits.push(Wait { awaited, since: now });
             }
         }
         waits.extend(self.running().and_then(|rollout| self.phase_wait(rollout, now)));
-        let mut seen = Vec::new();
-        waits.retain(|wait| {
-            let is_new = !seen.contains(&wait.awaited);
-            seen.push(wait.awaited.clone());
-            is_new
-        });
+        let mut seen = BTreeSet::new();
+        waits.retain(|wait| seen.insert(wait.awaited.clone()));
         waits
     }
 
@@ -184,7 +181,10 @@ impl Service {
     }
 
     fn ready_in_load(&self) -> u16 {
-        self.count(|instance| instance.is_live() && instance.is_ready())
+        {
+            let ready = self.instances.pools().map(|(_, pool)| pool.live_ready).sum::<usize>();
+            u16::try_from(ready).unwrap_or(u16::MAX)
+        }
     }
 
     /// What going back would take now.

@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 
 use gapless_model::{EffectNumber, InstanceId, Millis, RolloutId, Tick};
 
-use crate::desired::sort;
+use crate::desired::Desired;
 use crate::instance::{Drain, Instance, Life, Listing};
 use crate::planted::PlantedBug;
 use crate::rollout::compiled::Reversibility;
@@ -22,25 +22,24 @@ use crate::{Action, Cause, EndedBy};
 pub const START_FAILURES_MAX: u16 = 3;
 
 impl Transition {
-    fn known(&mut self, id: &InstanceId) -> Option<&mut Instance> {
-        self.service.instances.get_mut(&id.ordinal).filter(|instance| instance.id == *id)
+    fn known(&self, id: &InstanceId) -> Option<&Instance> {
+        self.service.instances.get(&id.ordinal).filter(|instance| instance.id == *id)
     }
 
     pub(crate) fn started(&mut self, id: &InstanceId, address: SocketAddr) {
         let now = self.now;
-        if let Some(instance) = self.known(id)
-            && let Life::Starting { deadline, .. } = instance.life
-        {
-            instance.life = Life::Warming { address, since: now, deadline };
+        if let Some(Instance { life: Life::Starting { deadline, .. }, .. }) = self.known(id) {
+            let life = Life::Warming { address, since: now, deadline: *deadline };
+            self.service.instances.change(id.ordinal, |instance| instance.life = life);
         }
     }
 
     pub(crate) fn ready(&mut self, id: &InstanceId) {
-        let now = self.now;
         let Some(instance) = self.known(id) else { return };
         match instance.life {
             Life::Warming { address, .. } | Life::Unhealthy { address, .. } => {
-                instance.life = Life::Ready { address, since: now };
+                let life = Life::Ready { address, since: self.now };
+                self.service.instances.change(id.ordinal, |instance| instance.life = life);
                 self.note(Action::Ready(id.clone()));
             }
             Life::Starting { .. } | Life::Ready { .. } | Life::Stopping { .. } => {}
@@ -57,9 +56,8 @@ impl Transition {
             Life::Warming { address, .. } if instance.is_live() => (address, Millis::ZERO),
             Life::Starting { .. } | Life::Warming { .. } | Life::Unhealthy { .. } | Life::Stopping { .. } => return,
         };
-        if let Some(instance) = self.known(id) {
-            instance.life = Life::Unhealthy { address, since: now, reason: reason.clone() };
-        }
+        let life = Life::Unhealthy { address, since: now, reason: reason.clone() };
+        self.service.instances.change(id.ordinal, |instance| instance.life = life);
         self.note(Action::Unhealthy { instance: id.clone(), reason: reason.clone() });
         if was_leaving {
             return;
@@ -80,7 +78,7 @@ impl Transition {
     fn lost(&mut self, id: &InstanceId, status: String, ended_by: EndedBy) {
         let Some(instance) = self.known(id).cloned() else { return };
         let was_leaving = self.is_leaving(&instance);
-        self.service.instances.remove(&id.ordinal);
+        self.service.instances.remove(id.ordinal);
         if instance.is_stopping() {
             self.note(Action::Stopped(id.clone()));
             return;
@@ -113,9 +111,8 @@ impl Transition {
         if matches!(instance.life, Life::Unhealthy { .. }) {
             return true; // counted when it became unhealthy
         }
-        let release = instance.release();
-        let sorted = sort(&self.service.instances, release, self.service.desired().get(&release));
-        !sorted.stay.contains(&instance.id.ordinal)
+        let desired = self.service.desired().get(&instance.release()).copied().unwrap_or(Desired::NONE);
+        !self.service.instances.stays(instance, &desired)
     }
 
     /// What the loss of an instance that was wanted means for the rollout.
@@ -170,7 +167,7 @@ impl Transition {
 
     pub(crate) fn stopped(&mut self, id: &InstanceId) {
         if self.known(id).is_some_and(|instance| instance.is_stopping()) {
-            self.service.instances.remove(&id.ordinal);
+            self.service.instances.remove(id.ordinal);
             self.note(Action::Stopped(id.clone()));
         }
     }
@@ -186,12 +183,12 @@ impl Transition {
         }
         self.service.table.applied = routes;
         let now = self.now;
-        for instance in self.service.instances.values_mut() {
-            if let Listing::Left { by, drain: drain @ Drain::AwaitingTable } = &mut instance.listing
-                && *by <= routes
-            {
-                *drain = Drain::Running { since: now };
-            }
+        for ordinal in self.service.instances.awaiting(routes) {
+            self.service.instances.change(ordinal, |instance| {
+                if let Listing::Left { drain, .. } = &mut instance.listing {
+                    *drain = Drain::Running { since: now };
+                }
+            });
         }
         if newest {
             self.note(Action::Applied { routes });
@@ -230,25 +227,27 @@ impl Transition {
         }
         let now = self.now;
         let Some(instance) = self.known(id) else { return };
-        let Listing::Left { by, drain } = &mut instance.listing else { return };
-        let since = match *drain {
+        let Listing::Left { by, drain } = instance.listing else { return };
+        let since = match drain {
             // The news that the table is in use may come after what rests on it.
-            Drain::AwaitingTable if *by <= routes => now,
-            Drain::Running { since } if *by <= routes => since,
+            Drain::AwaitingTable if by <= routes => now,
+            Drain::Running { since } if by <= routes => since,
             Drain::AwaitingTable | Drain::Running { .. } | Drain::Lasting { .. } | Drain::Done => return,
         };
-        *drain = Drain::Lasting { since };
+        let listing = Listing::Left { by, drain: Drain::Lasting { since } };
+        self.service.instances.change(id.ordinal, |instance| instance.listing = listing);
         self.note(Action::RequestsEnded(id.clone()));
     }
 
     pub(crate) fn drained(&mut self, id: &InstanceId, routes: EffectNumber) {
         let unfenced = self.service.has(PlantedBug::UnfencedDrain);
         let Some(instance) = self.known(id) else { return };
-        if let Listing::Left { by, drain } = &mut instance.listing
-            && (*by <= routes || unfenced)
-            && *drain != Drain::Done
+        if let Listing::Left { by, drain } = instance.listing
+            && (by <= routes || unfenced)
+            && drain != Drain::Done
         {
-            *drain = Drain::Done;
+            let listing = Listing::Left { by, drain: Drain::Done };
+            self.service.instances.change(id.ordinal, |instance| instance.listing = listing);
             self.note(Action::Drained(id.clone()));
         }
     }
@@ -311,7 +310,8 @@ impl Transition {
         let Some(instance) = self.known(id) else { return };
         match instance.life {
             Life::Ready { address, .. } | Life::Unhealthy { address, .. } if !latched => {
-                instance.life = Life::Warming { address, since: now, deadline };
+                let life = Life::Warming { address, since: now, deadline };
+                self.service.instances.change(id.ordinal, |instance| instance.life = life);
             }
             Life::Ready { .. }
             | Life::Unhealthy { .. }

@@ -125,6 +125,12 @@ impl Instance {
         self.id.release
     }
 
+    /// Whether it left load, and something may be in flight to it as far as is known.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        matches!(self.listing, Listing::Left { drain, .. } if drain != Drain::Done)
+    }
+
     pub(crate) fn is_ready(&self) -> bool {
         matches!(self.life, Life::Ready { .. })
     }
@@ -142,7 +148,8 @@ impl Instance {
     }
 
     /// Where it listens, once it runs and until its stop is ordered.
-    pub(crate) fn address(&self) -> Option<SocketAddr> {
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
         match &self.life {
             Life::Warming { address, .. } | Life::Ready { address, .. } | Life::Unhealthy { address, .. } => {
                 Some(*address)

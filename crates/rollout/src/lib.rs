@@ -37,6 +37,7 @@ mod facts;
 mod healing;
 mod input;
 mod instance;
+mod instances;
 mod orders;
 mod phase_name;
 mod placed;

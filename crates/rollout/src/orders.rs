@@ -18,7 +18,7 @@ impl Transition {
             let (expected, found) = (self.service.name.clone(), spec.service.clone());
             return Err(Refusal::OtherService { expected, found });
         }
-        self.take_number(order.rollout)?;
+        self.check_number(order.rollout)?;
         if self.service.roles().contains(&order.release.id) {
             return Err(Refusal::AlreadyDeployed(order.release.id));
         }
@@ -47,6 +47,7 @@ impl Transition {
     /// The order is taken, under its own number.
     fn place(&mut self, order: &DeployOrder, place: Place) {
         let DeployOrder { rollout, release, origin, .. } = order;
+        self.service.numbers.rollout = *rollout;
         let (to, origin) = (release.label.clone(), origin.clone());
         self.placed = Some(Placed::Own(OwnOrder { rollout: *rollout, to, origin, place }));
     }
@@ -66,12 +67,12 @@ impl Transition {
             Situation::Settled { current } => {
                 let current = *current;
                 let to = to.or_else(|| self.service.history.last().copied()).ok_or(Refusal::NoEarlierRelease)?;
-                self.take_number(rollout)?;
+                self.check_number(rollout)?;
                 self.return_to(current, to, rollout, origin)
             }
             Situation::NeedsOperator(stuck) => {
                 let (current, other) = (stuck.current, stuck.other);
-                self.take_number(rollout)?;
+                self.check_number(rollout)?;
                 match (to, other) {
                     (Some(to), _) if to != current => self.return_to(current, to, rollout, origin),
                     (Some(_) | None, Some(other)) => self.retry_way_back(current, other, rollout, origin),
@@ -118,13 +119,9 @@ impl Transition {
         }
     }
 
-    fn take_number(&mut self, given: RolloutId) -> Result<(), Refusal> {
+    fn check_number(&self, given: RolloutId) -> Result<(), Refusal> {
         let last = self.service.numbers.rollout;
-        if given <= last {
-            return Err(Refusal::RolloutNumberUsed { given, last });
-        }
-        self.service.numbers.rollout = given;
-        Ok(())
+        if given <= last { Err(Refusal::RolloutNumberUsed { given, last }) } else { Ok(()) }
     }
 
     /// Whether the running rollout is going forward and its result is not earned yet.
@@ -212,6 +209,7 @@ impl Transition {
             way: Way::Back(Back { cause: cause.clone(), since: self.now, stage }),
             queued: None,
         }));
+        self.service.numbers.rollout = rollout;
         self.placed = Some(Placed::Own(own));
         self.note(action);
         self.enter_back(cause);

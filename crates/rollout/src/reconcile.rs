@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use gapless_model::{EffectNumber, InstanceId, Millis, ReleaseId};
+use gapless_model::{EffectNumber, InstanceId, Millis, ReleaseId, Tick};
 
-use crate::desired::sort;
+use crate::desired::Desired;
 use crate::effect::Effect;
 use crate::instance::{Drain, Ground, Instance, Life, Listing, StopPermit};
 use crate::planted::PlantedBug;
@@ -21,16 +21,8 @@ impl Transition {
     /// Gives up instances whose time to become ready is over; says whether there was one.
     pub(crate) fn expire(&mut self) -> bool {
         let now = self.now;
-        let late: Vec<Instance> = self
-            .service
-            .instances
-            .values()
-            .filter(|instance| match instance.life {
-                Life::Starting { deadline, .. } | Life::Warming { deadline, .. } => now >= deadline,
-                Life::Ready { .. } | Life::Unhealthy { .. } | Life::Stopping { .. } => false,
-            })
-            .cloned()
-            .collect();
+        let late = self.service.instances.late(now);
+        let late: Vec<Instance> = late.iter().map(|ordinal| self.service.instances[ordinal].clone()).collect();
         for instance in &late {
             let reason = "it was not ready in time".to_owned();
             if instance.is_live() {
@@ -56,10 +48,9 @@ impl Transition {
 
     fn mark_unhealthy(&mut self, ordinal: u64) {
         let now = self.now;
-        if let Some(instance) = self.service.instances.get_mut(&ordinal)
-            && let Some(address) = instance.address()
-        {
-            instance.life = Life::Unhealthy { address, since: now, reason: "it was not ready in time".to_owned() };
+        if let Some(address) = self.service.instances.get(&ordinal).and_then(Instance::address) {
+            let life = Life::Unhealthy { address, since: now, reason: "it was not ready in time".to_owned() };
+            self.service.instances.change(ordinal, |instance| instance.life = life);
         }
     }
 
@@ -76,7 +67,7 @@ impl Transition {
 
     fn start_missing(&mut self) {
         for (release, want) in self.service.desired() {
-            let missing = sort(&self.service.instances, release, Some(&want)).missing;
+            let missing = self.service.instances.of(release).missing(&want);
             for failures in self.service.take_due(release, missing, self.now) {
                 self.start(release, failures);
             }
@@ -96,12 +87,17 @@ impl Transition {
     pub(crate) fn start_ordered(&mut self, id: InstanceId, effect: EffectNumber, failures: u32) {
         self.note(Action::Starting(id.clone()));
         let life = Life::Starting { effect, since: self.now, deadline: self.start_deadline(id.release) };
-        self.service.instances.insert(id.ordinal, Instance { id, life, listing: Listing::Never, failures });
+        self.service.instances.insert(Instance { id, life, listing: Listing::Never, failures });
     }
 
     fn publish(&mut self) {
+        let desired = self.service.desired();
+        let is_right = table::is_right(&self.service, &desired);
+        if is_right && !cfg!(debug_assertions) {
+            return;
+        }
         let floor = if self.service.has(PlantedBug::BelowFloor) { 0 } else { self.service.floor() };
-        let listed = table::listed(&self.service.instances, &self.service.desired(), floor);
+        let listed = table::listed(&self.service.instances, &desired, floor);
         let Some(serving) = self.service.serving(&listed) else { return };
         let service = &self.service;
         let routes = table::routes(&service.name, &service.releases, serving, &service.instances, &listed);
@@ -109,22 +105,34 @@ impl Transition {
             Some(published) => published.routes == routes,
             None => routes.pools.is_empty(),
         };
+        assert!(is_same || !is_right, "BUG: the counts say that the table is right, and it is not");
         if is_same {
             return;
         }
         let number = self.order(Effect::PublishRoutes(routes.clone()));
-        self.table_ordered(number, routes, &listed);
+        self.table_ordered(number, routes, &listed, serving);
     }
 
     /// The table that holds these is ordered.
-    pub(crate) fn table_ordered(&mut self, number: EffectNumber, routes: ServiceRoutes, listed: &Listed) {
+    pub(crate) fn table_ordered(
+        &mut self,
+        number: EffectNumber,
+        routes: ServiceRoutes,
+        listed: &Listed,
+        serving: ReleaseId,
+    ) {
         let (live, preview) = (shares(&routes, PoolKind::Live), shares(&routes, PoolKind::Preview));
         self.note(Action::Published { routes: number, live, preview });
         self.service.table.referred.extend(routes.pools.iter().map(|pool| pool.release));
-        self.service.table.published = Some(Published { number, since: self.now, routes });
-        for instance in self.service.instances.values_mut() {
+        self.service.table.published = Some(Published::new(number, self.now, routes, serving));
+        self.list(number, listed);
+    }
+
+    /// Instances stand where the table of this order has them.
+    fn list(&mut self, number: EffectNumber, listed: &Listed) {
+        let next = |instance: &Instance| {
             let ordinal = instance.id.ordinal;
-            instance.listing = if listed.live.contains(&ordinal) {
+            if listed.live.contains(&ordinal) {
                 Listing::Live
             } else if listed.preview.contains(&ordinal) {
                 Listing::Preview
@@ -132,16 +140,27 @@ impl Transition {
                 Listing::Left { by: number, drain: Drain::AwaitingTable }
             } else {
                 instance.listing
-            };
+            }
+        };
+        let moved =
+            self.service.instances.values().map(|instance| (instance.id.ordinal, instance.listing, next(instance)));
+        let moved: Vec<(u64, Listing)> =
+            moved.filter(|(_, before, next)| before != next).map(|(ordinal, _, next)| (ordinal, next)).collect();
+        for (ordinal, listing) in moved {
+            self.service.instances.change(ordinal, |instance| instance.listing = listing);
         }
     }
 
     fn stop_surplus(&mut self) {
-        let wants = self.service.desired();
-        let releases: BTreeSet<ReleaseId> = self.service.instances.values().map(Instance::release).collect();
+        let desired = self.service.desired();
+        let releases: Vec<ReleaseId> = self.service.instances.releases().collect();
         for release in releases {
+            let desired = desired.get(&release).copied().unwrap_or(Desired::NONE);
+            if !self.service.instances.of(release).any_goes(&desired) {
+                continue;
+            }
             let limit = self.service.traffic_of(release).tunnels;
-            for ordinal in sort(&self.service.instances, release, wants.get(&release)).go {
+            for ordinal in self.service.to_stop(release, &desired, self.now, limit) {
                 let instance = &self.service.instances[&ordinal];
                 let permit = match instance.stop_permit(self.now, limit) {
                     Ok(permit) => permit,
@@ -169,9 +188,7 @@ impl Transition {
     /// The stop of an instance is ordered.
     pub(crate) fn stop_ordered(&mut self, ordinal: u64, effect: EffectNumber, grace: Millis) {
         let since = self.now;
-        if let Some(instance) = self.service.instances.get_mut(&ordinal) {
-            instance.life = Life::Stopping { effect, since, grace };
-        }
+        self.service.instances.change(ordinal, |instance| instance.life = Life::Stopping { effect, since, grace });
     }
 
     fn keep_releases(&mut self) {
@@ -232,9 +249,22 @@ impl Service {
     /// The release whose routes the table takes: the one in load, the older first; none before the first table.
     pub(crate) fn serving(&self, listed: &Listed) -> Option<ReleaseId> {
         let roles = self.roles();
-        let is_live = |id: &ReleaseId| listed.live.iter().any(|ordinal| self.instances[ordinal].release() == *id);
+        let live: BTreeSet<ReleaseId> = listed.live.iter().map(|ordinal| self.instances[ordinal].release()).collect();
+        let is_live = |id: &ReleaseId| live.contains(id);
         let last = self.table.published.as_ref().and_then(|published| published.routes.pools.first());
         roles.iter().find(|id| is_live(id)).or(roles.first()).copied().or(last.map(|pool| pool.release))
+    }
+
+    /// Those that go and that may be looked at to be stopped. Where all of a release go, only those are whose drain is over, however many others
+    /// there are.
+    fn to_stop(&self, release: ReleaseId, desired: &Desired, now: Tick, limit: Millis) -> Vec<u64> {
+        if desired.instances > 0 || self.planted.is_some() {
+            return self.instances.going(release, desired);
+        }
+        let mut stoppable: Vec<&Instance> =
+            self.instances.of(release).stoppable(now, limit).map(|ordinal| &self.instances[&ordinal]).collect();
+        stoppable.sort_by_key(|instance| (instance.rank(), instance.id.ordinal));
+        stoppable.into_iter().map(|instance| instance.id.ordinal).collect()
     }
 
     fn ignores_drain(&self, instance: &Instance) -> bool {
@@ -249,7 +279,7 @@ impl Service {
 
     /// What an instance, a table, an order or the way back needs (I9).
     fn needed_releases(&self) -> BTreeSet<ReleaseId> {
-        let of_instances = self.instances.values().map(Instance::release);
+        let of_instances = self.instances.releases();
         self.roles()
             .into_iter()
             .chain(self.queued_release())

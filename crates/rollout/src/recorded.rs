@@ -99,10 +99,9 @@ pub fn follow(state: Service, input: Input, now: Tick, recorded: &[Recorded]) ->
     turn.drop_unrecorded(&before, &fresh);
     turn.number_as_recorded(&before, &fresh);
     let Transition { service, effects, timeline, placed, .. } = turn;
-    let report = service.report(now);
-    let next_deadline = report.next.as_ref().map(|next| next.at);
+    let next_deadline = service.next_instant(now);
     let effects = effects.into_iter().filter(|intent| matches!(intent.effect, Effect::KeepReleases { .. })).collect();
-    Step { state: service, effects, timeline, report, next_deadline, placed, change: Change::Changed }
+    Step { state: service, effects, timeline, next_deadline, placed, change: Change::Changed }
 }
 
 impl Transition {
@@ -145,7 +144,7 @@ impl Transition {
         let listed = Listed { live: known(live), preview: known(preview) };
         if let Some(rollout) = self.service.running()
             && rollout.reversibility() != Reversibility::Earned
-            && self.service.count(|instance| instance.release() == rollout.to && instance.is_live()) > 0
+            && self.service.live(rollout.to) > 0
             && !live.iter().any(|id| id.release == rollout.to)
         {
             self.turn_back(Cause::Recorded { words: "an earlier release of Gapless turned it back".to_owned() });
@@ -153,13 +152,13 @@ impl Transition {
         let Some(serving) = self.service.serving(&listed) else { return };
         let service = &self.service;
         let routes = table::routes(&service.name, &service.releases, serving, &service.instances, &listed);
-        self.table_ordered(number, routes, &listed);
+        self.table_ordered(number, routes, &listed, serving);
     }
 
     /// What is in use stays known, also where the record let it go: the next step says again what is kept.
     fn adopt_kept(&mut self, effect: EffectNumber, kept: &BTreeSet<ReleaseId>) {
         let mut used: BTreeSet<ReleaseId> = self.service.roles().into_iter().collect();
-        used.extend(self.service.instances.values().map(|instance| instance.id.release));
+        used.extend(self.service.instances.releases());
         used.extend(self.service.queued_release());
         let Service { releases, backoff, history, left, .. } = &mut self.service;
         releases.retain(|id, _| kept.contains(id) || used.contains(id));

@@ -176,7 +176,7 @@ pub struct Wait {
 }
 
 /// What is waited for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Awaited {
     /// The process of an instance.
     Started(InstanceId),

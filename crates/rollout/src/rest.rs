@@ -10,6 +10,7 @@ use gapless_model::{EffectNumber, Release, ReleaseId, RolloutId, ServiceName, Ti
 
 use crate::healing::Backoff;
 use crate::instance::{Instance, Listing};
+use crate::instances::Instances;
 use crate::service::{Kept, Numbers, Service, Situation};
 use crate::table::{self, Listed, Published, Table};
 
@@ -114,19 +115,19 @@ impl Service {
         let used = rest.instances.iter().map(|instance| instance.id.release);
         let ids: BTreeSet<ReleaseId> = kept.iter().copied().chain(rest.current).chain(used).collect();
         let releases = ids.into_iter().map(find).collect::<Result<BTreeMap<_, _>, _>>()?;
-        let mut instances = BTreeMap::new();
+        let mut instances = Instances::default();
         for instance in rest.instances {
-            let id = instance.id.clone();
-            let is_known = id.service == rest.name && id.ordinal <= rest.last_ordinal;
-            if !is_known || instances.insert(id.ordinal, instance).is_some() {
-                return Err(RestInvalid::Instance(id));
+            let id = &instance.id;
+            if id.service != rest.name || id.ordinal > rest.last_ordinal || instances.contains_key(&id.ordinal) {
+                return Err(RestInvalid::Instance(instance.id));
             }
+            instances.insert(instance);
         }
         let published = match (rest.published, rest.current) {
             (None, _) => None,
             (Some((number, since)), Some(current)) => {
                 let routes = table::routes(&rest.name, &releases, current, &instances, &listed(&instances));
-                Some(Published { number, since, routes })
+                Some(Published::new(number, since, routes, current))
             }
             (Some(_), None) => return Err(RestInvalid::TableWithoutRelease),
         };
@@ -149,7 +150,7 @@ impl Service {
     }
 }
 
-fn listed(instances: &BTreeMap<u64, Instance>) -> Listed {
+fn listed(instances: &Instances) -> Listed {
     let of = |listing| {
         let standing = instances.values().filter(move |instance| instance.listing == listing);
         standing.map(|instance| instance.id.ordinal).collect()

@@ -8,10 +8,11 @@ use gapless_model::{EffectNumber, InstanceId, Release, ReleaseId, RolloutId, Ser
 use crate::desired::{Desired, DesiredState};
 use crate::healing::Backoff;
 use crate::instance::Instance;
+use crate::instances::Instances;
 use crate::planted::PlantedBug;
 use crate::rollout::{BackStage, Rollout, Way};
 use crate::table::Table;
-use crate::{Cause, Outcome, ServiceRoutes};
+use crate::{Cause, Outcome, ServiceRoutes, SituationReport};
 
 /// A service as the machine knows it: a value that only [`step`](crate::step()) moves on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,7 +27,7 @@ pub struct Service {
     pub(crate) left: Vec<ReleaseId>,
     pub(crate) situation: Situation,
     /// By ordinal.
-    pub(crate) instances: BTreeMap<u64, Instance>,
+    pub(crate) instances: Instances,
     /// One for each lost instance whose place is to be taken.
     pub(crate) backoff: BTreeMap<ReleaseId, Vec<Backoff>>,
     pub(crate) table: Table,
@@ -96,7 +97,7 @@ impl Service {
             history: Vec::new(),
             left: Vec::new(),
             situation: Situation::Empty,
-            instances: BTreeMap::new(),
+            instances: Instances::default(),
             backoff: BTreeMap::new(),
             table: Table::default(),
             open_receipts: BTreeMap::new(),
@@ -156,6 +157,12 @@ impl Service {
     #[must_use]
     pub fn last_ordinal(&self) -> u64 {
         self.numbers.ordinal
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn situation(&self) -> SituationReport {
+        self.situation_report()
     }
 
     /// The number of the last effect.
@@ -292,10 +299,43 @@ impl Service {
 
     /// Ready instances of a release, in load or not.
     pub(crate) fn ready(&self, release: ReleaseId) -> u16 {
-        self.count(|instance| instance.release() == release && instance.is_ready())
+        u16::try_from(self.instances.of(release).ready).unwrap_or(u16::MAX)
     }
 
-    pub(crate) fn count(&self, which: impl Fn(&Instance) -> bool) -> u16 {
-        u16::try_from(self.instances.values().filter(|instance| which(instance)).count()).unwrap_or(u16::MAX)
+    /// Instances of a release that are in load.
+    pub(crate) fn live(&self, release: ReleaseId) -> u16 {
+        u16::try_from(self.instances.of(release).live).unwrap_or(u16::MAX)
     }
+
+    /// What is compared to tell whether a step changed anything: everything but what is large and tells of its changes itself.
+    pub(crate) fn outline(&self) -> Outline {
+        let published = self.table.published.as_ref().map(|published| (published.number, published.since));
+        Outline {
+            numbers: self.numbers,
+            releases: self.releases.keys().copied().collect(),
+            history: self.history.clone(),
+            left: self.left.clone(),
+            situation: self.situation.clone(),
+            instances: self.instances.revision(),
+            backoff: self.backoff.clone(),
+            table: (published, self.table.applied, self.table.referred.clone()),
+            open_receipts: self.open_receipts.clone(),
+            kept: self.kept.clone(),
+        }
+    }
+}
+
+/// A service without what is large: equal before and after a step that changed nothing.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Outline {
+    numbers: Numbers,
+    releases: Vec<ReleaseId>,
+    history: Vec<ReleaseId>,
+    left: Vec<ReleaseId>,
+    situation: Situation,
+    instances: u64,
+    backoff: BTreeMap<ReleaseId, Vec<Backoff>>,
+    table: (Option<(EffectNumber, Tick)>, EffectNumber, BTreeSet<ReleaseId>),
+    open_receipts: BTreeMap<RolloutId, OpenReceipt>,
+    kept: Kept,
 }

@@ -3,7 +3,7 @@
 use gapless_model::Tick;
 
 use crate::transition::Transition;
-use crate::{Entry, Input, Intent, Placed, Refusal, Refused, Report, Service};
+use crate::{Entry, Input, Intent, Placed, Refusal, Refused, Service};
 
 /// What a step gives.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,9 +15,8 @@ pub struct Step {
     pub effects: Vec<Intent>,
     /// What was decided, one line per action.
     pub timeline: Vec<Entry>,
-    /// Where the service stands now.
-    pub report: Report,
-    /// When to come back with [`Input::TimerFired`] at the latest; always later than `now`.
+    /// When to come back with [`Input::TimerFired`] at the latest; always later than `now`. It may be that nothing happens then: what
+    /// happens next is for [`Service::report`] to say.
     pub next_deadline: Option<Tick>,
     /// What became of the order; nothing where the input is a fact.
     pub placed: Option<Placed>,
@@ -48,17 +47,18 @@ pub(crate) const MOVES_MAX: usize = 100_000;
 /// # Panics
 /// `BUG:` when one input moves the machine without end.
 pub fn step(state: Service, input: Input, now: Tick) -> Result<Step, Refused> {
-    let before = state.clone();
-    let mut turn = Transition::new(state, now);
-    if let Err(reason) = turn.take(input) {
-        return Err(Refused { state: Box::new(before), reason });
+    let before = state.outline();
+    let mut transition = Transition::new(state, now);
+    if let Err(reason) = transition.take(input) {
+        debug_assert!(transition.service.outline() == before, "BUG: a refused order changed the service");
+        return Err(Refused { state: Box::new(transition.service), reason });
     }
-    turn.run();
-    let Transition { service, effects, timeline, placed, .. } = turn;
-    let report = service.report(now);
-    let change = if effects.is_empty() && service == before { Change::Unchanged } else { Change::Changed };
-    let next_deadline = report.next.as_ref().map(|next| next.at);
-    Ok(Step { state: service, effects, timeline, report, next_deadline, placed, change })
+    transition.run();
+    let Transition { service, effects, timeline, placed, .. } = transition;
+    let unchanged = effects.is_empty() && service.outline() == before;
+    let change = if unchanged { Change::Unchanged } else { Change::Changed };
+    let next_deadline = service.next_instant(now);
+    Ok(Step { state: service, effects, timeline, next_deadline, placed, change })
 }
 
 impl Transition {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use gapless_model::{EffectNumber, HoldLimits, ProbeKind, Release, ReleaseId, ServiceName, Tick, Weight};
 
-use crate::desired::{self, DesiredState, Rest};
+use crate::desired::{self, Desired, DesiredState, Rest};
 use crate::instance::{Instance, Life};
+use crate::instances::Instances;
+use crate::service::Service;
 use crate::{Admission, Member, Pool, PoolKind, ServiceRoutes};
 
 /// The newest table ordered, and how far the proxies are.
@@ -29,6 +31,17 @@ pub(crate) struct Published {
     pub since: Tick,
     /// What it holds.
     pub routes: ServiceRoutes,
+    /// The release whose routes it takes.
+    serving: ReleaseId,
+    /// How many instances it holds.
+    members: usize,
+}
+
+impl Published {
+    pub(crate) fn new(number: EffectNumber, since: Tick, routes: ServiceRoutes, serving: ReleaseId) -> Published {
+        let members = routes.pools.iter().map(|pool| pool.members.len()).sum();
+        Published { number, since, routes, serving, members }
+    }
 }
 
 impl Table {
@@ -45,22 +58,38 @@ pub(crate) struct Listed {
     pub preview: BTreeSet<u64>,
 }
 
+/// Whether the newest table is the one that should be, by counts alone; where they cannot tell, the table is made and compared.
+pub(crate) fn is_right(service: &Service, desired_state: &DesiredState) -> bool {
+    let Some(published) = &service.table.published else { return false };
+    let mut members = 0;
+    for (release, pool) in service.instances.pools() {
+        members += pool.live + pool.preview;
+        let desired = desired_state.get(&release).copied().unwrap_or(Desired::NONE);
+        if !pool.is_listed_as(&desired) {
+            return false;
+        }
+    }
+    let serving = service.roles().into_iter().find(|id| service.live(*id) > 0);
+    members == published.members && serving == Some(published.serving)
+}
+
 /// What the next table should hold.
 ///
 /// An instance that is wanted no more leaves only as far as `floor` ready instances stay in load; while fewer are ready, the
 /// unhealthy ones stay in load too: a bad answer from some is better than none from all.
-pub(crate) fn listed(instances: &BTreeMap<u64, Instance>, desired_state: &DesiredState, floor: u16) -> Listed {
+pub(crate) fn listed(instances: &Instances, desired_state: &DesiredState, floor: u16) -> Listed {
     let mut next = Listed::default();
     for (release, want) in desired_state {
-        let sorted = desired::sort(instances, *release, Some(want));
-        for instance in sorted.stay.iter().map(|ordinal| &instances[ordinal]) {
+        let mut live = 0;
+        for instance in instances.staying(*release, want) {
             let may_serve =
                 instance.is_ready() || (instance.is_live() && matches!(instance.life, Life::Warming { .. }));
-            let has_room = live_of(instances, &next, *release) < usize::from(want.live);
+            let has_room = live < want.live;
             // What was kept "as it is" does not come into load anew.
             let belongs = want.upkeep == desired::Upkeep::Maintain || instance.is_live();
             if may_serve && has_room && belongs {
                 next.live.insert(instance.id.ordinal);
+                live += 1;
             } else if instance.is_ready() && want.rest == Rest::Preview {
                 next.preview.insert(instance.id.ordinal);
             }
@@ -70,34 +99,29 @@ pub(crate) fn listed(instances: &BTreeMap<u64, Instance>, desired_state: &Desire
     next
 }
 
-fn live_of(instances: &BTreeMap<u64, Instance>, listed: &Listed, release: ReleaseId) -> usize {
-    listed.live.iter().filter(|ordinal| instances[*ordinal].release() == release).count()
-}
-
 /// Puts back as many of those that would leave as the floor needs. A floor of none lets the last ready instance leave (the
 /// requests are held then), but never an unhealthy one for nothing.
-fn keep_floor(instances: &BTreeMap<u64, Instance>, next: &mut Listed, floor: u16) {
+fn keep_floor(instances: &Instances, next: &mut Listed, floor: u16) {
     let floor = usize::from(floor);
-    let ready = |listed: &Listed| listed.live.iter().filter(|ordinal| instances[*ordinal].is_ready()).count();
-    let mut leaving: Vec<&Instance> = instances
-        .values()
-        .filter(|instance| instance.is_live() && !instance.is_stopping() && !next.live.contains(&instance.id.ordinal))
-        .collect();
+    let mut ready = next.live.iter().filter(|ordinal| instances[*ordinal].is_ready()).count();
+    let leaves = |instance: &&Instance| {
+        instance.is_live() && !instance.is_stopping() && !next.live.contains(&instance.id.ordinal)
+    };
+    let mut leaving: Vec<&Instance> = instances.values().filter(leaves).collect();
     leaving.sort_by_key(|instance| instance.rank());
     for instance in leaving.iter().filter(|instance| instance.is_ready()) {
-        if ready(next) >= floor {
+        if ready >= floor {
             break;
         }
         next.preview.remove(&instance.id.ordinal);
         next.live.insert(instance.id.ordinal);
+        ready += 1;
     }
-    if ready(next) < floor.max(1) {
-        let unready = leaving.iter().filter(|instance| !instance.is_ready());
-        let kept: Vec<u64> = unready.map(|instance| instance.id.ordinal).collect();
-        kept.iter().for_each(|ordinal| {
-            next.preview.remove(ordinal);
-        });
-        next.live.extend(kept);
+    if ready < floor.max(1) {
+        for instance in leaving.iter().filter(|instance| !instance.is_ready()) {
+            next.preview.remove(&instance.id.ordinal);
+            next.live.insert(instance.id.ordinal);
+        }
     }
 }
 
@@ -106,7 +130,7 @@ pub(crate) fn routes(
     service: &ServiceName,
     releases: &BTreeMap<ReleaseId, Arc<Release>>,
     serving: ReleaseId,
-    instances: &BTreeMap<u64, Instance>,
+    instances: &Instances,
     listed: &Listed,
 ) -> ServiceRoutes {
     let mut pools = Vec::new();
@@ -154,7 +178,7 @@ pub(crate) fn routes(
 }
 
 /// Shares that sum up to [`Weight::ALL`]: the remainder of the division goes to the last release.
-fn shares(instances: &BTreeMap<u64, Instance>, listed: &Listed) -> BTreeMap<ReleaseId, Weight> {
+fn shares(instances: &Instances, listed: &Listed) -> BTreeMap<ReleaseId, Weight> {
     let mut counts: BTreeMap<ReleaseId, u32> = BTreeMap::new();
     for ordinal in &listed.live {
         *counts.entry(instances[ordinal].release()).or_default() += 1;

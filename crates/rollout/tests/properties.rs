@@ -186,8 +186,8 @@ impl Walk {
         let was_back = matches!(&before.situation, SituationReport::Rollout(rollout) if rollout.turned_back.is_some());
         let taken =
             step(self.service.clone(), Input::TimerFired, at).map_err(|_| broken("a timer was refused".into()))?;
-        let turned =
-            matches!(&taken.report.situation, SituationReport::Rollout(rollout) if rollout.turned_back.is_some());
+        let after = taken.state.report(at);
+        let turned = matches!(&after.situation, SituationReport::Rollout(rollout) if rollout.turned_back.is_some());
         let outcome = taken.effects.iter().find_map(|intent| match &intent.effect {
             Effect::CloseReceipt { rollout, outcome } if Some(*rollout) == self.service.rollout() => {
                 Some(outcome.clone())
@@ -201,8 +201,8 @@ impl Walk {
             Then::EndBack => was_back && matches!(outcome, Some(Outcome::RolledBack { .. })),
             Then::EndRollout => outcome == Some(Outcome::Done),
             Then::StopAnyway => taken.effects.iter().any(|intent| matches!(intent.effect, Effect::StopInstance { .. })),
-            Then::Replace => taken.report.releases != before.releases,
-            Then::GoOn => outcome.is_none() && taken.report.situation != before.situation,
+            Then::Replace => after.releases != before.releases,
+            Then::GoOn => outcome.is_none() && after.situation != before.situation,
             Then::Restart => taken.effects.iter().any(|intent| matches!(intent.effect, Effect::StartInstance { .. })),
         };
         if !fits {
@@ -232,7 +232,11 @@ impl Walk {
                 _ => {}
             }
         }
-        self.next = taken.report.next.as_ref().map(|next| (next.at, next.then));
+        let next = taken.state.report(now).next;
+        if next.as_ref().is_some_and(|next| taken.next_deadline.is_none_or(|at| at > next.at)) {
+            return Err(broken(format!("it asks to be woken at {:?}, and {next:?} comes before", taken.next_deadline)));
+        }
+        self.next = next.map(|next| (next.at, next.then));
         self.service = taken.state;
         Ok(())
     }

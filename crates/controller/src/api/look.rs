@@ -45,8 +45,8 @@ pub async fn releases(State(shared): State<Arc<Shared>>, Path(service): Path<Str
     let candidate = tended.state.candidate().map(|release| release.id);
     let previous = tended.state.previous().map(|release| release.id);
     let instances = |id| {
-        let reported = tended.report.releases.iter().find(|reported| reported.release == id);
-        reported.map_or(0, |reported| u16::try_from(reported.instances.len()).unwrap_or(u16::MAX))
+        let of_it = tended.state.instances().filter(|instance| instance.id.release == id);
+        u16::try_from(of_it.count()).unwrap_or(u16::MAX)
     };
     let releases = tended.kept_releases().map(|known| {
         let id = known.release.id;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use gapless_model::{Millis, Release, ReleaseId, Tick};
 
-use crate::desired::sort;
 use crate::effect::Effect;
 use crate::instance::{Drain, Instance, Listing};
 use crate::planted::PlantedBug;
@@ -115,9 +114,7 @@ impl Transition {
             return false;
         };
         let to = rollout.to;
-        let unseen = self.service.count(|instance| {
-            instance.release() == to && instance.listing == Listing::Never && !instance.is_stopping()
-        });
+        let unseen = self.service.instances.of(to).unseen;
         if unseen > 0 || !self.service.table_in_use() {
             return false;
         }
@@ -214,14 +211,8 @@ impl Service {
         self.traffic_of(rollout.from().unwrap_or(rollout.to))
     }
 
-    fn candidates(&self, rollout: &Rollout) -> impl Iterator<Item = &Instance> {
-        let to = rollout.to;
-        self.instances.values().filter(move |instance| instance.release() == to)
-    }
-
     fn all_started(&self, rollout: &Rollout, step: &PlanStep) -> bool {
-        let running = self.candidates(rollout).filter(|instance| instance.address().is_some()).count();
-        running >= usize::from(step.new.instances)
+        self.instances.of(rollout.to).addressed >= usize::from(step.new.instances)
     }
 
     fn all_ready(&self, rollout: &Rollout, step: &PlanStep) -> bool {
@@ -230,39 +221,37 @@ impl Service {
 
     /// Every proxy uses a table with as many candidates in load as are wanted and no more of the old than are wanted.
     fn all_exposed(&self, rollout: &Rollout, step: &PlanStep) -> bool {
-        let live = |release| self.count(|instance| instance.release() == release && instance.is_live());
-        let old = rollout.from().is_none_or(|from| live(from) <= step.old.live);
-        live(rollout.to) >= step.new.live && old && self.table_in_use()
+        let old = rollout.from().is_none_or(|from| self.live(from) <= step.old.live);
+        self.live(rollout.to) >= step.new.live && old && self.table_in_use()
     }
 
-    /// Those of the old release that this step lets go.
-    fn going(&self, rollout: &Rollout, step: &PlanStep) -> Vec<&Instance> {
-        let Some(from) = rollout.from() else { return Vec::new() };
-        sort(&self.instances, from, Some(&step.old)).go.iter().map(|ordinal| &self.instances[ordinal]).collect()
-    }
-
+    /// Of those that this step lets go no request is in flight any more, or had its time.
     fn old_drained(&self, rollout: &Rollout, step: &PlanStep, now: Tick) -> bool {
+        let Some(from) = rollout.from() else { return true };
         let limit = self.old_traffic(rollout).drain;
         let skip = self.has(PlantedBug::SkipAcknowledgement);
-        let over = |instance: &&Instance| match instance.listing {
+        if step.old.instances == 0 && !skip {
+            return self.instances.of(from).all_drained(now, limit);
+        }
+        let over = |ordinal: &u64| match self.instances[ordinal].listing {
             Listing::Never => true,
             Listing::Live | Listing::Preview => false,
             Listing::Left { drain: Drain::AwaitingTable, .. } => skip,
             Listing::Left { drain: Drain::Running { since }, .. } => now >= since.after(limit),
             Listing::Left { drain: Drain::Lasting { .. } | Drain::Done, .. } => true,
         };
-        self.going(rollout, step).iter().all(over)
+        self.instances.going(from, &step.old).iter().all(over)
     }
 
     /// All that let go are gone. Surge first leaves behind those that hold tunnels: they drain on by themselves.
     fn old_stopped(&self, rollout: &Rollout, step: &PlanStep, tunnels: Tunnels, now: Tick) -> bool {
-        let from = rollout.from();
-        let stopping = self.count(|instance| Some(instance.release()) == from && instance.is_stopping());
-        let left_behind = self
-            .going(rollout, step)
-            .iter()
-            .all(|instance| tunnels == Tunnels::LeftBehind && self.holds_tunnels(instance, now));
-        stopping == 0 && left_behind
+        let Some(from) = rollout.from() else { return true };
+        let pool = self.instances.of(from);
+        if pool.stopping > 0 || !pool.any_goes(&step.old) {
+            return pool.stopping == 0;
+        }
+        let mut going = self.instances.going(from, &step.old).into_iter().map(|ordinal| &self.instances[&ordinal]);
+        tunnels == Tunnels::LeftBehind && going.all(|instance| self.holds_tunnels(instance, now))
     }
 
     /// Whether only tunnels and streams can be left: its requests have ended or have had their time.

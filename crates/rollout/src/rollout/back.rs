@@ -5,6 +5,7 @@
 
 use gapless_model::Tick;
 
+use crate::instance::Instance;
 use crate::planted::PlantedBug;
 use crate::rollout::{Back, BackStage, Rollout, Way};
 use crate::service::{Service, Situation};
@@ -95,21 +96,23 @@ impl Transition {
 impl Service {
     /// Proof that the candidate may leave load: nobody is served by it, or the release before is ready in full.
     fn way_back_proven(&self, rollout: &Rollout) -> Option<WayBackProven> {
-        let exposed = self.count(|instance| instance.release() == rollout.to && instance.is_live());
+        let exposed = self.live(rollout.to);
         let restored = rollout.from().is_none_or(|from| self.ready(from) >= self.size_of(from));
         (exposed == 0 || restored || self.has(PlantedBug::UnprovenRollback)).then_some(WayBackProven)
     }
 
     /// Every proxy uses a table without the candidate.
     fn candidate_out(&self, rollout: &Rollout) -> bool {
-        self.count(|instance| instance.release() == rollout.to && instance.is_listed()) == 0 && self.table_in_use()
+        {
+            let pool = self.instances.of(rollout.to);
+            pool.live + pool.preview == 0 && self.table_in_use()
+        }
     }
 
     /// The candidate's instances are gone, but for those that hold tunnels: they drain on by themselves.
     fn candidate_gone(&self, rollout: &Rollout, now: Tick) -> bool {
-        self.instances
-            .values()
-            .filter(|instance| instance.release() == rollout.to)
-            .all(|instance| !instance.is_stopping() && self.holds_tunnels(instance, now))
+        let pool = self.instances.of(rollout.to);
+        let holds = |instance: &Instance| instance.release() != rollout.to || self.holds_tunnels(instance, now);
+        pool.all == 0 || (pool.stopping == 0 && self.instances.values().all(holds))
     }
 }

@@ -69,9 +69,9 @@ impl Transition {
     pub(crate) fn mend(&mut self) -> bool {
         let Situation::NeedsOperator(stuck) = &self.service.situation else { return false };
         let current = stuck.current;
-        let left = stuck.other.map_or(0, |other| self.service.count(|instance| instance.release() == other));
-        let serving = self.service.count(|i| i.release() == current && i.is_live() && i.is_ready());
-        if left > 0 || serving < self.service.size_of(current) || !self.service.table_in_use() {
+        let left = stuck.other.map_or(0, |other| self.service.instances.of(other).all);
+        let serving = self.service.instances.of(current).live_ready;
+        if left > 0 || serving < usize::from(self.service.size_of(current)) || !self.service.table_in_use() {
             return false;
         }
         self.service.situation = Situation::Settled { current };
