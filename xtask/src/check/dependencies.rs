@@ -29,6 +29,7 @@ const RULES: &[Rule] = &[
     Rule { name: "histogram", may_know: &[], purity: Purity::Pure },
     Rule { name: "rollout", may_know: &["model"], purity: Purity::Pure },
     Rule { name: "routing", may_know: &["model", "histogram"], purity: Purity::Pure },
+    Rule { name: "exchange", may_know: &["model", "routing"], purity: Purity::Pure },
     Rule { name: "judge", may_know: &["model", "histogram"], purity: Purity::Pure },
     Rule { name: "schema", may_know: &["model"], purity: Purity::Pure },
     Rule { name: "http1", may_know: &["model"], purity: Purity::Pure },
@@ -39,7 +40,7 @@ const RULES: &[Rule] = &[
     // The proxy speaks frames over its control socket with the one implementation of that socket, which is the drivers'.
     Rule {
         name: "proxy",
-        may_know: &["model", "histogram", "routing", "http1", "wire", "probe", "drivers"],
+        may_know: &["model", "histogram", "routing", "exchange", "http1", "wire", "probe", "drivers"],
         purity: Purity::Shell,
     },
     Rule {

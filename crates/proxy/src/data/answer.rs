@@ -2,12 +2,14 @@
 
 use std::fmt::{Display, Write as _};
 
+use gapless_exchange::Left;
 use gapless_http1::{Persistence, RequestContext, Version, reason_phrase};
 use gapless_routing::{Fallback, OurAnswer};
 
 use super::client::{Client, Flushed, Phase};
 use super::drive::Step;
-use super::exchange::{Attempt, Exchange, Receiving};
+use super::exchange::{Exchange, Receiving};
+use super::slab::Key;
 use super::worker::{Drain, Worker};
 
 /// An answer of ours, as text.
@@ -57,8 +59,8 @@ impl Worker {
         let head = exchange.asked.context == RequestContext::Head;
         let answer = Answer { status: reason.status(), reason: reason.key(), detail: None, close, head };
         let text = answer.render();
-        exchange.ours = Some(reason);
-        self.answer_with(client, exchange, reason.status(), text.as_bytes(), close)
+        let left = exchange.core.handle_answered_by_us(reason, reason.status());
+        self.answer_with(client, exchange, left, text.as_bytes(), close)
     }
 
     /// The answer that the service's operator wants given while no release has weight.
@@ -83,8 +85,8 @@ impl Worker {
         if exchange.asked.context == RequestContext::Other {
             text.push_str(&fallback.body);
         }
-        exchange.ours = Some(OurAnswer::Fallback);
-        self.answer_with(client, exchange, fallback.status, text.as_bytes(), close)
+        let left = exchange.core.handle_answered_by_us(OurAnswer::Fallback, fallback.status);
+        self.answer_with(client, exchange, left, text.as_bytes(), close)
     }
 
     fn must_close(&self, exchange: &Exchange) -> bool {
@@ -98,15 +100,14 @@ impl Worker {
         &mut self,
         client: &mut Client,
         mut exchange: Box<Exchange>,
-        status: u16,
+        left: Option<Left<Key>>,
         text: &[u8],
         close: bool,
     ) -> Step {
-        debug_assert!(!exchange.has_begun_answer(), "BUG: two answers to one request");
-        self.break_off(&mut exchange);
-        exchange.attempt = Attempt::Over;
+        if let Some(left) = left {
+            self.break_off(&left);
+        }
         exchange.receiving = Receiving::Done;
-        exchange.status = status;
         exchange.close = close;
         // What is not taken now is flushed by the exchange's own turn; so is a broken connection noticed there.
         let _ = client.output.send(&mut client.stream, &mut self.buffers, text);

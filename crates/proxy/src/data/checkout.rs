@@ -84,7 +84,7 @@ impl Worker {
             let Some(upstream) = self.upstreams.get_mut(candidate.key()) else { continue };
             let Duty::Idle { since_ms } = upstream.duty else { continue };
             let idle_ms = now_ms.saturating_sub(since_ms);
-            let unsure = !exchange.asked.idempotent && idle_ms > UNREPEATABLE_IDLE_MAX_MS;
+            let unsure = !exchange.core.request().is_idempotent() && idle_ms > UNREPEATABLE_IDLE_MAX_MS;
             if unsure || idle_ms >= upstream.idle_max_ms {
                 // Those below it are older still: they will be swept.
                 self.close_upstream(candidate.key());

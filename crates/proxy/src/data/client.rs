@@ -54,23 +54,6 @@ pub(crate) struct Client {
     pub(crate) head_began_ms: Option<u64>,
     /// How far it has come with what was written to it.
     pub(crate) taken: Taken,
-    /// What is known of it since it has ended its side.
-    pub(crate) half_closed: Option<HalfClosed>,
-}
-
-/// A client that has ended its side before its answer began: it may still read, or be gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HalfClosed {
-    /// Its end was noticed then.
-    Noticed {
-        /// In milliseconds of the thread's clock.
-        at_ms: u64,
-    },
-    /// It was last asked then whether it still reads.
-    Asked {
-        /// In milliseconds of the thread's clock.
-        at_ms: u64,
-    },
 }
 
 impl Client {

@@ -2,47 +2,23 @@
 
 use std::net::SocketAddr;
 
+use gapless_exchange::{Connection, Decision, Excuse, Failed, Failure, Next, RouteQuery, route};
 use gapless_http1::{Slots, parse_rendered};
-use gapless_model::{HoldLimits, ServiceName};
-use gapless_routing::{
-    Asker, BodyKept, Draw, Fallback, Intake, KeySent, OurAnswer, Pool, PreviewAsked, Progress, RetryAsk, Slot, choose,
-    may_retry,
-};
+use gapless_routing::{Asker, CutReason, Draw, OurAnswer, Slot, Terminal};
 
 use super::checkout::NoConnection;
 use super::client::{Client, Phase};
 use super::drive::Step;
-use super::exchange::{Attempt, Exchange, Replay};
+use super::exchange::Exchange;
 use super::instances::View;
-use super::slab::Key;
 use super::worker::Worker;
 
-/// What of a request decides where it goes.
+/// What of a request's head decides where it goes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Question<'a> {
     pub(super) asker: Asker<'a>,
     pub(super) host: &'a [u8],
     pub(super) target: &'a [u8],
-}
-
-/// Where a request goes.
-enum Decision {
-    Instance {
-        slot: Slot,
-        serial: u64,
-        address: SocketAddr,
-    },
-    Hold {
-        service: ServiceName,
-        limits: HoldLimits,
-    },
-    /// Every instance was tried.
-    Exhausted {
-        service: ServiceName,
-        limits: HoldLimits,
-    },
-    Fallback(Fallback),
-    Ours(OurAnswer),
 }
 
 impl Worker {
@@ -56,17 +32,19 @@ impl Worker {
         loop {
             match self.decide(&mut exchange, question) {
                 Decision::Instance { slot, serial, address } => {
-                    match self.attempt(client.key, &mut exchange, slot, serial, address) {
+                    match self.assign(client, &mut exchange, slot, serial, address) {
                         Ok(()) => return Step::Again(Phase::Exchange(exchange)),
                         Err(NoConnection::Exhausted) => return self.answer(client, exchange, OurAnswer::Overloaded),
                         Err(NoConnection::Refused) => {
                             self.note_failure(slot.index(), &exchange);
-                            exchange.tries.note_refused(Some(slot));
-                            exchange.failure = Some(OurAnswer::ConnectFailed);
-                            if let Some(refused) = self.refuse_retry(&mut exchange, Progress::NeverSent) {
-                                tracing::debug!(%refused, "connection refused, request not tried again");
-                                return self.answer(client, exchange, OurAnswer::ConnectFailed);
+                            let failed = self.failed(&exchange, Failure::Refused);
+                            if let Err((reason, refused)) =
+                                exchange.core.handle_refused(slot, &failed, &mut self.retry_budget)
+                            {
+                                tracing::debug!(?refused, "connection refused, request not tried again");
+                                return self.answer(client, exchange, reason);
                             }
+                            self.mailbox.counts().series(exchange.core.series().index()).retries.add(1);
                         }
                     }
                 }
@@ -74,7 +52,7 @@ impl Worker {
                     return self.hold(client, exchange, &service, limits, OurAnswer::HoldFull);
                 }
                 Decision::Exhausted { service, limits } => {
-                    let cause = exchange.failure.unwrap_or(OurAnswer::ConnectFailed);
+                    let cause = exchange.core.failure().unwrap_or(OurAnswer::ConnectFailed);
                     return self.hold(client, exchange, &service, limits, cause);
                 }
                 Decision::Fallback(fallback) => return self.answer_fallback(client, exchange, &fallback),
@@ -101,49 +79,69 @@ impl Worker {
         self.dispatch(client, exchange, &question)
     }
 
-    /// An attempt has failed before an answer began: tries again if that is allowed, else answers with `cause`.
-    pub(super) fn retry_or_answer(
+    /// The instance failed the request: it is to be routed again, or what its client's connection comes to.
+    pub(super) fn attempt_failed(
         &mut self,
         client: &mut Client,
         mut exchange: Box<Exchange>,
-        progress: Progress,
-        cause: OurAnswer,
-    ) -> Step {
-        exchange.failure = Some(cause);
-        match self.refuse_retry(&mut exchange, progress) {
-            None => {
+        failure: Failure,
+    ) -> Result<Box<Exchange>, Step> {
+        let slot = exchange.core.attempt().map(|attempt| attempt.slot().index());
+        let failed = self.failed(&exchange, failure);
+        if let (Failure::OutOfStep, Some(slot)) = (failure, slot) {
+            self.note_surplus(slot);
+        }
+        match exchange.core.handle_failed(&failed, &mut self.retry_budget) {
+            Some(Next::Retry { left, excuse, replay }) => {
+                self.break_off(&left);
+                self.note_excuse(left.slot(), excuse, &exchange);
+                let cells = self.mailbox.counts().series(exchange.core.series().index());
+                cells.retries.add(1);
+                if replay {
+                    cells.replays.add(1);
+                }
                 exchange.sending.sent = 0;
-                exchange.attempt = Attempt::None;
-                Step::Again(Phase::Exchange(exchange))
+                Ok(exchange)
             }
-            Some(refused) => {
-                tracing::debug!(%refused, cause = cause.key(), "attempt failed, request not tried again");
-                self.answer(client, exchange, cause)
+            Some(Next::Answer { left, excuse, reason, refused }) => {
+                self.break_off(&left);
+                self.note_excuse(left.slot(), excuse, &exchange);
+                if let Some(refused) = refused {
+                    tracing::debug!(%refused, cause = reason.key(), "attempt failed, request not tried again");
+                }
+                Err(self.answer(client, exchange, reason))
+            }
+            Some(Next::Cut(reason)) => {
+                if let Some(slot) = slot {
+                    self.note_failure(slot, &exchange);
+                }
+                // What was passed on so far is still delivered; the cut is what the client must see, not a clean end.
+                let _ = client.output.flush(&mut client.stream, &mut self.buffers);
+                Err(self.abandon(client, exchange, Terminal::Cut(reason)))
+            }
+            None => {
+                tracing::error!("BUG: an attempt failed that there is not");
+                Err(self.abandon(client, exchange, Terminal::Cut(CutReason::Internal)))
             }
         }
     }
 
-    /// None when the request may be tried once more, which is counted; else the rule that forbids it.
-    fn refuse_retry(&mut self, exchange: &mut Exchange, progress: Progress) -> Option<gapless_routing::RetryRefused> {
-        let policy = exchange.policy.as_ref()?;
-        let ask = RetryAsk {
-            method: if exchange.asked.idempotent { b"GET" } else { b"POST" },
-            idempotency_key: if exchange.asked.has_key { KeySent::Yes } else { KeySent::No },
-            progress,
-            body: if exchange.sending.replay == Replay::Kept { BodyKept::Whole } else { BodyKept::Dropped },
-            sends: exchange.tries.sends(),
-            unsent: exchange.tries.unsent(),
-        };
-        match may_retry(&ask, policy, &mut self.retry_budget, self.clock.tick()) {
-            Ok(permit) => {
-                let cells = self.mailbox.counts().series(exchange.series);
-                cells.retries.add(1);
-                if permit.is_replay() {
-                    cells.replays.add(1);
-                }
-                None
-            }
-            Err(refused) => Some(refused),
+    /// What is known of a failed attempt.
+    fn failed(&mut self, exchange: &Exchange, failure: Failure) -> Failed {
+        Failed {
+            failure,
+            reached: self.reached(exchange),
+            body: exchange.body_kept(),
+            dropped: self.dropped(exchange),
+            now_us: self.clock.now_us(),
+            now: self.clock.tick(),
+        }
+    }
+
+    fn note_excuse(&mut self, slot: Slot, excuse: Excuse, exchange: &Exchange) {
+        match excuse {
+            Excuse::None => self.note_failure(slot.index(), exchange),
+            Excuse::KeptConnection => {}
         }
     }
 
@@ -152,107 +150,44 @@ impl Worker {
     fn decide(&mut self, exchange: &mut Exchange, question: &Question<'_>) -> Decision {
         let draw =
             Draw { chance: self.ids.chance(), turn: self.turn_next(), asker: question.asker, now: self.clock.tick() };
-        let Some(found) = self.table.find(question.host, question.target) else {
-            exchange.series = Self::unmatched();
-            return Decision::Ours(OurAnswer::NoRoute);
+        let Exchange { core, asked, .. } = exchange;
+        let query = RouteQuery {
+            host: question.host,
+            target: question.target,
+            preview: asked.preview.as_deref(),
+            trust: asked.trust,
+            draw,
         };
-        let service = found.service;
-        exchange.series = found.service_route().series.index();
-        let asked = exchange.asked.preview.as_deref().map(|value| service.preview_asked(value, exchange.asked.trust));
-        let preview = match (found.preview, asked) {
-            (Some(pool), _) => Some(pool),
-            (None, Some(PreviewAsked::Reaches(pool))) => Some(pool),
-            (None, Some(PreviewAsked::Absent)) => {
-                exchange.series = found.service_route().previews.index();
-                return Decision::Ours(OurAnswer::NoPreview);
-            }
-            (None, Some(PreviewAsked::Ignored) | None) => None,
-        };
-        let held = || (service.name().clone(), service.hold());
-        if preview.is_none() {
-            let queued = exchange.hold_number == 0 && self.holds.has_waiting(service.name());
-            if service.intake() == Intake::Hold || queued {
-                if exchange.asked.idempotent && service.answers_health(question.target, draw.now) {
-                    return Decision::Ours(OurAnswer::HeldHealth);
-                }
-                let (service, limits) = held();
-                return Decision::Hold { service, limits };
-            }
-        }
         let view = View { instances: &self.instances, now_us: self.clock.now_us(), now: draw.now };
-        let pool = match preview {
-            Some(pool) => Some(pool),
-            None => service.split(draw.chance, draw.now),
-        };
-        let Some(mut pool) = pool else {
-            return match service.fallback() {
-                Some(fallback) => Decision::Fallback(fallback.clone()),
-                None => Decision::Ours(OurAnswer::NoInstance),
-            };
-        };
-        let mut instance = None;
-        // Others first; then those that took the connection though they failed the request, for an instance that takes connections
-        // serves, and nobody else is to be held for the sake of this request.
-        for left_out in [exchange.tries.tried(), exchange.tries.refusing()] {
-            instance = choose(pool, &view, left_out, draw);
-            let usable = |pool: &Pool| choose(pool, &view, left_out, draw).is_some();
-            if instance.is_none()
-                && preview.is_none()
-                && let Some(other) = service.split_among(draw.chance, draw.now, usable)
-            {
-                pool = other;
-                instance = choose(pool, &view, left_out, draw);
-            }
-            if instance.is_some() {
-                break;
-            }
-        }
-        exchange.series = match preview {
-            Some(_) => found.service_route().previews.index(),
-            None => pool.series(found.route).index(),
-        };
-        match instance {
-            Some(instance) => {
-                if exchange.policy.is_none() || exchange.tries.begun() > 0 {
-                    exchange.policy = Some(pool.policy().clone());
-                }
-                Decision::Instance { slot: instance.slot, serial: instance.serial, address: instance.address }
-            }
-            // Whoever previews asks of one release alone: the service serves, and nobody waits on a preview's account.
-            None if preview.is_some() => Decision::Ours(exchange.failure.unwrap_or(OurAnswer::NoInstance)),
-            None => {
-                let (service, limits) = held();
-                Decision::Exhausted { service, limits }
-            }
-        }
+        route(core, &self.table, &view, &query, |service| self.holds.has_waiting(service))
     }
 
     /// Gives the request a connection of the instance: an idle one that is surely open, or a new one.
-    fn attempt(
+    fn assign(
         &mut self,
-        client: Key,
+        client: &Client,
         exchange: &mut Exchange,
         slot: Slot,
         serial: u64,
         address: SocketAddr,
     ) -> Result<(), NoConnection> {
-        let slot = slot.index();
-        exchange.tries.begin();
-        exchange.attempt_us = self.clock.now_us();
-        exchange.last_slot = u32::try_from(slot).ok();
-        if exchange.tries.begun() == 1 {
+        let (index, now_us) = (slot.index(), self.clock.now_us());
+        if exchange.core.tries().begun() == 0 {
             self.retry_budget.deposit();
         }
-        let kept = if exchange.fresh_only { None } else { self.check_out(client, slot, exchange) };
-        let (upstream, reused) = match kept {
-            Some(kept) => (kept.key(), true),
-            None => (self.connect(client, slot, serial, address)?, false),
+        let kept = match exchange.core.wants_new_connection() {
+            true => None,
+            false => self.check_out(client.key, index, exchange),
         };
-        self.mailbox.counts().in_flight(slot).add(1);
-        if let Some(state) = self.instances.get_mut(slot) {
+        let (carrier, connection) = match kept {
+            Some(kept) => (kept.key(), Connection::Kept),
+            None => (self.connect(client.key, index, serial, address)?, Connection::New),
+        };
+        exchange.core.handle_assigned(slot, carrier, connection, now_us);
+        self.mailbox.counts().in_flight(index).add(1);
+        if let Some(state) = self.instances.get_mut(index) {
             state.in_flight += 1;
         }
-        exchange.attempt = Attempt::On { upstream, slot, reused };
         Ok(())
     }
 }

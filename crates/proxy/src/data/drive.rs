@@ -1,11 +1,12 @@
 //! One connection's turn: from phase to phase until it has to wait.
 
 use super::client::{Client, Phase};
-use super::exchange::{Asked, Attempt, Exchange, Receiving};
+use super::exchange::{Asked, Exchange};
 use super::slab::Key;
 use super::socket::{self, ReadOutcome};
 use super::upstream::Duty;
 use super::worker::{Scratch, Worker};
+use gapless_exchange::{Delivery, Lasting, Left, Request};
 use gapless_http1::Framing;
 use gapless_routing::Terminal;
 
@@ -104,16 +105,21 @@ impl Worker {
     }
 
     /// A box for an exchange, a used one if there is one.
-    pub(super) fn new_exchange(&mut self, asked: Asked, framing: Framing, buffer: Vec<u8>) -> Box<Exchange> {
+    pub(super) fn new_exchange(
+        &mut self,
+        request: Request,
+        asked: Asked,
+        framing: Framing,
+        buffer: Vec<u8>,
+    ) -> Box<Exchange> {
         let mut exchange = self.spare.pop().unwrap_or_else(|| Box::new(Exchange::blank()));
-        exchange.reset(asked, framing, buffer, self.clock.now_us());
+        exchange.reset(request, asked, framing, buffer, self.clock.now_us());
         exchange
     }
 
     /// Takes an exchange back that is in the ledger and has no instance.
     pub(super) fn recycle(&mut self, mut exchange: Box<Exchange>) {
-        debug_assert!(exchange.settled, "BUG: a request without an end in the ledger");
-        debug_assert!(!matches!(exchange.attempt, Attempt::On { .. }), "BUG: a connection to an instance is lost");
+        debug_assert!(exchange.core.is_ended(), "BUG: a request without an end in the ledger");
         self.buffers.take_back(std::mem::take(&mut exchange.sending.buffer));
         if self.spare.len() < SPARE_MAX {
             self.spare.push(exchange);
@@ -121,35 +127,32 @@ impl Worker {
     }
 
     /// Gives up a request: its attempt is broken off, the ledger gets its end, its connection is closed by the caller.
-    ///
-    /// Whoever has his whole answer lost nothing, whatever it is given up for: that the request's own body was not finished, by the client, the
-    /// instance or us, is no cut.
     pub(super) fn abandon(&mut self, client: &Client, mut exchange: Box<Exchange>, terminal: Terminal) -> Step {
-        self.break_off(&mut exchange);
-        let delivered = matches!(exchange.receiving, Receiving::Done) && client.output.is_empty();
-        let terminal = if delivered { Self::whole(&exchange) } else { terminal };
-        if matches!(terminal, Terminal::Cut(_)) && exchange.ends_by_closing() {
-            // A clean end would say that the answer is whole.
-            socket::reset_on_close(client.stream.socket());
+        let delivery = if client.output.is_empty() { Delivery::Taken } else { Delivery::Outstanding };
+        if let Some((left, terminal)) = exchange.core.give_up(terminal, delivery) {
+            if let Some(left) = left {
+                self.break_off(&left);
+            }
+            if matches!(terminal, Terminal::Cut(_)) && exchange.ends_by_closing() {
+                // A clean end would say that the answer is whole.
+                socket::reset_on_close(client.stream.socket());
+            }
+            self.record_outcome(client, &mut exchange, terminal);
         }
-        self.settle(client, &mut exchange, terminal);
         self.recycle(exchange);
         Step::Close
     }
 
-    /// Closes the connection to the instance that has the request, if one has it.
-    pub(super) fn break_off(&mut self, exchange: &mut Exchange) {
-        if let Attempt::On { upstream, slot, .. } = exchange.attempt {
-            exchange.attempt = Attempt::Over;
-            self.left_instance(slot, exchange);
-            self.close_upstream(upstream);
-        }
-        exchange.attempt = Attempt::Over;
+    /// An attempt is over, and its connection with it.
+    pub(super) fn break_off(&mut self, left: &Left<Key>) {
+        self.left_instance(left);
+        self.close_upstream(left.carrier());
     }
 
     /// A request is with the instance no more.
-    pub(super) fn left_instance(&mut self, slot: usize, exchange: &mut Exchange) {
-        if std::mem::take(&mut exchange.lasting) {
+    pub(super) fn left_instance(&mut self, left: &Left<Key>) {
+        let slot = left.slot().index();
+        if left.is_lasting() {
             self.mailbox.counts().lasting(slot).take(1);
         }
         self.mailbox.counts().in_flight(slot).take(1);
@@ -160,7 +163,7 @@ impl Worker {
 
     /// A request has turned out to have no end in sight.
     pub(super) fn note_lasting(&self, slot: usize, exchange: &mut Exchange) {
-        if !std::mem::replace(&mut exchange.lasting, true) {
+        if exchange.core.handle_lasting() == Lasting::News {
             self.mailbox.counts().lasting(slot).add(1);
         }
     }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use gapless_routing::{Ejection, Service, Slot, Standing, Tally};
+use gapless_routing::{Ejection, Service, Standing, Tally};
 
 use super::exchange::Exchange;
-use super::instances::{Instances, View};
+use super::instances::View;
 use super::worker::Worker;
 use crate::seam::Event;
 
@@ -18,14 +18,15 @@ impl Worker {
             return self.note_failure(slot, exchange);
         }
         if let Some(state) = self.instances.get_mut(slot) {
-            state.latency.observe(now_us, now_us.saturating_sub(exchange.attempt_us));
+            let began_us = exchange.core.attempt().map_or(now_us, |attempt| attempt.began_us());
+            state.latency.observe(now_us, now_us.saturating_sub(began_us));
             state.outlier.passed();
         }
     }
 
     /// The instance has failed a request.
     pub(super) fn note_failure(&mut self, slot: usize, exchange: &Exchange) {
-        let limit = exchange.policy.as_ref().map_or(0, |policy| policy.eject_after_failures);
+        let limit = exchange.core.policy().map_or(0, |policy| policy.eject_after_failures);
         let now = self.clock.tick();
         let Some(state) = self.instances.get_mut(slot) else { return };
         let ejection = state.outlier.failed(now, limit);
@@ -97,12 +98,5 @@ impl Worker {
         for service in panicked {
             self.tell(Event::Panicked { service });
         }
-    }
-}
-
-impl Instances {
-    /// The index of an instance as the routing table knows it.
-    pub(super) fn slot_of(&self, slot: usize) -> Option<Slot> {
-        self.get(slot).map(|state| state.slot)
     }
 }

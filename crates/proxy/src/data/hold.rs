@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use gapless_exchange::{HoldAsk, Holding};
 use gapless_histogram::bucket_of_us;
 use gapless_model::{HoldLimits, ServiceName};
 use gapless_routing::{OurAnswer, Terminal};
@@ -9,7 +10,7 @@ use gapless_routing::{OurAnswer, Terminal};
 use super::answer::Answer;
 use super::client::{Client, Phase};
 use super::drive::Step;
-use super::exchange::{Attempt, Exchange};
+use super::exchange::Exchange;
 use super::slab::Key;
 use super::worker::{Scratch, Worker};
 
@@ -117,26 +118,25 @@ impl Worker {
         if client.stream.is_ended() {
             return self.leave_hold(client, exchange);
         }
-        let now_ms = self.clock.now_ms();
-        let most = (limits.requests_max as usize).div_ceil(self.threads);
-        if exchange.hold_number == 0 {
-            let waiting = self.holds.queues.get(service).map_or(0, |queue| queue.waiting.len());
-            if waiting >= most || limits.wait_max.0 == 0 {
-                return self.answer(client, exchange, cause);
+        let ask = HoldAsk {
+            limits,
+            waiting_max: (limits.requests_max as usize).div_ceil(self.threads),
+            waiting: self.holds.queues.get(service).map_or(0, |queue| queue.waiting.len()),
+            number: self.holds.number_last + 1,
+            now_ms: self.clock.now_ms(),
+        };
+        let number = match exchange.core.handle_no_instance(&ask) {
+            Holding::Refused => return self.answer(client, exchange, cause),
+            Holding::New { number } => {
+                self.holds.number_last = number;
+                number
             }
-            self.holds.number_last += 1;
-            exchange.hold_number = self.holds.number_last;
-            exchange.held_since_ms = now_ms;
-            exchange.held_until_ms = now_ms + limits.wait_max.0;
-        } else if now_ms >= exchange.held_until_ms {
-            return self.answer(client, exchange, cause);
-        } else {
-            self.holds.end_release(service);
-        }
-        exchange.attempt = Attempt::Held;
-        // Whoever was tried may take connections when the wait is over, and the wait is the bound on trying.
-        exchange.tries.forget_unsent();
-        self.holds.insert(service, exchange.hold_number, client.key, exchange.failure.is_some());
+            Holding::Again { number } => {
+                self.holds.end_release(service);
+                number
+            }
+        };
+        self.holds.insert(service, number, client.key, exchange.core.failure().is_some());
         self.mailbox.counts().holding.add(1);
         Step::Wait(Phase::Exchange(exchange))
     }
@@ -152,16 +152,23 @@ impl Worker {
 
     /// A held request is held no more, for whatever reason: counts how long it was.
     pub(super) fn end_hold(&mut self, exchange: &mut Exchange) {
+        if let Some(number) = exchange.core.place_held() {
+            self.holds.remove(number);
+            self.let_go(exchange);
+        }
+    }
+
+    /// As [`Worker::end_hold`], for one that is out of its queue already.
+    fn let_go(&self, exchange: &mut Exchange) {
         self.mailbox.counts().holding.take(1);
-        exchange.held_ms = self.clock.now_ms().saturating_sub(exchange.held_since_ms);
-        exchange.attempt = Attempt::None;
+        exchange.core.handle_let_go(self.clock.now_ms());
     }
 
     /// Counts the whole wait of a request that was held, once, when its end is known.
     pub(super) fn count_hold(&self, exchange: &Exchange) {
-        if exchange.hold_number > 0 {
-            let held_us = exchange.held_ms * 1_000;
-            let cells = self.mailbox.counts().series(exchange.series);
+        if exchange.core.was_held() {
+            let held_us = exchange.core.held_ms() * 1_000;
+            let cells = self.mailbox.counts().series(exchange.core.series().index());
             cells.held.add(1);
             cells.held_longest_us.raise(held_us);
             cells.held_us[bucket_of_us(held_us)].add(1);
@@ -186,7 +193,7 @@ impl Worker {
         for key in keys {
             let Some(mut client) = self.clients.take(key) else { continue };
             if let Phase::Exchange(exchange) = &mut client.phase {
-                self.end_hold(exchange);
+                self.let_go(exchange);
             }
             self.clients.put_back(key, client);
             self.drive(key, scratch);

@@ -19,7 +19,6 @@ pub(super) enum FramingSeen {
 #[derive(Debug)]
 pub(super) struct InstanceState {
     pub(super) id: InstanceId,
-    pub(super) slot: Slot,
     /// Distinguishes instances that had the same index one after the other.
     pub(super) serial: u64,
     /// Whether the table in use has it.
@@ -85,7 +84,6 @@ impl Instances {
                     }
                     *place = Some(InstanceState {
                         id: instance.id.clone(),
-                        slot: instance.slot,
                         serial: instance.serial,
                         in_table: true,
                         left_ms: None,

@@ -9,7 +9,6 @@ use gapless_routing::{CutReason, Table, Terminal};
 use rustix::event::epoll;
 
 use super::client::{Client, Output, PeerLines, Phase};
-use super::exchange::Attempt;
 use super::progress::Taken;
 use super::slab::Key;
 use super::socket;
@@ -88,7 +87,7 @@ impl Worker {
             let now_ms = self.clock.now_ms();
             let Some(client) = self.clients.get_mut(key) else { continue };
             let Phase::Tunnel(tunnel) = &mut client.phase else { continue };
-            let own = || tunnel.exchange.policy.as_ref().map_or(0, |policy| policy.tunnel_drain_timeout.0);
+            let own = || tunnel.exchange.core.policy().map_or(0, |policy| policy.tunnel_drain_timeout.0);
             let within_ms = within.map_or_else(own, |within| within.0);
             // A tunnel lives until near its deadline; only the ends themselves are spread, so that clients do not come back all at once.
             let spread_ms = if within.is_some() { within_ms } else { within_ms / ENDS_SPREAD_OVER };
@@ -109,9 +108,7 @@ impl Worker {
             let Some(mut client) = self.clients.take(key) else { continue };
             match std::mem::replace(&mut client.phase, Phase::Waiting) {
                 Phase::Exchange(mut exchange) => {
-                    if exchange.attempt == Attempt::Held {
-                        self.end_hold(&mut exchange);
-                    }
+                    self.end_hold(&mut exchange);
                     self.abandon(&client, exchange, Terminal::Cut(CutReason::Quitting));
                 }
                 Phase::Tunnel(tunnel) => {
@@ -193,7 +190,6 @@ impl Worker {
                         progress_ms,
                         head_began_ms: None,
                         taken: Taken::default(),
-                        half_closed: None,
                     });
                     self.mailbox.counts().connections.add(1);
                     self.crash_point.accepted();

@@ -1,11 +1,12 @@
 //! The answer on its way to the client.
 
+use gapless_exchange::Failure;
 use gapless_http1::{
     BodyDecoder, Delivery, Framing, LAST_CHUNK, Persistence, Piece, Reject, ResponseHead, Slots, Version,
     parse_response, write_chunk, write_interim, write_response, write_switching, write_trailers,
 };
 
-use super::carry::{Carried, Failure, Flow};
+use super::carry::{Carried, Flow};
 use super::client::{Client, Flushed};
 use super::exchange::{Exchange, Receiving};
 use super::idle::{ANSWER_BEGINS, Before, Reached, may_answer};
@@ -74,7 +75,10 @@ impl Worker {
                 Ok(Digested::All) => {}
                 Ok(Digested::Left(left)) => self.buffers.append(&mut upstream.input, &input[input.len() - left..]),
                 Ok(Digested::Switched(left)) => return Err(Carried::Switched(input[input.len() - left..].to_vec())),
-                Err(reject) => return Err(Carried::InstanceFailed(Failure::Malformed(reject))),
+                Err(reject) => {
+                    tracing::debug!(%reject, "instance answered what is no HTTP");
+                    return Err(Carried::InstanceFailed(Failure::Malformed));
+                }
             }
             if flushed == Flushed::Broken {
                 return Err(Carried::ClientLeft);
@@ -134,7 +138,6 @@ impl Worker {
                             return Err(Reject::StartLine);
                         }
                         write_switching(out, &head);
-                        exchange.status = 101;
                         return Ok(Digested::Switched(rest.len()));
                     } else {
                         self.pass_head(exchange, upstream, &head, out);
@@ -206,7 +209,7 @@ impl Worker {
         let delivery = Delivery::of(head, asked.version, persistence);
         write_response(out, head, delivery, asked.version);
         exchange.close = delivery.persistence == Persistence::Close;
-        exchange.status = head.status;
+        exchange.core.handle_answer_begun(head.status);
         if head.framing == Framing::None {
             exchange.end_answer();
         } else {

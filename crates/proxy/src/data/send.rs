@@ -48,12 +48,10 @@ impl Worker {
 
     /// Forgets what was sent when it is more than is kept for another attempt, or when no other attempt can follow.
     fn bound_replay(&mut self, exchange: &mut Exchange) {
-        let most = exchange.policy.as_ref().map_or(0, |policy| policy.replay_bytes_max as usize);
+        let most = exchange.core.policy().map_or(0, |policy| policy.replay_bytes_max as usize);
         let sending = &mut exchange.sending;
         let kept = sending.sent.saturating_sub(sending.head_bytes);
-        if sending.replay == Replay::Kept
-            && (kept > most || !matches!(exchange.receiving, super::exchange::Receiving::Head))
-        {
+        if sending.replay == Replay::Kept && (kept > most || exchange.core.has_begun_answer()) {
             sending.replay = Replay::Dropped;
         }
         if sending.replay == Replay::Dropped && sending.sent > 0 {

@@ -1,11 +1,12 @@
 //! What is late. Looked at a few times a second for all connections together, so that no request arms a timer.
 
-use gapless_routing::{CutReason, OurAnswer, Progress, StatusClass, Terminal};
+use gapless_exchange::{self as exchange, Failure, Late};
+use gapless_routing::{CutReason, OurAnswer, StatusClass, Terminal};
 
 use super::client::{Client, Flushed, Phase};
 use super::deadlines::{Deadlines, Due};
 use super::drive::Step;
-use super::exchange::{Attempt, Exchange};
+use super::exchange::Exchange;
 use super::kernel::release_memory;
 use super::slab::{Key, Slab};
 use super::tunnel::Ending;
@@ -77,7 +78,8 @@ impl Worker {
             (Due::TunnelStalled, Phase::Tunnel(tunnel)) => {
                 self.end_tunnel(&mut client, tunnel, Terminal::Cut(CutReason::ClientStalled))
             }
-            (due, Phase::Exchange(exchange)) => self.overdue_exchange(&mut client, exchange, due),
+            (Due::Exchange(due), Phase::Exchange(exchange)) => self.overdue_exchange(&mut client, exchange, due),
+            (_, Phase::Exchange(exchange)) => Step::Wait(Phase::Exchange(exchange)),
             (_, Phase::Waiting | Phase::Lingering { .. }) => Step::Close,
             (_, Phase::Tunnel(tunnel)) => Step::Wait(Phase::Tunnel(tunnel)),
         };
@@ -95,39 +97,32 @@ impl Worker {
         }
     }
 
-    fn overdue_exchange(&mut self, client: &mut Client, mut exchange: Box<Exchange>, due: Due) -> Step {
-        if exchange.attempt == Attempt::Held {
-            self.holds.remove(exchange.hold_number);
-            self.end_hold(&mut exchange);
-        }
+    fn overdue_exchange(&mut self, client: &mut Client, mut exchange: Box<Exchange>, due: exchange::Due) -> Step {
+        use exchange::Due;
+        self.end_hold(&mut exchange);
         match due {
+            Due::Nothing => Step::Wait(Phase::Exchange(exchange)),
             Due::HoldTimeout => {
-                let cause = exchange.failure.unwrap_or(OurAnswer::HoldTimeout);
+                let cause = exchange.core.failure().unwrap_or(OurAnswer::HoldTimeout);
                 self.answer(client, exchange, cause)
             }
-            Due::ConnectTimeout => {
-                if let Attempt::On { slot, .. } = exchange.attempt {
-                    self.note_failure(slot, &exchange);
-                    exchange.tries.note_refused(self.instances.slot_of(slot));
+            Due::ConnectTimeout => match self.attempt_failed(client, exchange, Failure::ConnectTimeout) {
+                Ok(exchange) => Step::Again(Phase::Exchange(exchange)),
+                Err(step) => step,
+            },
+            Due::Late(reason, cut) => match exchange.core.handle_late(reason, cut) {
+                Late::Answer(reason) => self.answer(client, exchange, reason),
+                Late::AnswerForInstance(reason, slot) => {
+                    self.note_failure(slot.index(), &exchange);
+                    self.answer(client, exchange, reason)
                 }
-                self.break_off(&mut exchange);
-                self.retry_or_answer(client, exchange, Progress::NeverSent, OurAnswer::ConnectTimeout)
-            }
-            Due::Answer(reason, _) if !exchange.has_begun_answer() => {
-                if let (OurAnswer::ResponseTimeout, Attempt::On { slot, .. }) = (reason, exchange.attempt) {
-                    self.note_failure(slot, &exchange);
-                }
-                self.answer(client, exchange, reason)
-            }
-            Due::Answer(_, reason) => self.abandon(client, exchange, Terminal::Cut(reason)),
+                Late::Cut(reason) => self.abandon(client, exchange, Terminal::Cut(reason)),
+            },
             Due::ClientLeft => self.abandon(client, exchange, Terminal::ClientLeft),
             Due::AskClient => match client.output.send(&mut client.stream, &mut self.buffers, ARE_YOU_THERE) {
                 Flushed::All | Flushed::Some => Step::Wait(Phase::Exchange(exchange)),
                 Flushed::Broken => self.abandon(client, exchange, Terminal::ClientLeft),
             },
-            Due::Nothing | Due::Close | Due::HeadTimeout | Due::Tunnel | Due::TunnelStalled => {
-                Step::Wait(Phase::Exchange(exchange))
-            }
         }
     }
 

@@ -7,12 +7,11 @@
 //! A tunnel outlives the table that made it. When its instance leaves the table it gets a deadline, and a WebSocket is then
 //! ended as a server that restarts ends it: Close 1012 between two frames, so that the client comes back by itself.
 
-use gapless_model::Millis;
 use gapless_routing::{CutReason, StatusClass, Terminal};
 
 use super::client::{Client, Flushed, Output, Phase};
 use super::drive::Step;
-use super::exchange::{Attempt, Exchange, Protocol};
+use super::exchange::{Exchange, Protocol};
 use super::slab::Key;
 use super::socket::{self, ReadOutcome};
 use super::upstream::Upstream;
@@ -79,7 +78,7 @@ impl Worker {
         slot: usize,
         first: &[u8],
     ) -> Step {
-        exchange.attempt = Attempt::Over;
+        exchange.core.handle_switched();
         self.note_lasting(slot, &mut exchange);
         let websocket = exchange.asked.upgrade.as_ref().is_some_and(Protocol::is_websocket);
         let mut frames = websocket.then(|| (Frames::new(), Frames::new()));
@@ -102,7 +101,7 @@ impl Worker {
         self.buffers.take_back(input);
         self.mailbox.counts().tunnels.add(1);
         let in_table = self.instances.get(slot).is_some_and(|state| state.in_table);
-        let patience = exchange.policy.as_ref().map_or(0, |policy| policy.tunnel_drain_timeout.0);
+        let patience = exchange.core.policy().map_or(0, |policy| policy.tunnel_drain_timeout.0);
         let ending = if in_table { Ending::None } else { Ending::At(self.clock.now_ms() + patience) };
         let tunnel = Tunnel {
             exchange,
@@ -146,13 +145,8 @@ impl Worker {
     )]
     pub(super) fn end_tunnel(&mut self, client: &mut Client, mut tunnel: Box<Tunnel>, terminal: Terminal) -> Step {
         tunnel.to_instance.discard(&mut self.buffers);
-        self.left_instance(tunnel.slot, &mut tunnel.exchange);
-        self.close_upstream(tunnel.upstream);
         self.mailbox.counts().tunnels.take(1);
-        let mut exchange = tunnel.exchange;
-        self.settle(client, &mut exchange, terminal);
-        self.recycle(exchange);
-        Step::Close
+        self.abandon(client, tunnel.exchange, terminal)
     }
 
     fn relay(
@@ -189,16 +183,9 @@ impl Worker {
         };
         match tunnel.ending {
             Ending::Told(_) => Terminal::Cut(CutReason::TunnelDrainDeadline),
-            _ if abrupt => Terminal::Cut(self.cut_tunnel_by(tunnel)),
+            _ if abrupt => Terminal::Cut(self.dropped(&tunnel.exchange)),
             _ => Terminal::Answered(StatusClass::Switched),
         }
-    }
-
-    /// Whose doing it is that an instance dropped a tunnel.
-    fn cut_tunnel_by(&self, tunnel: &Tunnel) -> CutReason {
-        let policy = tunnel.exchange.policy.as_ref();
-        let patience = policy.map_or(Millis::ZERO, |policy| policy.drain_timeout.max(policy.tunnel_drain_timeout));
-        if self.drain_is_over(tunnel.slot, patience) { CutReason::DrainDeadline } else { CutReason::InstanceClosed }
     }
 
     /// From the client to the instance; whether there may be more at once.
@@ -284,7 +271,7 @@ impl Worker {
                     tunnel.instance_ended = true;
                     return Ok(false);
                 }
-                ReadOutcome::Broken(_) => return Err(Terminal::Cut(self.cut_tunnel_by(tunnel))),
+                ReadOutcome::Broken(_) => return Err(Terminal::Cut(self.dropped(&tunnel.exchange))),
             }
         }
         Ok(true)

@@ -1,9 +1,10 @@
 //! Between requests: reading a head, and making an exchange of it.
 
+use gapless_exchange::{Method, Request};
 use gapless_http1::{
     Field, Forwarding, Framing, Inbound, RequestContext, RequestHead, Slots, parse_request, write_request,
 };
-use gapless_routing::{Asker, OurAnswer, PeerTrust};
+use gapless_routing::{Asker, KeySent, OurAnswer, PeerTrust};
 
 use super::client::{Client, Flushed, Phase};
 use super::dispatch::Question;
@@ -91,7 +92,6 @@ impl Worker {
     /// An exchange with nothing sent: the head is rendered for whichever instance will get it.
     fn begin(&mut self, client: &mut Client, head: &RequestHead<'_, '_>) -> Box<Exchange> {
         client.head_began_ms = None;
-        client.half_closed = None;
         let mut buffer = self.buffers.lend();
         let forwarding = Forwarding {
             peer_line: &client.lines.peer,
@@ -105,8 +105,6 @@ impl Worker {
             version: head.version,
             persistence: head.persistence,
             context: if head.method.is_head() { RequestContext::Head } else { RequestContext::Other },
-            idempotent: head.method.is_idempotent(),
-            has_key: !head.method.is_idempotent() && head.lines.find("idempotency-key").is_some(),
             expects_continue: head.expects_continue,
             upgrade: head.upgrade.map(Protocol::new),
             preview: preview_of(head).map(Into::into),
@@ -115,7 +113,10 @@ impl Worker {
                 Inbound::Dropped => PeerTrust::Stranger,
             },
         };
-        let mut exchange = self.new_exchange(asked, head.framing, buffer);
+        let method = if head.method.is_idempotent() { Method::Idempotent } else { Method::Other };
+        let keyed = method == Method::Other && head.lines.find("idempotency-key").is_some();
+        let request = Request { method, key: if keyed { KeySent::Yes } else { KeySent::No } };
+        let mut exchange = self.new_exchange(request, asked, head.framing, buffer);
         if self.records.is_some() {
             let id = head.kept_request_id(client.lines.inbound).unwrap_or(self.ids.last());
             exchange.draft = Some(Box::new(Draft {

@@ -8,7 +8,7 @@ use gapless_routing::Slot;
 
 /// The attempts of one request.
 #[derive(Debug, Default)]
-pub(crate) struct Tries {
+pub struct Tries {
     begun: u8,
     sends: u8,
     unsent: u8,
@@ -18,7 +18,7 @@ pub(crate) struct Tries {
 
 impl Tries {
     /// Forgets all: for another request.
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         let Self { begun, sends, unsent, tried, refusing } = self;
         (*begun, *sends, *unsent) = (0, 0, 0);
         tried.clear();
@@ -26,56 +26,56 @@ impl Tries {
     }
 
     /// An attempt begins.
-    pub(crate) fn begin(&mut self) {
+    pub fn begin(&mut self) {
         self.begun = self.begun.saturating_add(1);
     }
 
     /// Attempts that were begun.
-    pub(crate) fn begun(&self) -> u8 {
+    pub fn begun(&self) -> u8 {
         self.begun
     }
 
     /// Attempts that failed and of which an instance may have seen something. They count for ever.
-    pub(crate) fn sends(&self) -> u8 {
+    pub fn sends(&self) -> u8 {
         self.sends
     }
 
     /// Attempts that failed and of which no instance saw anything, since the request was last held.
-    pub(crate) fn unsent(&self) -> u8 {
+    pub fn unsent(&self) -> u8 {
         self.unsent
     }
 
     /// The instances that were tried since the request was last held: others come first.
-    pub(crate) fn tried(&self) -> &[Slot] {
+    pub fn tried(&self) -> &[Slot] {
         &self.tried
     }
 
     /// Those of them that took no connection: there is no use in asking them again.
-    pub(crate) fn refusing(&self) -> &[Slot] {
+    pub fn refusing(&self) -> &[Slot] {
         &self.refusing
     }
 
     /// An instance took no connection.
-    pub(crate) fn note_refused(&mut self, slot: Option<Slot>) {
+    pub fn note_refused(&mut self, slot: Option<Slot>) {
         self.unsent = self.unsent.saturating_add(1);
         self.tried.extend(slot);
         self.refusing.extend(slot);
     }
 
     /// An instance took the connection and provably nothing of the request.
-    pub(crate) fn note_unsent(&mut self, slot: Option<Slot>) {
+    pub fn note_unsent(&mut self, slot: Option<Slot>) {
         self.unsent = self.unsent.saturating_add(1);
         self.tried.extend(slot);
     }
 
     /// An instance may have seen the request. `slot` is to be avoided, if it can be.
-    pub(crate) fn note_sent(&mut self, slot: Option<Slot>) {
+    pub fn note_sent(&mut self, slot: Option<Slot>) {
         self.sends = self.sends.saturating_add(1);
         self.tried.extend(slot);
     }
 
     /// The request is held: what reached nobody is forgotten.
-    pub(crate) fn forget_unsent(&mut self) {
+    pub fn forget_unsent(&mut self) {
         self.unsent = 0;
         self.tried.clear();
         self.refusing.clear();
