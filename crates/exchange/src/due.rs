@@ -8,6 +8,7 @@ use gapless_routing::{CutReason, OurAnswer};
 
 use crate::attempt::{Answer, Attempt, Connection};
 use crate::exchange::Exchange;
+use crate::half_closed::HalfClosed;
 
 /// How long a client that has ended its side is waited for without a question: most answers come sooner.
 const HALF_CLOSED_MS: u64 = 2_000;
@@ -34,21 +35,6 @@ pub enum Due {
 
 const CLIENT_STALLED: Due = Due::Late(OurAnswer::ClientTooSlow, CutReason::ClientStalled);
 const INSTANCE_STALLED: Due = Due::Late(OurAnswer::ResponseTimeout, CutReason::InstanceStalled);
-
-/// A client that has ended its side before its answer began: it may still read, or be gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HalfClosed {
-    /// Its end was noticed then.
-    Noticed {
-        /// On the caller's clock.
-        at_ms: u64,
-    },
-    /// It was last asked then whether it still reads.
-    Asked {
-        /// On the caller's clock.
-        at_ms: u64,
-    },
-}
 
 /// The time, and what holds whatever the service.
 #[derive(Debug, Clone, Copy)]

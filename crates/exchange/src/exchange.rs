@@ -7,8 +7,8 @@ use gapless_routing::{
 };
 
 use crate::attempt::{Answer, Attempt, Connection, Left};
-use crate::due::HalfClosed;
 use crate::failure::{Excuse, Failure, Reached};
+use crate::half_closed::HalfClosed;
 use crate::hold::{HoldAsk, Holding, Place};
 use crate::tries::Tries;
 

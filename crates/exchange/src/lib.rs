@@ -13,14 +13,16 @@ mod attempt;
 mod due;
 mod exchange;
 mod failure;
+mod half_closed;
 mod hold;
 mod route;
 mod tries;
 
 pub use attempt::{Answer, Attempt, Connection, Left};
-pub use due::{Bounds, Due, HalfClosed, Sight, Upload};
+pub use due::{Bounds, Due, Sight, Upload};
 pub use exchange::{Delivery, Exchange, Failed, Lasting, Late, Method, Next, Request, Todo};
 pub use failure::{Excuse, Failure, Reached};
+pub use half_closed::HalfClosed;
 pub use hold::{HoldAsk, Holding};
 pub use route::{Decision, RouteQuery, route};
 pub use tries::Tries;

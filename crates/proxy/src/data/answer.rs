@@ -105,7 +105,7 @@ impl Worker {
         close: bool,
     ) -> Step {
         if let Some(left) = left {
-            self.break_off(&left);
+            self.backend.close(&left);
         }
         exchange.receiving = Receiving::Done;
         exchange.close = close;

@@ -1,12 +1,13 @@
 //! One exchange's turn: carry the request one way and the answer the other, and say what came of it.
 
 use gapless_exchange::{Failure, Reached, Todo};
-use gapless_http1::Reject;
+use gapless_http1::{Inbound, Reject};
 use gapless_routing::{BodyKept, CutReason, OurAnswer, Terminal};
 
 use super::client::{Client, Flushed, Phase};
 use super::drive::Step;
 use super::exchange::Exchange;
+use super::idle::Speaker;
 use super::kernel::unacknowledged;
 use super::socket;
 use super::upstream::{Duty, Upstream};
@@ -68,7 +69,7 @@ impl Worker {
             tracing::error!("BUG: an exchange has its turn that is none");
             return self.abandon(client, exchange, Terminal::Cut(CutReason::Internal));
         };
-        let Some(mut upstream) = self.upstreams.take(key) else {
+        let Some(mut upstream) = self.backend.take(key) else {
             tracing::error!("BUG: the connection of an exchange is gone");
             return self.abandon(client, exchange, Terminal::Cut(CutReason::Internal));
         };
@@ -77,13 +78,14 @@ impl Worker {
         if client.stream.written() + upstream.stream.written() != before {
             client.progress_ms = self.clock.now_ms();
         }
-        self.upstreams.put_back(key, upstream);
+        self.backend.put_back(key, upstream);
         match carried {
             Carried::Waiting => Step::Wait(Phase::Exchange(exchange)),
             Carried::Over => {
                 if let Some(left) = exchange.core.handle_exchanged() {
-                    self.left_instance(&left);
-                    self.check_in(left.carrier(), client, &exchange);
+                    let speaker =
+                        if client.lines.inbound == Inbound::Trusted { Speaker::Proxy } else { Speaker::Client };
+                    self.backend.keep(&left, client.key, &exchange.finished(speaker), self.clock.now_ms());
                 }
                 self.finish(client, exchange)
             }
@@ -176,7 +178,7 @@ impl Worker {
         let reached = exchange.reached();
         let Some(attempt) = exchange.core.attempt() else { return reached };
         let unacknowledged =
-            || self.upstreams.get(attempt.carrier()).and_then(|upstream| unacknowledged(upstream.stream.socket()));
+            || self.backend.get(attempt.carrier()).and_then(|upstream| unacknowledged(upstream.stream.socket()));
         let kept = exchange.body_kept() == BodyKept::Whole;
         match reached {
             Reached::Some if kept && unacknowledged() >= Some(exchange.sending.sent as u64) => Reached::Unseen,

@@ -2,15 +2,15 @@
 
 use std::net::SocketAddr;
 
-use gapless_exchange::{Connection, Decision, Excuse, Failed, Failure, Next, RouteQuery, route};
+use gapless_exchange::{Connection, Decision, Excuse, Failed, Failure, Method, Next, RouteQuery, route};
 use gapless_http1::{Slots, parse_rendered};
 use gapless_routing::{Asker, CutReason, Draw, OurAnswer, Slot, Terminal};
 
-use super::checkout::NoConnection;
+use super::backend::{Assignment, Link, NoConnection, Wants};
 use super::client::{Client, Phase};
 use super::drive::Step;
 use super::exchange::Exchange;
-use super::instances::View;
+use super::instances::Verdict;
 use super::worker::Worker;
 
 /// What of a request's head decides where it goes.
@@ -36,7 +36,7 @@ impl Worker {
                         Ok(()) => return Step::Again(Phase::Exchange(exchange)),
                         Err(NoConnection::Exhausted) => return self.answer(client, exchange, OurAnswer::Overloaded),
                         Err(NoConnection::Refused) => {
-                            self.note_failure(slot.index(), &exchange);
+                            self.note_failure(slot, &exchange);
                             let failed = self.failed(&exchange, Failure::Refused);
                             if let Err((reason, refused)) =
                                 exchange.core.handle_refused(slot, &failed, &mut self.retry_budget)
@@ -86,14 +86,14 @@ impl Worker {
         mut exchange: Box<Exchange>,
         failure: Failure,
     ) -> Result<Box<Exchange>, Step> {
-        let slot = exchange.core.attempt().map(|attempt| attempt.slot().index());
+        let slot = exchange.core.attempt().map(|attempt| attempt.slot());
         let failed = self.failed(&exchange, failure);
         if let (Failure::OutOfStep, Some(slot)) = (failure, slot) {
-            self.note_surplus(slot);
+            self.backend.note_surplus(slot.index());
         }
         match exchange.core.handle_failed(&failed, &mut self.retry_budget) {
             Some(Next::Retry { left, excuse, replay }) => {
-                self.break_off(&left);
+                self.backend.close(&left);
                 self.note_excuse(left.slot(), excuse, &exchange);
                 let cells = self.mailbox.counts().series(exchange.core.series().index());
                 cells.retries.add(1);
@@ -104,7 +104,7 @@ impl Worker {
                 Ok(exchange)
             }
             Some(Next::Answer { left, excuse, reason, refused }) => {
-                self.break_off(&left);
+                self.backend.close(&left);
                 self.note_excuse(left.slot(), excuse, &exchange);
                 if let Some(refused) = refused {
                     tracing::debug!(%refused, cause = reason.key(), "attempt failed, request not tried again");
@@ -140,7 +140,7 @@ impl Worker {
 
     fn note_excuse(&mut self, slot: Slot, excuse: Excuse, exchange: &Exchange) {
         match excuse {
-            Excuse::None => self.note_failure(slot.index(), exchange),
+            Excuse::None => self.note_failure(slot, exchange),
             Excuse::KeptConnection => {}
         }
     }
@@ -158,7 +158,7 @@ impl Worker {
             trust: asked.trust,
             draw,
         };
-        let view = View { instances: &self.instances, now_us: self.clock.now_us(), now: draw.now };
+        let view = self.backend.view(self.clock.now_us(), draw.now);
         route(core, &self.table, &view, &query, |service| self.holds.has_waiting(service))
     }
 
@@ -171,23 +171,39 @@ impl Worker {
         serial: u64,
         address: SocketAddr,
     ) -> Result<(), NoConnection> {
-        let (index, now_us) = (slot.index(), self.clock.now_us());
         if exchange.core.tries().begun() == 0 {
             self.retry_budget.deposit();
         }
-        let kept = match exchange.core.wants_new_connection() {
-            true => None,
-            false => self.check_out(client.key, index, exchange),
+        let wants = match (exchange.core.wants_new_connection(), exchange.core.request().method) {
+            (true, _) => Wants::New,
+            (false, Method::Idempotent) => Wants::Any,
+            (false, Method::Other) => Wants::Recent,
         };
-        let (carrier, connection) = match kept {
-            Some(kept) => (kept.key(), Connection::Kept),
-            None => (self.connect(client.key, index, serial, address)?, Connection::New),
-        };
-        exchange.core.handle_assigned(slot, carrier, connection, now_us);
-        self.mailbox.counts().in_flight(index).add(1);
-        if let Some(state) = self.instances.get_mut(index) {
-            state.in_flight += 1;
+        let now_ms = self.clock.now_ms();
+        let assigned = self.backend.assign(&Assignment { client: client.key, slot, serial, address, wants, now_ms })?;
+        exchange.core.handle_assigned(slot, assigned.carrier, assigned.connection, self.clock.now_us());
+        if assigned.connection == Connection::New && assigned.link == Link::Up {
+            // It takes connections.
+            self.holds.release_all();
         }
         Ok(())
+    }
+
+    /// The instance has begun to answer.
+    #[inline]
+    pub(super) fn note_answer(&mut self, slot: Slot, exchange: &Exchange, status: u16) {
+        if status >= 500 {
+            return self.note_failure(slot, exchange);
+        }
+        let at_us = self.clock.now_us();
+        let began_us = exchange.core.attempt().map_or(at_us, |attempt| attempt.began_us());
+        let verdict = Verdict::Answered { at_us, latency_us: at_us.saturating_sub(began_us) };
+        self.backend.judge(slot.index(), verdict, self.clock.tick());
+    }
+
+    /// The instance has failed a request.
+    pub(super) fn note_failure(&mut self, slot: Slot, exchange: &Exchange) {
+        let eject_after = exchange.core.policy().map_or(0, |policy| policy.eject_after_failures);
+        self.backend.judge(slot.index(), Verdict::Failed { eject_after }, self.clock.tick());
     }
 }

@@ -4,9 +4,8 @@ use super::client::{Client, Phase};
 use super::exchange::{Asked, Exchange};
 use super::slab::Key;
 use super::socket::{self, ReadOutcome};
-use super::upstream::Duty;
 use super::worker::{Scratch, Worker};
-use gapless_exchange::{Delivery, Lasting, Left, Request};
+use gapless_exchange::{Delivery, Lasting, Request};
 use gapless_http1::Framing;
 use gapless_routing::Terminal;
 
@@ -131,7 +130,7 @@ impl Worker {
         let delivery = if client.output.is_empty() { Delivery::Taken } else { Delivery::Outstanding };
         if let Some((left, terminal)) = exchange.core.give_up(terminal, delivery) {
             if let Some(left) = left {
-                self.break_off(&left);
+                self.backend.close(&left);
             }
             if matches!(terminal, Terminal::Cut(_)) && exchange.ends_by_closing() {
                 // A clean end would say that the answer is whole.
@@ -143,38 +142,10 @@ impl Worker {
         Step::Close
     }
 
-    /// An attempt is over, and its connection with it.
-    pub(super) fn break_off(&mut self, left: &Left<Key>) {
-        self.left_instance(left);
-        self.close_upstream(left.carrier());
-    }
-
-    /// A request is with the instance no more.
-    pub(super) fn left_instance(&mut self, left: &Left<Key>) {
-        let slot = left.slot().index();
-        if left.is_lasting() {
-            self.mailbox.counts().lasting(slot).take(1);
-        }
-        self.mailbox.counts().in_flight(slot).take(1);
-        if let Some(state) = self.instances.get_mut(slot) {
-            state.in_flight = state.in_flight.saturating_sub(1);
-        }
-    }
-
     /// A request has turned out to have no end in sight.
     pub(super) fn note_lasting(&self, slot: usize, exchange: &mut Exchange) {
         if exchange.core.handle_lasting() == Lasting::News {
             self.mailbox.counts().lasting(slot).add(1);
-        }
-    }
-
-    /// Closes a connection to an instance, whatever it does.
-    pub(super) fn close_upstream(&mut self, key: Key) {
-        if let Some(mut upstream) = self.upstreams.take(key) {
-            self.buffers.take_back(std::mem::take(&mut upstream.input));
-            upstream.duty = Duty::Idle { since_ms: 0 };
-            self.upstreams.release(key);
-            self.mailbox.counts().upstream_connections.take(1);
         }
     }
 }

@@ -242,11 +242,11 @@ impl Exchange {
         self.request_end = if whole { RequestEnd::BeforeAnswers } else { RequestEnd::AfterAnswers };
     }
 
-    /// What it was to the connection that carried it, which the instance keeps or not.
-    pub(super) fn finished(&self, persistence: Persistence, speaker: Speaker) -> Finished {
+    /// What it was to the connection that carried it, where the instance keeps that.
+    pub(super) fn finished(&self, speaker: Speaker) -> Finished {
         let sent_body = self.sending.chunked || self.sending.body_bytes > 0;
         Finished {
-            persistence,
+            persistence: Persistence::KeepAlive,
             request_end: self.request_end,
             request_body: if sent_body { RequestBody::Sent } else { RequestBody::None },
             context: self.asked.context,

@@ -1,10 +1,11 @@
 //! What one thread knows of the instances, by their dense index.
 
 use gapless_model::{Health, InstanceId, ReleaseId, ServiceName, Tick};
-use gapless_routing::{Outlier, PeakEwma, PoolView, Slot, Standing, Table};
+use gapless_routing::{Ejection, Outlier, PeakEwma, PoolView, Service, Slot, Standing, Table, Tally};
 
 use super::idle::IdleConnections;
 use super::slab::Key;
+use crate::seam::Event;
 
 /// What one thread has seen of how an instance marks off its answers from each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,23 @@ pub(super) struct InstanceState {
     pub(super) was_ejected: bool,
 }
 
+/// What a request met at its instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It began to answer, and not with its own failure.
+    Answered {
+        /// When, in microseconds of the thread's clock.
+        at_us: u64,
+        /// After how long.
+        latency_us: u64,
+    },
+    /// It failed.
+    Failed {
+        /// So many failures in a row are enough to leave it out; none where that is not asked for.
+        eject_after: u16,
+    },
+}
+
 /// All instances a thread has to do with: those in its table and those that still have requests in flight.
 #[derive(Debug, Default)]
 pub(super) struct Instances {
@@ -59,6 +77,80 @@ impl Instances {
     #[inline]
     pub(super) fn get_mut(&mut self, slot: usize) -> Option<&mut InstanceState> {
         self.states.get_mut(slot)?.as_mut()
+    }
+
+    /// A request is in flight there.
+    #[inline]
+    pub(super) fn note_dispatched(&mut self, slot: usize) {
+        if let Some(state) = self.get_mut(slot) {
+            state.in_flight += 1;
+        }
+    }
+
+    /// One is no more.
+    #[inline]
+    pub(super) fn note_ended(&mut self, slot: usize) {
+        if let Some(state) = self.get_mut(slot) {
+            state.in_flight = state.in_flight.saturating_sub(1);
+        }
+    }
+
+    /// Takes note of what a request met; tells when the instance is left out for it.
+    #[inline]
+    pub(super) fn judge(&mut self, slot: usize, verdict: Verdict, now: Tick) -> Option<Event> {
+        let state = self.get_mut(slot)?;
+        match verdict {
+            Verdict::Answered { at_us, latency_us } => {
+                state.latency.observe(at_us, latency_us);
+                state.outlier.passed();
+                None
+            }
+            Verdict::Failed { eject_after } => {
+                let ejection = state.outlier.failed(now, eject_after);
+                state.note_ejection(ejection)
+            }
+        }
+    }
+
+    /// Compares the instances of each release with each other.
+    pub(super) fn compare_peers(&mut self, table: &Table, now: Tick) -> Vec<Event> {
+        let mut events = Vec::new();
+        for pool in table.services().iter().flat_map(Service::pools) {
+            let slots = || pool.instances().iter().map(|instance| instance.slot.index());
+            let mut all = Tally::default();
+            for state in slots().filter_map(|slot| self.get(slot)) {
+                all.add(state.outlier.tally());
+            }
+            for slot in slots() {
+                let Some(state) = self.get_mut(slot) else { continue };
+                let peers = all.without(state.outlier.tally());
+                let ejection = state.outlier.compared(now, peers, pool.policy().eject_above_peers);
+                events.extend(state.note_ejection(ejection));
+            }
+        }
+        events
+    }
+
+    /// Those whose ejection has run out since this was last asked.
+    pub(super) fn returns(&mut self, now: Tick) -> Vec<Event> {
+        let over = |state: &&mut InstanceState| state.was_ejected && !state.outlier.ejected(now);
+        let returned = self.states.iter_mut().flatten().filter(over).map(|state| {
+            state.was_ejected = false;
+            Event::Readmitted { instance: state.id.clone() }
+        });
+        returned.collect()
+    }
+
+    /// Services of which no instance is good.
+    pub(super) fn panics(&self, table: &Table, now: Tick) -> Vec<Event> {
+        let view = View { instances: self, now_us: 0, now };
+        let instances = |service: &Service| service.pools().iter().flat_map(|pool| pool.instances()).count();
+        let all_bad = |service: &&Service| {
+            let mut instances = service.pools().iter().flat_map(|pool| pool.instances());
+            instances.all(|instance| view.standing(instance.slot) != Standing::Good)
+        };
+        let panicked = table.services().iter().filter(|service| instances(service) > 0).filter(all_bad);
+        panicked.map(|service| Event::Panicked { service: service.name().clone() }).collect()
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut InstanceState)> {
@@ -130,6 +222,14 @@ impl Instances {
         for state in self.states.iter_mut().flatten().filter(|state| state.id == *instance) {
             state.health = health;
         }
+    }
+}
+
+impl InstanceState {
+    fn note_ejection(&mut self, ejection: Option<Ejection>) -> Option<Event> {
+        let ejection = ejection?;
+        self.was_ejected = true;
+        Some(Event::Ejected { instance: self.id.clone(), number: ejection.number })
     }
 }
 

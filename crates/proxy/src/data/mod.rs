@@ -1,9 +1,9 @@
 //! The data side: worker threads that serve requests. See [`DataPlane`].
 
 mod answer;
+mod backend;
 mod buffers;
 mod carry;
-mod checkout;
 mod client;
 mod clock;
 mod crash_point;
@@ -12,7 +12,6 @@ mod descriptors;
 mod dispatch;
 mod drive;
 mod exchange;
-mod health;
 mod hold;
 mod idle;
 mod ids;
@@ -21,9 +20,11 @@ mod kernel;
 mod obey;
 mod outcome;
 mod plane;
+mod poller;
 mod progress;
 mod receive;
 mod refused;
+mod reporter;
 mod send;
 mod settings;
 

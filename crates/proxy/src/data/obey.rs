@@ -6,15 +6,15 @@ use std::sync::Arc;
 use gapless_http1::Inbound;
 use gapless_model::Millis;
 use gapless_routing::{CutReason, Table, Terminal};
-use rustix::event::epoll;
 
 use super::client::{Client, Output, PeerLines, Phase};
+use super::poller::Token;
 use super::progress::Taken;
 use super::slab::Key;
 use super::socket;
 use super::stream::Stream;
 use super::tunnel::Ending;
-use super::worker::{Course, Drain, EVERYTHING, Listener, Scratch, Token, Worker};
+use super::worker::{Course, Drain, Listener, Scratch, Worker};
 use crate::seam::{Command, Event};
 
 /// Connections accepted in one turn, so that those that are there already have theirs.
@@ -32,19 +32,20 @@ impl Worker {
                 Command::Listen(listener) => self.listen(listener.into()),
                 Command::StopListening => self.close_listeners(),
                 Command::SetHealth { instance, health } => {
-                    self.instances.set_health(&instance, health);
+                    self.backend.set_health(&instance, health);
                     self.holds.release_all();
-                    self.note_panics();
+                    self.backend.tell_panics(&self.table, self.clock.tick());
                 }
-                Command::Settings { settings, records } => (self.settings, self.records) = (settings, records),
+                Command::Settings { settings, records } => {
+                    (self.settings, self.records) = (settings, records);
+                    self.backend.set(Arc::clone(&self.settings), self.connections_max());
+                }
                 Command::DistrustFraming { service, release } => {
-                    for key in self.instances.distrust_framing(&service, release) {
-                        self.close_upstream(key);
-                    }
+                    self.backend.distrust_framing(&service, release);
                 }
                 Command::DrainTunnels { instance, within } => {
                     let wanted = |worker: &Self, slot: usize| {
-                        worker.instances.get(slot).is_some_and(|state| state.id == instance)
+                        worker.backend.instances().get(slot).is_some_and(|state| state.id == instance)
                     };
                     self.end_tunnels(Some(within), wanted);
                 }
@@ -65,13 +66,11 @@ impl Worker {
         }
         let version = table.version();
         self.table = table;
-        for key in self.instances.follow(&self.table, self.clock.now_us()) {
-            self.close_upstream(key);
-        }
-        self.end_tunnels(None, |worker, slot| worker.instances.get(slot).is_none_or(|state| !state.in_table));
+        self.backend.follow(&self.table, self.clock.now_us());
+        self.end_tunnels(None, |worker, slot| worker.backend.instances().get(slot).is_none_or(|state| !state.in_table));
         self.holds.release_all();
         self.mailbox.acknowledge(version);
-        self.tell(Event::Applied(version));
+        self.reporter.tell(Event::Applied(version));
     }
 
     /// Gives tunnels of the instances for which `wanted` holds a time to end, spread evenly, unless they have one that is sooner.
@@ -132,7 +131,7 @@ impl Worker {
             if let Some(socket) = listener.socket.take()
                 && !listener.paused
             {
-                let _ = epoll::delete(&self.epoll, &socket);
+                let _ = self.poller.forget(&socket);
             }
             listener.paused = false;
         }
@@ -193,9 +192,8 @@ impl Worker {
                     });
                     self.mailbox.counts().connections.add(1);
                     self.crash_point.accepted();
-                    let registered = self.clients.get_mut(key).map(|client| {
-                        epoll::add(&self.epoll, client.stream.socket(), Token::Client(key).to_data(), EVERYTHING)
-                    });
+                    let client = self.clients.get(key);
+                    let registered = client.map(|client| self.poller.watch(client.stream.socket(), Token::Client(key)));
                     if !matches!(registered, Some(Ok(()))) {
                         self.clients.release(key);
                         self.mailbox.counts().connections.take(1);
@@ -214,7 +212,7 @@ impl Worker {
     fn pause_listener(&mut self, index: usize) {
         let Some(listener) = self.listeners.get_mut(index) else { return };
         if let Some(socket) = &listener.socket
-            && epoll::delete(&self.epoll, socket).is_ok()
+            && self.poller.forget(socket).is_ok()
         {
             listener.paused = true;
         }

@@ -1,6 +1,5 @@
 //! The ledger: every request gets exactly one end.
 
-use gapless_model::Millis;
 use gapless_histogram::bucket_of_us;
 use gapless_routing::{CutReason, Series, Terminal};
 
@@ -29,7 +28,7 @@ impl Worker {
                 target: draft.target,
                 instance: core
                     .last_slot()
-                    .and_then(|slot| self.instances.get(slot.index()))
+                    .and_then(|slot| self.backend.instances().get(slot.index()))
                     .map(|state| state.id.clone()),
                 status: Some(core.status()).filter(|status| *status != 0),
                 terminal,
@@ -54,16 +53,11 @@ impl Worker {
     /// Why an answer is cut that its instance drops now. Asked before the exchange leaves the instance: then nobody knows any more whether it lasted.
     pub(super) fn dropped(&self, exchange: &Exchange) -> CutReason {
         let patience = exchange.core.drain_patience();
-        let over = exchange.core.attempt().is_some_and(|attempt| self.drain_is_over(attempt.slot().index(), patience));
+        let over = exchange
+            .core
+            .attempt()
+            .is_some_and(|attempt| self.backend.drain_is_over(attempt.slot().index(), patience, self.clock.now_ms()));
         if over { CutReason::DrainDeadline } else { CutReason::InstanceClosed }
-    }
-
-    /// Whether an instance left the table so long ago that whoever waits for its requests waits no more: it is stopped with what it
-    /// still has, and that is our doing. (Nobody begins to wait before this table is in use, so the time is up here no later than
-    /// there.)
-    fn drain_is_over(&self, slot: usize, patience: Millis) -> bool {
-        let left_ms = self.instances.get(slot).and_then(|state| state.left_ms);
-        left_ms.is_some_and(|left_ms| self.clock.now_ms() >= left_ms.saturating_add(patience.0))
     }
 
     /// The series for what no service was found for.

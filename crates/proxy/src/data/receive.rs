@@ -226,7 +226,9 @@ impl Worker {
         if matches!(head.framing, Framing::Chunked | Framing::UntilClose) && is_event_stream(head) {
             self.note_lasting(upstream.slot, exchange);
         }
-        self.note_answer(upstream.slot, exchange, head.status);
+        if let Some(slot) = exchange.core.last_slot() {
+            self.note_answer(slot, exchange, head.status);
+        }
     }
 }
 

@@ -10,7 +10,6 @@ use super::exchange::Exchange;
 use super::kernel::release_memory;
 use super::slab::{Key, Slab};
 use super::tunnel::Ending;
-use super::upstream::Duty;
 use super::worker::{Drain, Scratch, Worker};
 use crate::seam::Event;
 
@@ -33,10 +32,14 @@ impl Worker {
         for (key, due) in late {
             self.overdue(key, due, scratch);
         }
-        self.sweep_idle();
+        let (now_ms, now) = (self.clock.now_ms(), self.clock.tick());
+        self.backend.sweep_idle(now_ms);
         self.probe_held(scratch);
-        self.compare_peers();
-        self.note_returns();
+        if now_ms >= self.compare_next_ms {
+            self.compare_next_ms = now_ms + self.settings.compare_every_ms;
+            self.backend.compare_peers(&self.table, now);
+        }
+        self.backend.tell_returns(now);
         self.resume_listeners();
         self.release_burst();
         self.check_drained();
@@ -56,7 +59,7 @@ impl Worker {
     fn deadlines(&self) -> Deadlines<'_> {
         let now_ms = self.clock.now_ms();
         let cut = matches!(self.drain, Drain::Until { ms } if now_ms >= ms);
-        Deadlines { now_ms, settings: &self.settings, cut, upstreams: &self.upstreams }
+        Deadlines { now_ms, settings: &self.settings, cut, upstreams: self.backend.connections() }
     }
 
     /// Does what is due for one connection.
@@ -113,7 +116,7 @@ impl Worker {
             Due::Late(reason, cut) => match exchange.core.handle_late(reason, cut) {
                 Late::Answer(reason) => self.answer(client, exchange, reason),
                 Late::AnswerForInstance(reason, slot) => {
-                    self.note_failure(slot.index(), &exchange);
+                    self.note_failure(slot, &exchange);
                     self.answer(client, exchange, reason)
                 }
                 Late::Cut(reason) => self.abandon(client, exchange, Terminal::Cut(reason)),
@@ -126,33 +129,13 @@ impl Worker {
         }
     }
 
-    /// Closes connections to instances that were idle for too long.
-    fn sweep_idle(&mut self) {
-        let now_ms = self.clock.now_ms();
-        let mut late = Vec::new();
-        self.upstreams.keys_where(&mut late, |upstream| {
-            matches!(upstream.duty, Duty::Idle { since_ms } if now_ms.saturating_sub(since_ms) >= upstream.idle_max_ms)
-        });
-        let closed = !late.is_empty();
-        for key in late {
-            self.close_upstream(key);
-        }
-        // Numbers of connections that are gone are skipped when one is taken; here they are cleared away.
-        let upstreams = &mut self.upstreams;
-        for (_, state) in self.instances.iter_mut() {
-            if closed || state.idle.len() > 64 {
-                state.idle.retain(|key| upstreams.get_mut(key).is_some());
-            }
-        }
-    }
-
     /// Tells, once, when a proxy that goes away serves nothing any more.
     fn check_drained(&mut self) {
         if let Drain::Until { ms } = self.drain
             && (self.clients.len() == 0 || self.clock.now_ms() >= ms + 3_000)
         {
             self.drain = Drain::Over;
-            self.tell(Event::Drained);
+            self.reporter.tell(Event::Drained);
         }
     }
 }

@@ -89,7 +89,7 @@ impl Worker {
         let _ = client.output.send(&mut client.stream, &mut self.buffers, first);
         let mut to_instance = Output::default();
         let input = std::mem::take(&mut client.input);
-        if let Some(upstream) = self.upstreams.get_mut(upstream) {
+        if let Some(upstream) = self.backend.get_mut(upstream) {
             if let Err(error) = socket::probe_silence(upstream.stream.socket()) {
                 tracing::debug!(%error, "silence of a tunnel's instance is not probed");
             }
@@ -100,7 +100,7 @@ impl Worker {
         }
         self.buffers.take_back(input);
         self.mailbox.counts().tunnels.add(1);
-        let in_table = self.instances.get(slot).is_some_and(|state| state.in_table);
+        let in_table = self.backend.instances().get(slot).is_some_and(|state| state.in_table);
         let patience = exchange.core.policy().map_or(0, |policy| policy.tunnel_drain_timeout.0);
         let ending = if in_table { Ending::None } else { Ending::At(self.clock.now_ms() + patience) };
         let tunnel = Tunnel {
@@ -118,11 +118,11 @@ impl Worker {
 
     /// ## Tunnel => closed
     pub(super) fn serve_tunnel(&mut self, client: &mut Client, mut tunnel: Box<Tunnel>, scratch: &mut Scratch) -> Step {
-        let Some(mut upstream) = self.upstreams.take(tunnel.upstream) else {
+        let Some(mut upstream) = self.backend.take(tunnel.upstream) else {
             return self.end_tunnel(client, tunnel, Terminal::Cut(CutReason::Internal));
         };
         let relayed = self.relay(client, &mut tunnel, &mut upstream, scratch);
-        self.upstreams.put_back(tunnel.upstream, upstream);
+        self.backend.put_back(tunnel.upstream, upstream);
         match relayed {
             Relayed::Waiting => Step::Wait(Phase::Tunnel(tunnel)),
             Relayed::More => {

@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use gapless_routing::{RetryBudget, Table};
 use rustix::event::Timespec;
-use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::epoll;
 
+use super::backend::Backend;
 use super::buffers::Buffers;
 use super::client::Client;
 use super::clock::Clock;
@@ -16,14 +17,11 @@ use super::crash_point::CrashPoint;
 use super::exchange::Exchange;
 use super::hold::Holds;
 use super::ids::RequestIds;
-use super::instances::Instances;
+use super::poller::{BATCH, Batch, Poller, Token, batch};
+use super::reporter::Reporter;
 use super::settings::Settings;
 use super::slab::{Key, Slab};
-use super::upstream::{Duty, Upstream};
 use crate::seam::{AccessRecord, Event, Mailbox};
-
-/// Events taken at once. More wait in the kernel for the next round.
-const BATCH: usize = 256;
 
 /// Bytes read at once, and so the most that one connection moves before others have their turn.
 const READ_BYTES: usize = 64 * 1024;
@@ -36,48 +34,6 @@ pub(super) const SWEEP_MS: u64 = 100;
 
 /// How often the event queue is asked again before deadlines are judged, at most: so many full batches and nobody's news is older than this look.
 const LOOKS_MAX: usize = 64;
-
-/// What connections are registered for, once: everything, edge-triggered.
-pub(super) const EVERYTHING: EventFlags =
-    EventFlags::IN.union(EventFlags::OUT).union(EventFlags::RDHUP).union(EventFlags::ET);
-
-/// What a token is about: the upper eight bits.
-const KIND_SHIFT: u32 = 56;
-const CLIENT: u64 = 1;
-const UPSTREAM: u64 = 2;
-const LISTENER: u64 = 3;
-const MAILBOX: u64 = 4;
-
-/// A token for the event queue.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Token {
-    Client(Key),
-    Upstream(Key),
-    Listener(usize),
-    Mailbox,
-}
-
-impl Token {
-    pub(super) fn to_data(self) -> EventData {
-        EventData::new_u64(match self {
-            Self::Client(key) => CLIENT << KIND_SHIFT | key.to_bits(),
-            Self::Upstream(key) => UPSTREAM << KIND_SHIFT | key.to_bits(),
-            Self::Listener(index) => LISTENER << KIND_SHIFT | index as u64,
-            Self::Mailbox => MAILBOX << KIND_SHIFT,
-        })
-    }
-
-    fn of(data: EventData) -> Self {
-        let bits = data.u64();
-        let rest = bits & ((1 << KIND_SHIFT) - 1);
-        match bits >> KIND_SHIFT {
-            CLIENT => Self::Client(Key::from_bits(rest)),
-            UPSTREAM => Self::Upstream(Key::from_bits(rest)),
-            LISTENER => Self::Listener(rest as usize),
-            _ => Self::Mailbox,
-        }
-    }
-}
 
 /// Room that every connection uses while it is served, and none keeps.
 #[derive(Debug)]
@@ -118,9 +74,9 @@ pub(crate) struct Stopped(());
 
 /// Everything one thread owns.
 pub(crate) struct Worker {
-    pub(super) epoll: OwnedFd,
+    pub(super) poller: Poller,
     pub(super) mailbox: Mailbox,
-    pub(super) events: SyncSender<Event>,
+    pub(super) reporter: Reporter,
     pub(super) records: Option<SyncSender<AccessRecord>>,
     pub(super) settings: Arc<Settings>,
     /// The most clients that this thread's share of the process's descriptors is enough for.
@@ -131,8 +87,7 @@ pub(crate) struct Worker {
     pub(super) buffers: Buffers,
     pub(super) listeners: Vec<Listener>,
     pub(super) clients: Slab<Client>,
-    pub(super) upstreams: Slab<Upstream>,
-    pub(super) instances: Instances,
+    pub(super) backend: Backend,
     pub(super) holds: Holds,
     /// Exchanges that ended, to be used again.
     #[expect(clippy::vec_box, reason = "the boxes are what is used again")]
@@ -172,12 +127,15 @@ impl Worker {
     /// # Errors
     /// When the system gives no event queue.
     pub(crate) fn new(parts: WorkerParts) -> std::io::Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, parts.mailbox.descriptor(), Token::Mailbox.to_data(), EventFlags::IN)?;
+        let poller = Poller::new()?;
+        poller.watch_readable(parts.mailbox.descriptor(), Token::Mailbox)?;
+        let reporter = Reporter::new(parts.events, parts.mailbox.handle());
+        let connections_max = parts.settings.connections_max.min(parts.descriptors_max);
+        let backend = Backend::new(poller.clone(), reporter.clone(), Arc::clone(&parts.settings), connections_max);
         Ok(Self {
-            epoll,
+            poller,
             mailbox: parts.mailbox,
-            events: parts.events,
+            reporter,
             records: parts.records,
             settings: parts.settings,
             descriptors_max: parts.descriptors_max,
@@ -187,8 +145,7 @@ impl Worker {
             buffers: Buffers::default(),
             listeners: Vec::new(),
             clients: Slab::new(),
-            upstreams: Slab::new(),
-            instances: Instances::new(),
+            backend,
             holds: Holds::default(),
             spare: Vec::new(),
             again: Vec::new(),
@@ -210,14 +167,10 @@ impl Worker {
     pub(crate) fn run(mut self) -> std::io::Result<Stopped> {
         let mut scratch =
             Scratch { read: vec![0; READ_BYTES].into_boxed_slice(), out: Vec::with_capacity(2 * READ_BYTES) };
-        let mut batch = [epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; BATCH];
+        let mut batch = batch();
         loop {
             let timeout = self.timeout();
-            let count = match epoll::wait(&self.epoll, &mut batch[..], timeout.as_ref()) {
-                Ok(count) => count,
-                Err(rustix::io::Errno::INTR) => 0,
-                Err(error) => return Err(error.into()),
-            };
+            let count = self.poller.wait(&mut batch, timeout.as_ref())?;
             self.clock.update();
             if self.crash_point.is_broken() {
                 return Err(std::io::Error::other("it was told to end"));
@@ -240,14 +193,10 @@ impl Worker {
     ///
     /// # Errors
     /// When the system takes the event queue away.
-    fn catch_up(&mut self, batch: &mut [epoll::Event; BATCH], scratch: &mut Scratch) -> std::io::Result<Course> {
+    fn catch_up(&mut self, batch: &mut Batch, scratch: &mut Scratch) -> std::io::Result<Course> {
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         for _ in 0..LOOKS_MAX {
-            let count = match epoll::wait(&self.epoll, &mut batch[..], Some(&at_once)) {
-                Ok(count) => count,
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(error) => return Err(error.into()),
-            };
+            let count = self.poller.wait(batch, Some(&at_once))?;
             if self.turn(&batch[..count], scratch) == Course::Stop {
                 return Ok(Course::Stop);
             }
@@ -263,7 +212,7 @@ impl Worker {
         if !self.again.is_empty() {
             return Some(Timespec { tv_sec: 0, tv_nsec: 0 });
         }
-        let idle = self.clients.len() == 0 && self.upstreams.len() == 0 && self.drain == Drain::No;
+        let idle = self.clients.len() == 0 && self.backend.len() == 0 && self.drain == Drain::No;
         if idle && !self.listeners.iter().any(|listener| listener.paused) {
             return None;
         }
@@ -281,8 +230,8 @@ impl Worker {
     fn turn(&mut self, batch: &[epoll::Event], scratch: &mut Scratch) -> Course {
         let mut called = false;
         for event in batch {
-            match Token::of(event.data) {
-                Token::Upstream(key) => self.note_upstream(key, event.flags),
+            match Token::of(event) {
+                Token::Upstream(key) => self.backend.note(key, event.flags, self.clock.now_ms()),
                 Token::Mailbox => called = true,
                 Token::Client(_) | Token::Listener(_) => {}
             }
@@ -291,7 +240,7 @@ impl Worker {
             return Course::Stop;
         }
         for event in batch {
-            match Token::of(event.data) {
+            match Token::of(event) {
                 Token::Client(key) => {
                     if let Some(client) = self.clients.get_mut(key) {
                         client.stream.note(event.flags);
@@ -299,9 +248,7 @@ impl Worker {
                     }
                 }
                 Token::Upstream(key) => {
-                    if let Some(Duty::Busy { client } | Duty::Connecting { client }) =
-                        self.upstreams.get_mut(key).map(|upstream| upstream.duty)
-                    {
+                    if let Some(client) = self.backend.client_of(key) {
                         self.drive(client, scratch);
                     }
                 }
@@ -320,18 +267,6 @@ impl Worker {
         Course::On
     }
 
-    /// Remembers what was told about a connection to an instance; an idle one is done with.
-    #[inline]
-    fn note_upstream(&mut self, key: Key, flags: EventFlags) {
-        if let Some(upstream) = self.upstreams.get_mut(key) {
-            upstream.stream.note(flags);
-            if matches!(upstream.duty, Duty::Idle { .. }) && upstream.stream.is_readable() {
-                // Its end, or bytes that belong to no request. Either way it cannot be used.
-                self.close_idle(key);
-            }
-        }
-    }
-
     /// Numbers choices, for taking turns.
     #[inline]
     pub(super) fn turn_next(&mut self) -> u64 {
@@ -342,15 +277,8 @@ impl Worker {
     /// Registers a listening socket, level-triggered.
     pub(super) fn register_listener(&self, index: usize) -> Result<(), rustix::io::Errno> {
         match self.listeners.get(index).and_then(|listener| listener.socket.as_ref()) {
-            Some(socket) => epoll::add(&self.epoll, socket, Token::Listener(index).to_data(), EventFlags::IN),
+            Some(socket) => self.poller.watch_readable(socket, Token::Listener(index)),
             None => Ok(()),
-        }
-    }
-
-    /// Tells the control side. What does not fit is dropped: the counts tell the same, later.
-    pub(super) fn tell(&self, event: Event) {
-        if self.events.try_send(event).is_err() {
-            self.mailbox.counts().dropped.add(1);
         }
     }
 }

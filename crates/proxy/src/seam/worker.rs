@@ -84,6 +84,11 @@ impl Mailbox {
         *self.shared.applied.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
     }
 
+    /// The other end, for those parts of the thread that count.
+    pub fn handle(&self) -> WorkerHandle {
+        WorkerHandle { shared: Arc::clone(&self.shared) }
+    }
+
     /// The thread's own counts.
     #[inline]
     pub fn counts(&self) -> &WorkerCounts {
