@@ -1,7 +1,7 @@
 //! How well and how fast log lines become signatures.
 //!
 //! Quality: a folder tree with `NAME_2k.log` and `NAME_2k.log_structured.csv` (columns LineId, Content, EventId,
-//! EventTemplate; further ones are skipped) is read as *raw lines with one fixed configuration*, and the templates found
+//! EventTemplate; only EventId where every line has a label) is read as *raw lines with one fixed configuration*, and the templates found
 //! are compared with the labels:
 //! - grouping accuracy (GA): the share of lines whose group is exactly the labelled group;
 //! - F1 of grouping accuracy (FGA): the harmonic mean of the shares of found and of labelled groups that are exact.
@@ -226,10 +226,11 @@ fn read_labels(bytes: &[u8]) -> anyhow::Result<Vec<Label>> {
             .position(|name| name.trim_start_matches('\u{feff}') == wanted)
             .with_context(|| format!("no column {wanted}"))
     };
-    let (content, event) = (column("Content")?, column("EventId")?);
+    // Where every line has its label the content is not needed, and may be left out.
+    let (content, event) = (column("Content").ok(), column("EventId")?);
     let labels: Vec<Label> = rows
-        .filter(|row| row.len() > content.max(event))
-        .map(|row| Label { content: row[content].clone(), event: row[event].clone() })
+        .filter(|row| row.len() > content.unwrap_or(0).max(event))
+        .map(|row| Label { content: content.map(|at| row[at].clone()).unwrap_or_default(), event: row[event].clone() })
         .collect();
     anyhow::ensure!(!labels.is_empty(), "no labelled lines");
     Ok(labels)

@@ -1,6 +1,7 @@
 //! Measurements, one file per question. Each prints a table on stderr and, with `--json`, one final object on stdout.
 
 mod deploy_loss;
+mod diff;
 mod judge;
 mod logs;
 mod logs_speed;
@@ -8,6 +9,7 @@ pub mod median;
 mod peers;
 pub mod process;
 mod proxy;
+mod services;
 
 use clap::Subcommand;
 
@@ -22,6 +24,8 @@ pub enum Bench {
     DeployLoss(deploy_loss::Options),
     /// How well and how fast log lines become signatures.
     Logs(logs::Options),
+    /// What `logs diff` finds between two runs of one release, and whether it sees one new ERROR line.
+    Diff(diff::Options),
 }
 
 /// Runs one measurement to its end.
@@ -31,6 +35,7 @@ pub fn run(what: &Bench) -> anyhow::Result<()> {
         Bench::Judge(options) => judge::run(options),
         Bench::DeployLoss(options) => deploy_loss::run(options),
         Bench::Logs(options) => logs::run(options),
+        Bench::Diff(options) => diff::run(options),
     }
 }
 
