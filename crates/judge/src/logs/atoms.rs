@@ -9,13 +9,42 @@ pub const ATOMS_MAX: usize = 256;
 
 /// One element of a shape: a word or punctuation character of the vocabulary, or a variable; and whether it is glued to
 /// what comes before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// A variable may remember that words were found to vary in its place, rather than numbers; for being equal that makes no difference.
+#[derive(Debug, Clone, Copy)]
 pub struct Atom(u32);
+
+impl PartialEq for Atom {
+    fn eq(&self, other: &Atom) -> bool {
+        self.code() == other.code()
+    }
+}
+
+impl Eq for Atom {}
+
+impl PartialOrd for Atom {
+    fn partial_cmp(&self, other: &Atom) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Atom {
+    fn cmp(&self, other: &Atom) -> std::cmp::Ordering {
+        self.code().cmp(&other.code())
+    }
+}
+
+impl std::hash::Hash for Atom {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.code().hash(state);
+    }
+}
 
 /// What a word takes besides its bytes: pointer, length, a slot in the map.
 const WORD_OVERHEAD_BYTES: usize = 48;
 
 const GLUED: u32 = 1 << 31;
+const VARIED: u32 = 1 << 30;
 
 impl Atom {
     /// A variable after white space.
@@ -31,11 +60,23 @@ impl Atom {
     }
     /// Whether it is a variable.
     pub fn is_variable(self) -> bool {
-        self.0 & !GLUED == 0
+        self.0 & !(GLUED | VARIED) == 0
     }
     /// The same place as a variable.
     pub fn as_variable(self) -> Atom {
-        Atom(self.0 & GLUED)
+        Atom(self.0 & GLUED | if self.is_variable() { self.0 & VARIED } else { 0 })
+    }
+    /// The same place as a variable in which words were found to vary.
+    pub fn as_varied(self) -> Atom {
+        Atom(self.0 & GLUED | VARIED)
+    }
+    /// Whether words were found to vary in this place.
+    pub fn is_varied(self) -> bool {
+        self.0 & VARIED != 0
+    }
+    /// Remembers that words varied in the place of an equal atom.
+    pub fn learn(&mut self, other: Atom) {
+        self.0 |= other.0 & VARIED;
     }
     /// The same, directly after what comes before.
     fn glued(self) -> Atom {
@@ -43,11 +84,11 @@ impl Atom {
     }
     /// Index in the vocabulary; 0 for a variable.
     pub fn index(self) -> u32 {
-        self.0 & !GLUED
+        self.0 & !(GLUED | VARIED)
     }
     /// A number for hashing.
     pub fn code(self) -> u64 {
-        u64::from(self.0)
+        u64::from(self.0 & !VARIED)
     }
 }
 
@@ -157,7 +198,39 @@ pub fn atoms_of(message: &[u8], vocabulary: &mut Vocabulary) -> Vec<Atom> {
     let mut sink = Collect { vocabulary, atoms: Vec::new() };
     scan(message, &mut sink);
     let atoms = std::mem::take(&mut sink.atoms);
+    let atoms = join_names(atoms, vocabulary);
     fold_lists(&atoms, vocabulary)
+}
+
+/// Words in a row that begin with capitals are one name (`Anna Berg`, `New York`), so that names of one word and of two stand in one
+/// place. The first word of a message begins with a capital anyway and is left alone.
+fn join_names(atoms: Vec<Atom>, vocabulary: &mut Vocabulary) -> Vec<Atom> {
+    let mut joined: Vec<Atom> = Vec::with_capacity(atoms.len());
+    let mut name: Vec<u8> = Vec::new();
+    let mut open = false;
+    for (at, &atom) in atoms.iter().enumerate() {
+        let word = vocabulary.word(atom);
+        let is_part = |word: &[u8]| words::may_be_part_of_name(word) && !words::is_month_or_day(word);
+        // `Smith & Sons` is one name.
+        let joins = open && word == b"&" && atoms.get(at + 1).is_some_and(|next| is_part(vocabulary.word(*next)));
+        let first = at == 0 || joined.last().is_some_and(|last| vocabulary.word(*last) == b"]");
+        let part = !first && !atom.is_variable() && (is_part(word) || joins);
+        let ends = word.ends_with(b":") || word.ends_with(b".");
+        if part && open && !atom.is_glued() {
+            name.push(b' ');
+            name.extend_from_slice(word);
+            let index = vocabulary.intern(&name);
+            if let Some(last) = joined.last_mut() {
+                *last = Atom::new(index, last.is_glued());
+            }
+        } else {
+            name.clear();
+            name.extend_from_slice(word);
+            joined.push(atom);
+        }
+        open = part && !ends;
+    }
+    joined
 }
 
 /// Folds what is one value written in several tokens:
@@ -177,13 +250,17 @@ pub fn fold_lists(atoms: &[Atom], vocabulary: &Vocabulary) -> Vec<Atom> {
         let atom = atoms[at];
         let previous_variable = folded.last().is_some_and(|last| last.is_variable());
         if atom.is_variable() {
-            if previous_variable {
+            if let Some(last) = folded.last_mut().filter(|_| previous_variable) {
+                last.learn(atom);
                 at += 1;
                 continue;
             }
             let comma = is(folded.last(), b",") && folded.len() >= 2 && folded[folded.len() - 2].is_variable();
             if comma {
                 folded.pop();
+                if let Some(last) = folded.last_mut() {
+                    last.learn(atom);
+                }
                 at += 1;
                 continue;
             }
@@ -194,6 +271,8 @@ pub fn fold_lists(atoms: &[Atom], vocabulary: &Vocabulary) -> Vec<Atom> {
             } else {
                 folded.push(atom);
             }
+        } else if previous_variable && vocabulary.word(atom) == b"*" && !atom.is_glued() {
+            // A star beside values (of a crontab, say) is one.
         } else if vocabulary.word(atom) == b"(" && !atom.is_glued() && is(atoms.get(at + 1), b")") {
             folded.extend([atom, Atom::VARIABLE.glued()]);
         } else if is_date_word(atom) && (next_is_variable(at + 1) || is_day_then_month(at)) {

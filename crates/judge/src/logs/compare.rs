@@ -1,7 +1,7 @@
 //! The difference of two sides: what is new, gone, more often, less often, renamed.
 
 use super::class::{Class, RateRule, Shift, Sighting, classify, rate_shift};
-use super::rename::{Lone, renamed};
+use super::rename::{FOLDED_LINES_MAX, Lone, differ_in_values, renamed};
 use super::{Caveat, Counted, Severity, Tally};
 use serde::Serialize;
 
@@ -86,7 +86,7 @@ impl Comparison {
 pub fn compare(tally: &Tally, options: &Options) -> Comparison {
     let records = tally.records();
     let exposure = options.exposure.unwrap_or([records[0] as f64, records[1] as f64]);
-    let mut counted = tally.signatures();
+    let mut counted = fold_values(tally.signatures());
     let renames = find_renames(&counted, exposure);
     for (old, new, _) in &renames {
         let old = counted[*old].clone();
@@ -113,6 +113,52 @@ pub fn compare(tally: &Tally, options: &Options) -> Comparison {
 
 fn rank(severity: Severity) -> i8 {
     severity as i8
+}
+
+/// Pairs that are looked at for values; beyond, nothing is folded.
+const FOLD_PAIRS_MAX: usize = 4_000_000;
+
+/// A signature that one side alone has, in a line or three, and that differs from another one in values alone is a case of that: names that
+/// come up once are no findings.
+fn fold_values(counted: Vec<Counted>) -> Vec<Counted> {
+    let is_rare = |row: &Counted| {
+        let [old, new] = row.counts;
+        old.min(new) == 0 && old.max(new) <= FOLDED_LINES_MAX
+    };
+    let rare: Vec<usize> = (0..counted.len()).filter(|&row| is_rare(&counted[row])).collect();
+    if rare.len().saturating_mul(counted.len()) > FOLD_PAIRS_MAX {
+        return counted;
+    }
+    let mut into: Vec<usize> = (0..counted.len()).collect();
+    for &row in &rare {
+        // The most frequent of those it may be a case of; among equals the one with the least id, so that the order is of no matter.
+        let alike = (0..counted.len())
+            .filter(|&other| other != row && differ_in_values(&counted[row].signature, &counted[other].signature));
+        let weight = |&other: &usize| (counted[other].counts.iter().sum::<u64>(), std::cmp::Reverse(counted[other].id));
+        if let Some(best) = alike.max_by_key(weight).filter(|best| weight(best) > weight(&row)) {
+            into[row] = best;
+        }
+    }
+    let root = |mut row: usize| {
+        while into[row] != row {
+            row = into[row];
+        }
+        row
+    };
+    let mut folded: Vec<Option<Counted>> = counted.iter().cloned().map(Some).collect();
+    for row in rare {
+        let target = root(row);
+        if target != row
+            && let Some(case) = folded[row].take()
+            && let Some(kept) = folded[target].as_mut()
+        {
+            for side in 0..2 {
+                kept.counts[side] += case.counts[side];
+                kept.examples[side] = kept.examples[side].take().or_else(|| case.examples[side].clone());
+            }
+        }
+    }
+    folded.into_iter().flatten().collect()
 }
 
 /// Triples (gone, new, old template).

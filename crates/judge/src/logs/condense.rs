@@ -22,7 +22,7 @@ impl Tally {
     pub(super) fn condense(&mut self) {
         self.condensations += 1;
         let shapes: Vec<&[Atom]> = self.shapes.iter().map(|shape| &**shape).collect();
-        let merged = merge(&shapes, &self.vocabulary);
+        let merged = merge(&shapes, &self.records_by_shape(), &self.vocabulary);
         let entries = std::mem::take(&mut self.entries);
         let old_vocabulary = std::mem::take(&mut self.vocabulary);
         let mut rows: Vec<(Head, Vec<Atom>, Entry)> = entries

@@ -52,9 +52,9 @@ fn meaning_of(key: &[u8]) -> Option<Meaning> {
         }
         b"component" | b"module" | b"SYSLOG_IDENTIFIER" | b"c" => Meaning::Logger(2),
         b"name" => Meaning::Logger(1),
-        b"message" | b"msg" | b"MESSAGE" | b"short_message" | b"@mt" => Meaning::Message(4),
-        b"@m" | b"Message" | b"body" => Meaning::Message(3),
-        b"event" | b"text" | b"RenderedMessage" => Meaning::Message(2),
+        b"message" | b"msg" | b"MESSAGE" | b"short_message" | b"@mt" | b"MessageTemplate" => Meaning::Message(4),
+        b"@m" | b"Message" | b"body" | b"textPayload" | b"log.message" | b"log_message" => Meaning::Message(3),
+        b"event" | b"text" | b"RenderedMessage" | b"content" | b"description" => Meaning::Message(2),
         b"log" => Meaning::Message(1),
         b"exception" | b"stack_trace" | b"exc_info" | b"stack" | b"@x" | b"error.stack_trace" | b"traceback" => {
             Meaning::Exception

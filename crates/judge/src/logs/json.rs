@@ -125,9 +125,24 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// Objects that hold what we look for: tracing's `fields`, ECS' `log` and `error`, pino's `err`.
+/// Objects that hold what we look for: tracing's `fields`, ECS' `log` and `error`, pino's `err`, the envelopes of hosted logs
+/// (`jsonPayload`, `payload`, `body`).
 fn opens_something(key: &[u8]) -> bool {
-    matches!(key, b"fields" | b"log" | b"error" | b"err" | b"exception" | b"data" | b"record")
+    matches!(
+        key,
+        b"fields"
+            | b"log"
+            | b"error"
+            | b"err"
+            | b"exception"
+            | b"data"
+            | b"record"
+            | b"jsonPayload"
+            | b"payload"
+            | b"body"
+            | b"attributes"
+            | b"event"
+    )
 }
 
 fn put<'a>(fields: &mut Fields<'a>, parent: &[u8], key: &[u8], value: Value<'a>) {

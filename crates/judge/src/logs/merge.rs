@@ -15,6 +15,7 @@
 use super::atoms::{Atom, Vocabulary, fold_lists};
 use super::hash::{HashKeyed, mix};
 use super::kinds::{ANNOUNCES, COMPOUND, IDENTIFIER, KEY, Kinds, MEANING, NULL, WORD};
+use super::{absorb, scatter};
 
 /// The second step ends after so many rounds; each makes at least one more place of some shape a variable.
 const ROUNDS_MAX: usize = 8;
@@ -39,18 +40,24 @@ pub struct Merged {
     pub template_of: Vec<u32>,
 }
 
-/// Merges distinct shapes into templates. Time O(shapes × atoms × rounds).
-pub fn merge(shapes: &[&[Atom]], vocabulary: &Vocabulary) -> Merged {
+/// Merges distinct shapes into templates; `records` of each shape. Time O(shapes × atoms × rounds).
+pub fn merge(shapes: &[&[Atom]], records: &[u64], vocabulary: &Vocabulary) -> Merged {
     let kinds = Kinds::new(vocabulary);
-    let mut state = State::new(shapes.iter().map(|shape| shape.to_vec()).collect());
+    let mut state = State::new(shapes.iter().map(|shape| shape.to_vec()).collect(), records.to_vec());
     state.merge_families(&kinds);
     state.refold(vocabulary);
     for _ in 0..ROUNDS_MAX {
-        if !state.merge_single_places(&kinds) {
+        let scattered = state.merge_scattered(&kinds);
+        if scattered {
+            state.refold(vocabulary);
+        }
+        let single = state.merge_single_places(&kinds);
+        if !scattered && !single {
             break;
         }
         state.refold(vocabulary);
     }
+    state.absorb(&kinds);
     Merged { templates: state.current.into_iter().map(Vec::into_boxed_slice).collect(), template_of: state.template_of }
 }
 
@@ -58,12 +65,14 @@ pub fn merge(shapes: &[&[Atom]], vocabulary: &Vocabulary) -> Merged {
 struct State {
     current: Vec<Vec<Atom>>,
     template_of: Vec<u32>,
+    /// Records of each template so far.
+    records: Vec<u64>,
 }
 
 impl State {
-    fn new(shapes: Vec<Vec<Atom>>) -> State {
+    fn new(shapes: Vec<Vec<Atom>>, records: Vec<u64>) -> State {
         let template_of = (0..shapes.len() as u32).collect();
-        let mut state = State { current: shapes, template_of };
+        let mut state = State { current: shapes, template_of, records };
         state.deduplicate();
         state
     }
@@ -88,8 +97,8 @@ impl State {
                 let differs = members.iter().any(|&member| self.current[member].get(at) != Some(expected));
                 if differs {
                     for &member in &members {
-                        if let Some(atom) = self.current[member].get_mut(at) {
-                            *atom = atom.as_variable();
+                        if let Some(atom) = self.current[member].get_mut(at).filter(|atom| !atom.is_variable()) {
+                            *atom = atom.as_varied();
                         }
                     }
                 }
@@ -98,7 +107,17 @@ impl State {
         self.deduplicate();
     }
 
-    /// Step 2, one round: every decision is made on the same state, then all are applied. Says whether one was.
+    /// Step 2: see [`scatter::variables`].
+    fn merge_scattered(&mut self, kinds: &Kinds) -> bool {
+        let variables = scatter::variables(&self.current, &self.records, kinds);
+        for &(index, at) in &variables {
+            self.current[index][at] = self.current[index][at].as_varied();
+        }
+        self.deduplicate();
+        !variables.is_empty()
+    }
+
+    /// Step 3, one round: every decision is made on the same state, then all are applied. Says whether one was.
     fn merge_single_places(&mut self, kinds: &Kinds) -> bool {
         let mut places: HashKeyed<Place> = HashKeyed::default();
         self.each_place(kinds, |key, _, _, kind| places.entry(key).or_default().count(kind));
@@ -113,7 +132,7 @@ impl State {
             }
         });
         for &(index, at) in &variables {
-            self.current[index][at] = self.current[index][at].as_variable();
+            self.current[index][at] = self.current[index][at].as_varied();
         }
         self.deduplicate();
         !variables.is_empty()
@@ -121,7 +140,7 @@ impl State {
 
     /// Calls back with (hash of everything but the place, template, place, kind of the value) for every place that may
     /// be or become a variable.
-    fn each_place(&self, kinds: &Kinds, mut visit: impl FnMut(u64, usize, usize, u8)) {
+    fn each_place(&self, kinds: &Kinds, mut visit: impl FnMut(u64, usize, usize, u16)) {
         for (index, atoms) in self.current.iter().enumerate() {
             let constant_words = atoms.iter().filter(|&&atom| kinds.of(atom) & WORD != 0).count();
             let part = |at: usize, atom: Atom| mix(at as u64 + 1, atom.code());
@@ -131,7 +150,8 @@ impl State {
                 let kind = kinds.of(atom);
                 // `x=null` is a value left out, where `x=5` is one.
                 let null = kind & NULL != 0 && at > 0 && atoms[at - 1].index() == kinds.equals;
-                let may_vary = atom.is_variable() || null || kind & (WORD | MEANING) == WORD && kind & KEY == 0;
+                let fixed = kind & (MEANING | KEY) != 0 || kinds.is_request_method(atom);
+                let may_vary = atom.is_variable() || null || kind & WORD != 0 && !fixed;
                 let other_words = constant_words > usize::from(!atom.is_variable());
                 if may_vary && other_words {
                     let glue = u64::from(atom.is_glued());
@@ -139,6 +159,14 @@ impl State {
                     visit(mix(rest, (at as u64) << 1 | glue), index, at, kind);
                 }
             }
+        }
+    }
+
+    /// Last step: see [`absorb::absorbed`].
+    fn absorb(&mut self, kinds: &Kinds) {
+        let into = absorb::absorbed(&self.current, &self.records, kinds);
+        for template in &mut self.template_of {
+            *template = into[*template as usize];
         }
     }
 
@@ -154,15 +182,20 @@ impl State {
         let mut seen: std::collections::HashMap<Vec<Atom>, u32> = std::collections::HashMap::new();
         let mut kept: Vec<Vec<Atom>> = Vec::new();
         let mut moved_to: Vec<u32> = Vec::with_capacity(self.current.len());
-        for atoms in std::mem::take(&mut self.current) {
+        let mut records: Vec<u64> = Vec::new();
+        for (atoms, count) in std::mem::take(&mut self.current).into_iter().zip(std::mem::take(&mut self.records)) {
             let next = kept.len() as u32;
             let index = *seen.entry(atoms.clone()).or_insert(next);
             if index == next {
                 kept.push(atoms);
+                records.push(0);
+            } else {
+                kept[index as usize].iter_mut().zip(&atoms).for_each(|(kept, other)| kept.learn(*other));
             }
+            records[index as usize] += count;
             moved_to.push(index);
         }
-        self.current = kept;
+        (self.current, self.records) = (kept, records);
         for template in &mut self.template_of {
             *template = moved_to[*template as usize];
         }
@@ -170,7 +203,7 @@ impl State {
 }
 
 /// The kind of a value that is a variable already; no word that may vary has it.
-const VARIABLE: u8 = 0;
+const VARIABLE: u16 = 0;
 
 /// The values seen in one place between equal surroundings.
 #[derive(Debug, Default)]
@@ -183,7 +216,7 @@ struct Place {
 }
 
 impl Place {
-    fn count(&mut self, kind: u8) {
+    fn count(&mut self, kind: u16) {
         if kind == VARIABLE {
             self.variable = true;
         } else if kind & NULL != 0 {
@@ -232,7 +265,7 @@ mod tests {
         let shapes: Vec<Vec<Atom>> =
             messages.iter().map(|message| atoms_of(message.as_bytes(), &mut vocabulary)).collect();
         let shapes: Vec<&[Atom]> = shapes.iter().map(Vec::as_slice).collect();
-        let merged = merge(&shapes, &vocabulary);
+        let merged = merge(&shapes, &vec![1; shapes.len()], &vocabulary);
         let mut texts: Vec<String> = merged.templates.iter().map(|atoms| render(atoms, &vocabulary)).collect();
         texts.sort();
         texts

@@ -11,6 +11,7 @@
 //! - memory is bounded, whatever the lines are (`a_million_shapes_stay_within_the_bound`);
 //! - no byte sequence panics (`arbitrary_bytes_never_panic`).
 
+mod absorb;
 mod atoms;
 mod caveat;
 mod class;
@@ -30,6 +31,7 @@ mod padding;
 mod reader;
 mod rename;
 mod scan;
+mod scatter;
 mod severity;
 mod signature;
 mod tally;

@@ -9,17 +9,18 @@
 use super::exception::{class_at_start, class_within};
 use super::fields::{Fields, unescape_into};
 use super::fold::{Role, Trace, role_of};
-use super::header::{Header, Headers};
+use super::header::{Header, Headers, is_indented_header};
 use super::json::read_json;
 use super::lines::Lines;
 use super::logfmt::read_logfmt;
+use super::scan::MESSAGE_BYTES_MAX;
 use super::{Severity, units};
 use std::ops::Range;
 
 /// So many lines are looked at to recognise the headers …
-pub const SAMPLE_LINES: usize = 512;
+pub const SAMPLE_LINES: usize = 4096;
 /// … or so many bytes, whichever is reached first.
-pub const SAMPLE_BYTES: usize = 256 * 1024;
+pub const SAMPLE_BYTES: usize = 1024 * 1024;
 /// Lines folded into one record, at most; further ones begin a new record.
 pub const FOLDED_LINES_MAX: u32 = 4096;
 
@@ -119,6 +120,12 @@ struct Open {
     lines: u32,
     format: Option<Format>,
     cut: bool,
+    /// The header stood on a line of its own; the next line has the message.
+    awaits_message: bool,
+    /// … because that is how this source writes.
+    led: bool,
+    /// The message ends with a bracket that later lines close.
+    in_block: bool,
     /// It began with a stack trace: the line that names the exception becomes its message.
     began_with_trace: bool,
 }
@@ -212,8 +219,11 @@ impl Parser {
             return;
         }
         let headers = self.headers.take().unwrap_or_default();
-        let header = if first == b' ' || first == b'\t' { None } else { headers.read(line) };
+        let indented = first == b' ' || first == b'\t';
+        let header = if indented && !is_indented_header(line) { None } else { headers.read(line) };
+        let leads = header.is_some_and(|header| header.leads);
         match header {
+            _ if self.open.led && self.open.awaits_message && !leads => self.take_message(line),
             Some(header) => self.headed(line, header, cut, number, each),
             None => self.headless(line, !headers.is_bare(), cut, number, each),
         }
@@ -240,6 +250,8 @@ impl Parser {
             _ => {}
         }
         self.begin(line, number, cut, Format::Text, each);
+        self.open.awaits_message = message.is_empty();
+        self.open.led = header.leads;
         self.open.severity = header.severity.or_else(|| severity_of_message(message));
         self.open.logger = range_within(line, header.logger);
         self.open.message = Part::Raw(header.message..line.len());
@@ -253,7 +265,13 @@ impl Parser {
         {
             return self.structured(line, fields, Header::default(), cut, number, Format::Logfmt, each);
         }
+        if self.open.awaits_message {
+            return self.take_message(line);
+        }
         let open = self.open.format.is_some() && self.open.lines < FOLDED_LINES_MAX;
+        if open && self.open.in_block && self.continue_block(line) {
+            return;
+        }
         match role_of(line, &mut self.trace, open, headed) {
             Role::Continues => self.open.lines += u32::from(open),
             Role::NamesException => {
@@ -290,6 +308,52 @@ impl Parser {
                 }
             }
         }
+    }
+
+    /// The line below a header that stood on a line of its own.
+    fn take_message(&mut self, line: &[u8]) {
+        let text = line.trim_ascii_start();
+        self.open.lines += 1;
+        // The scopes of .NET stand between.
+        if text.starts_with(b"=> ") {
+            return;
+        }
+        self.open.awaits_message = false;
+        let told = severity_of_message(text).filter(|_| self.open.severity.is_none());
+        let colon = memchr::memchr(b':', &text[..text.len().min(16)]).filter(|_| told.is_some());
+        let message = colon.map_or(text, |colon| text[colon + 1..].trim_ascii_start());
+        self.open.severity = told.or(self.open.severity);
+        self.open.own.clear();
+        self.open.own.extend_from_slice(message);
+        self.open.message = Part::Own;
+        self.look_for_exception(message);
+    }
+
+    /// A line of an object that is written over several lines: with it the message reads as if it stood on one. Says whether it
+    /// is such a line.
+    fn continue_block(&mut self, line: &[u8]) -> bool {
+        let text = line.trim_ascii();
+        let indented = line[0] == b' ' || line[0] == b'\t';
+        let closes = matches!(text[0], b'}' | b']' | b')');
+        if !indented && !closes {
+            self.open.in_block = false;
+            return false;
+        }
+        self.open.lines += 1;
+        self.open.in_block = indented;
+        if !matches!(self.open.message, Part::Own) {
+            self.open.own.clear();
+            if let Part::Raw(range) = &self.open.message {
+                let first = self.open.raw.get(range.clone()).unwrap_or_default();
+                self.open.own.extend_from_slice(first);
+            }
+            self.open.message = Part::Own;
+        }
+        if self.open.own.len() < MESSAGE_BYTES_MAX {
+            self.open.own.push(b' ');
+            self.open.own.extend_from_slice(text);
+        }
+        true
     }
 
     fn began_crash(&mut self, line: &[u8], trace: Trace) {
@@ -365,6 +429,8 @@ impl Parser {
         open.format = Some(format);
         open.cut = cut;
         open.began_with_trace = false;
+        open.awaits_message = false;
+        open.in_block = matches!(line.last(), Some(b'{' | b'[' | b'('));
         self.trace = Trace::None;
     }
 

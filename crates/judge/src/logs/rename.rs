@@ -6,7 +6,7 @@
 
 use super::Signature;
 use super::class::{RateRule, Shift, rate_shift};
-use super::words::has_meaning;
+use super::words::{self, has_meaning};
 
 /// Words kept in order, over all words, at least.
 const SIMILARITY_MIN: f64 = 0.6;
@@ -66,6 +66,40 @@ pub fn renamed(gone: &[Lone<'_>], new: &[Lone<'_>], exposure: [f64; 2]) -> Vec<(
         free
     });
     pairs.into_iter().map(|(_, old, new)| (old, new)).collect()
+}
+
+/// Lines of which one side has so few are folded into another when they differ in values alone.
+pub const FOLDED_LINES_MAX: u64 = 3;
+/// Words kept in order, over all words, for two lines to differ in values alone.
+const ALIKE_MIN: f64 = 0.5;
+
+/// Whether two templates differ in words alone that may be values: none that changed says how something ended, and what stays says what the
+/// lines are about. Lines that are ERROR or above may differ in names only.
+pub fn differ_in_values(one: &Signature, other: &Signature) -> bool {
+    let error = one.is_error() || other.is_error();
+    if one.severity != other.severity || one.logger != other.logger || one.exception != other.exception {
+        return false;
+    }
+    let left: Vec<&str> = one.template.split_whitespace().take(WORDS_MAX).collect();
+    let right: Vec<&str> = other.template.split_whitespace().take(WORDS_MAX).collect();
+    let (left_kept, right_kept) = common(&left, &right);
+    let may_be_value = |(word, kept): (&&str, &bool)| {
+        *kept || word.contains("<*>") || {
+            let bytes = word.as_bytes();
+            let plain = !words::says_outcome(bytes) && !words::has_meaning(bytes);
+            // `in` and `of` occur in names.
+            (plain || word.len() <= 3 && !words::negates(bytes))
+                && (!error || words::is_proper_name(bytes) || words::is_compound_name(bytes))
+        }
+    };
+    let real = left.iter().zip(&left_kept).filter(|(word, kept)| **kept && **word != "<*>").count();
+    let kept = left_kept.iter().filter(|kept| **kept).count();
+    real >= 1
+        && left.len().min(right.len()) >= 2
+        && 2.0 * kept as f64 >= ALIKE_MIN * (left.len() + right.len()) as f64
+        && left.first() == right.first()
+        && left.iter().zip(&left_kept).all(may_be_value)
+        && right.iter().zip(&right_kept).all(may_be_value)
 }
 
 /// How much of the words two templates share, 0 to 1; `None` when they cannot be one line.

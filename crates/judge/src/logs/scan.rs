@@ -8,12 +8,18 @@
 //! [`WORD_BYTES_MAX`]. A digit inside a word (`jk2_init`) leaves it a word. Everything else is a word, and whether it
 //! may ever be a variable is for `merge` to say.
 
+mod foreign;
+
 /// A longer word is data (base64, a token), never a word with a meaning.
 pub const WORD_BYTES_MAX: usize = 64;
 /// What follows is not looked at: a message is recognised by its beginning. Bounds the atoms of one shape.
 pub const MESSAGE_BYTES_MAX: usize = 4096;
 /// A quotation longer than this is no quotation but a stray quote character.
-const QUOTED_BYTES_MAX: usize = 1024;
+pub(super) const QUOTED_BYTES_MAX: usize = 1024;
+/// Shorter text with `=` behind it is a key.
+const BASE64_BYTES_MIN: usize = 16;
+/// So far an ampersand is looked for that makes a query of pairs.
+const QUERY_BYTES_MAX: usize = 512;
 
 const LETTER: u8 = 1;
 const DIGIT: u8 = 2;
@@ -71,7 +77,13 @@ pub fn scan(message: &[u8], sink: &mut impl Sink) {
         [b'"', inside @ .., b'"'] if !inside.contains(&b'"') => inside,
         _ => message,
     };
-    let mut scanner = Scanner { message, at: 0, glued: false, after_request: false };
+    let mut scanner = Scanner {
+        message,
+        at: 0,
+        glued: false,
+        after_request: false,
+        has_ampersand: memchr::memchr(b'&', message).is_some(),
+    };
     while scanner.at < message.len() {
         scanner.next(sink);
     }
@@ -83,6 +95,8 @@ struct Scanner<'a> {
     glued: bool,
     /// The quotation before was an HTTP request line: a status after it is a word with a meaning.
     after_request: bool,
+    /// There is an ampersand somewhere, so there may be queries.
+    has_ampersand: bool,
 }
 
 impl Scanner<'_> {
@@ -95,6 +109,10 @@ impl Scanner<'_> {
             self.glued = false;
         } else if kind & HARD != 0 {
             self.hard(byte, sink);
+        } else if let Some(end) = if self.has_ampersand { self.query_end() } else { None } {
+            sink.variable(self.glued);
+            self.at = end;
+            self.glued = true;
         } else {
             self.chunk(sink);
         }
@@ -150,6 +168,7 @@ impl Scanner<'_> {
         let start = self.at;
         let message = self.message;
         let mut flags = 0_u8;
+        let mut bits = 0_u8;
         let mut at = start;
         while at < message.len() {
             let kind = class(message[at]);
@@ -164,12 +183,30 @@ impl Scanner<'_> {
                 }
             }
             flags |= kind;
+            bits |= message[at];
             at += 1;
+        }
+        if bits >= 0x80
+            && let Some(end) = foreign::scan(message, start..at, self.glued, sink)
+        {
+            self.after_request = false;
+            self.at = end;
+            self.glued = true;
+            return;
         }
         let status_follows = self.after_request;
         self.after_request = false;
         if flags & (DIGIT | SLASH | AT | BACKSLASH) == 0 {
             let text = &message[start..at];
+            if text.len() == 6 && is_statement(text, &message[at..]) {
+                sink.word(text, self.glued);
+                if message[at..].starts_with(b" * ") {
+                    sink.punctuation(b'*', false);
+                }
+                sink.variable(false);
+                self.at = message.len();
+                return;
+            }
             if text.len() < 8 || !is_data(text) {
                 sink.word(text, self.glued);
             } else {
@@ -178,11 +215,33 @@ impl Scanner<'_> {
         } else {
             if flags & (SLASH | COLON) == SLASH | COLON && memchr::memmem::find(&message[start..at], b"://").is_some() {
                 at = url_end(message, at);
+            } else if flags & SLASH != 0 && message[start] == b'/' && message[start..at].contains(&b'?') {
+                // A path with a query: its values do not end it.
+                at = url_end(message, at);
             }
             self.variable_or_word(start, at, flags, status_follows, sink);
         }
+        // The padding of base64 belongs to it.
+        if at - start >= BASE64_BYTES_MIN && message.get(at) == Some(&b'=') {
+            let padding = message[at..].iter().take_while(|byte| **byte == b'=').count();
+            let ends = message.get(at + padding).is_none_or(|next| class(*next) & (LETTER | DIGIT | SLASH) == 0);
+            at += if ends && padding <= 2 { padding } else { 0 };
+        }
         self.at = at;
         self.glued = true;
+    }
+
+    /// `a=1&b=2`, which begins here: one value. Where it ends; `None` where it is none.
+    #[inline]
+    fn query_end(&self) -> Option<usize> {
+        let rest = &self.message[self.at..];
+        let ampersand = memchr::memchr(b'&', &rest[..rest.len().min(QUERY_BYTES_MAX)])?;
+        let end = rest
+            .iter()
+            .position(|&byte| class(byte) & SPACE != 0 || matches!(byte, b'"' | b'\'' | b')' | b'>'))
+            .unwrap_or(rest.len());
+        let pairs = rest[..end].split(|byte| *byte == b'&').all(|pair| pair.iter().skip(1).any(|byte| *byte == b'='));
+        (ampersand < end && pairs).then_some(self.at + end)
     }
 
     /// The slower part, for chunks that hold a digit, a slash, a backslash or an at sign.
@@ -196,7 +255,12 @@ impl Scanner<'_> {
             return;
         }
         if flags & DIGIT == 0 {
-            if is_path(body, flags) || flags & AT != 0 && is_address(body) {
+            let root = body == b"/"
+                && self.message[..start]
+                    .trim_ascii_end()
+                    .last()
+                    .is_some_and(|byte| byte.is_ascii_uppercase() || matches!(byte, b'=' | b':'));
+            if root || is_path(body, flags) || flags & AT != 0 && is_address(body) {
                 sink.variable(glued);
                 emit_tail(tail, sink);
             } else {
@@ -208,7 +272,7 @@ impl Scanner<'_> {
             // `port:22` is a word and a variable; `host.example:22` and `10:20:30` are variables as a whole.
             while let Some(colon) = memchr::memchr(b':', body) {
                 let plain = colon > 0 && body[..colon].iter().all(|&byte| class(byte) & LETTER != 0 || byte == b'-');
-                if !plain || colon + 1 == body.len() {
+                if !plain || colon + 1 == body.len() || body[colon + 1] == b':' {
                     break;
                 }
                 sink.word(&body[..=colon], glued);
@@ -263,6 +327,17 @@ fn is_path(body: &[u8], flags: u8) -> bool {
 /// `name@place`, with something on both sides.
 fn is_address(body: &[u8]) -> bool {
     memchr::memchr(b'@', body).is_some_and(|at| at > 0 && at + 1 < body.len())
+}
+
+/// Whether a statement of SQL begins: what it is about is a value, its verb is not.
+fn is_statement(verb: &[u8], rest: &[u8]) -> bool {
+    let follows: &[u8] = match verb {
+        b"SELECT" | b"DELETE" => b"FROM ",
+        b"INSERT" => b"INTO ",
+        b"UPDATE" => b" SET ",
+        _ => return false,
+    };
+    rest.first() == Some(&b' ') && memchr::memmem::find(rest, follows).is_some()
 }
 
 /// Too long, or nothing but hexadecimal letters (`deadbeef`).

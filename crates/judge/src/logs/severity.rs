@@ -48,7 +48,7 @@ impl Severity {
         lower.copy_from_slice(word);
         lower.make_ascii_lowercase();
         Some(match &*lower {
-            b"trace" | b"finest" | b"finer" | b"verbose" | b"silly" => Severity::Trace,
+            b"trace" | b"trc" | b"finest" | b"finer" | b"verbose" | b"silly" => Severity::Trace,
             b"debug" | b"fine" | b"config" | b"dbg" => Severity::Debug,
             b"info" | b"information" | b"notice" | b"log" | b"inf" | b"hint" | b"detail" | b"statement"
             | b"context" | b"note" => Severity::Info,

@@ -203,10 +203,19 @@ impl Tally {
         index
     }
 
+    /// Records of each shape, of both sides together.
+    pub(super) fn records_by_shape(&self) -> Vec<u64> {
+        let mut records = vec![0; self.shapes.len()];
+        for entry in &self.entries {
+            records[entry.shape as usize] += entry.counts[0] + entry.counts[1];
+        }
+        records
+    }
+
     /// All signatures with their counts, ordered by id; and for each entry the index of its signature.
     pub fn signatures_by_entry(&self) -> (Vec<Counted>, Vec<u32>) {
         let shapes: Vec<&[Atom]> = self.shapes.iter().map(|shape| &**shape).collect();
-        let merged = merge(&shapes, &self.vocabulary);
+        let merged = merge(&shapes, &self.records_by_shape(), &self.vocabulary);
         let templates: Vec<String> = merged.templates.iter().map(|atoms| render(atoms, &self.vocabulary)).collect();
         let mut found: HashMap<(Head, u32), u32> = HashMap::new();
         let mut counted: Vec<Counted> = Vec::new();

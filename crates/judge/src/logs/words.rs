@@ -75,17 +75,101 @@ fn plain(word: &[u8]) -> Option<String> {
 /// the classes of errors ("IOException").
 pub fn has_meaning(word: &[u8]) -> bool {
     let Some(lower) = plain(word) else { return false };
-    if listed(MEANING, &lower) {
+    if listed(MEANING, &lower) || listed(MEANING_GERMAN, &lower) {
         return true;
     }
-    // The last part of a dotted or underscored name decides: `payment.failed`, `TASK_ABORT`.
+    if !lower.is_ascii() && lower.chars().count() == 1 && MEANING_IDEOGRAPHS.contains(&*lower) {
+        return true;
+    }
+    if let Some((first, last)) = lower.rsplit_once(' ') {
+        // A name of several words (`Running Shoes`, `New York`) is none; an outcome written in capitals is (`Connection Refused`).
+        let negated = first.split(' ').any(|word| matches!(word, "not" | "no" | "never"));
+        return negated || is_outcome(last);
+    }
+    // The last part of a dotted or underscored name decides: `payment.failed`, `TASK_ABORT`; but `created_at` is a name.
     let last = lower.rsplit(['.', '_', '-', ':', '/']).next().unwrap_or(&lower);
-    let long_enough = last.len() >= 5;
-    long_enough && (last.ends_with("ed") || last.ends_with("ing"))
-        || last.ends_with("exception")
-        || last.ends_with("error")
-        || last.len() != lower.len() && listed(MEANING, last)
+    is_outcome(last)
+        || last.len() == lower.len() && last.len() >= 5 && last.ends_with("ing")
+        || last.len() != lower.len()
+            && last.len() >= 4
+            && listed(MEANING, last)
+            && word.iter().all(|byte| !byte.is_ascii_lowercase())
 }
+
+/// A participle, an error or an exception.
+fn is_outcome(word: &str) -> bool {
+    word.len() >= 5 && (word.ends_with("ed") || word.ends_with("error") || word.ends_with("exception"))
+}
+
+/// Words that turn a sentence into its opposite, or say that something went wrong; sorted.
+const OUTCOMES: &[&str] = &[
+    "abort",
+    "bad",
+    "broken",
+    "cannot",
+    "conflict",
+    "corrupt",
+    "crash",
+    "dead",
+    "deny",
+    "down",
+    "fail",
+    "failure",
+    "false",
+    "fatal",
+    "gone",
+    "invalid",
+    "kill",
+    "lost",
+    "miss",
+    "never",
+    "nil",
+    "no",
+    "none",
+    "not",
+    "null",
+    "off",
+    "ok",
+    "on",
+    "panic",
+    "refuse",
+    "reject",
+    "true",
+    "unable",
+    "unavailable",
+    "unreachable",
+    "up",
+];
+
+/// `not` and the like.
+pub fn negates(word: &[u8]) -> bool {
+    plain(word).is_some_and(|lower| matches!(&*lower, "no" | "not" | "off" | "on" | "up" | "ok" | "nil" | "bad"))
+}
+
+/// Whether a word says how something ended, and so is never a value.
+pub fn says_outcome(word: &[u8]) -> bool {
+    let Some(lower) = plain(word) else { return false };
+    let capital = std::str::from_utf8(word).is_ok_and(|text| text.chars().next().is_some_and(char::is_uppercase));
+    if lower.contains(' ') {
+        return has_meaning(word);
+    }
+    listed(OUTCOMES, &lower)
+        || listed(MEANING_GERMAN, &lower)
+        || is_outcome(&lower) && !capital
+        || lower.len() >= 5 && lower.ends_with("ed")
+        || !lower.is_ascii() && has_meaning(word)
+}
+
+/// Characters that say in Chinese how something went: success, failure, not, done, lost, refused, begun and ended.
+const MEANING_IDEOGRAPHS: &str = "成功失败错误完毕未无法不已拒绝断丢始束启停止取消创删更新增改";
+
+/// German words for how something went, sorted.
+#[rustfmt::skip]
+const MEANING_GERMAN: &[&str] = &[
+    "abgebrochen", "abgelaufen", "abgelehnt", "abgemeldet", "abgeschlossen", "angelegt", "angemeldet", "beendet", "bestanden",
+    "entfernt", "erfolgreich", "fehler", "fehlgeschlagen", "fehlt", "gefunden", "gelöscht", "geschlossen", "gesperrt", "gestartet",
+    "gestoppt", "geöffnet", "kein", "keine", "nicht", "ohne", "ungültig", "verbunden", "verloren", "verweigert",
+];
 
 /// Whether a name follows this word.
 pub fn announces_name(word: &[u8]) -> bool {
@@ -109,6 +193,39 @@ pub fn is_month_or_day(word: &[u8]) -> bool {
     word.len() == 3 && NAMES.chunks(3).any(|name| name == word)
 }
 
+/// Written as names are: each part begins with a capital (`Oslo`, `Anna Berg`), in capitals throughout (`EUR`), or parts joined by
+/// hyphens (`eu-west`).
+pub fn is_proper_name(word: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(word) else { return false };
+    let text = text.trim_matches(|c: char| !c.is_alphanumeric());
+    let mut letters = text.chars();
+    letters.next().is_some_and(char::is_uppercase) || text.contains('-')
+}
+
+/// May be one of several words that are one name: a capital, then letters, with no colon or other sign at its end but the last's.
+pub fn may_be_part_of_name(word: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(word) else { return false };
+    text.chars().next().is_some_and(char::is_uppercase)
+        && text.chars().all(|c| c.is_alphabetic() || matches!(c, '-' | '.' | ':' | '\''))
+}
+
+/// A method of HTTP, in capitals.
+pub fn is_method(word: &[u8]) -> bool {
+    matches!(word, b"GET" | b"HEAD" | b"POST" | b"PUT" | b"PATCH" | b"DELETE" | b"OPTIONS")
+}
+
+/// `static/logo`, but neither `and/or` nor `N/A`.
+pub fn is_relative_path(word: &[u8]) -> bool {
+    let slash = memchr::memchr(b'/', word);
+    slash
+        .is_some_and(|slash| slash >= 3 && word.len() > slash + 3 && word.iter().all(|byte| !byte.is_ascii_uppercase()))
+}
+
+/// A character of a writing without spaces between words.
+pub fn is_ideograph(word: &[u8]) -> bool {
+    word.len() == 3 && matches!(word[0], 0xe3..=0xe9)
+}
+
 /// A name put together from parts: inner dots (`a.b.C`, `file.log`), an at sign, or a digit between letters. Such a
 /// token is a value wherever two different ones are seen in one place.
 pub fn is_compound_name(word: &[u8]) -> bool {
@@ -125,7 +242,7 @@ mod tests {
 
     #[test]
     fn the_lists_are_sorted() {
-        for list in [MEANING, ANNOUNCES_NAME, NAME_KEYS, AFTER_NAME, UNITS] {
+        for list in [MEANING, OUTCOMES, MEANING_GERMAN, ANNOUNCES_NAME, NAME_KEYS, AFTER_NAME, UNITS] {
             assert!(list.is_sorted(), "{:?}", list.windows(2).find(|pair| pair[0] > pair[1]));
         }
     }
