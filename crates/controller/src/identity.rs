@@ -1,7 +1,5 @@
 //! Identities made by chance: of a journal when its first term begins, of a controller at each start.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest as _, Sha256};
 
 /// A text of 36 characters that nobody else has: the kernel's random UUID. Where that cannot be read, a hash of what differs from process to
@@ -18,10 +16,8 @@ fn by_moment() -> String {
     hasher.update(now.to_be_bytes());
     hasher.update(std::process::id().to_be_bytes());
     hasher.update(std::thread::current().name().unwrap_or_default());
-    let mut text = String::with_capacity(36);
-    for byte in hasher.finalize().iter().take(18) {
-        let _ = write!(text, "{byte:02x}"); // writing to a string cannot fail
-    }
+    let mut text = gapless_model::Digest(hasher.finalize().into()).to_string();
+    text.truncate(36);
     text
 }
 

@@ -4,13 +4,14 @@
 //! it. A manifest that cannot be written lags behind; that is said and costs nothing else.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use gapless_drivers::whole_file;
 use gapless_journal::Store;
 use gapless_model::ServiceName;
 use gapless_rollout::Service;
@@ -154,17 +155,8 @@ fn file(state: &Path, name: &ServiceName) -> PathBuf {
     folder(state).join(format!("{name}.json"))
 }
 
-/// Whole and durably: beside, synced, renamed, the folder synced.
 fn write(path: &Path, manifest: &ManifestRecord) -> io::Result<()> {
     let folder = path.parent().unwrap_or(path);
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let beside = path.with_extension("new");
-    let _leftover = fs::remove_file(&beside);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    let written = file.write_all(&manifest.to_bytes()).and_then(|()| file.sync_all());
-    if let Err(error) = written.and_then(|()| fs::rename(&beside, path)) {
-        let _leftover = fs::remove_file(&beside);
-        return Err(error);
-    }
-    File::open(folder)?.sync_all()
+    whole_file::write(path, &manifest.to_bytes())
 }

@@ -3,10 +3,11 @@
 //! It is no part of the journal, since nothing is decided by it: a new one only makes running rollouts' tokens new.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use gapless_drivers::whole_file;
 use gapless_routing::PreviewKey;
 
 /// The file in the state folder.
@@ -27,7 +28,7 @@ pub fn load(state: &Path) -> PreviewKey {
         }
     }
     let key = random().expect("BUG: /dev/urandom gives no bytes");
-    if let Err(error) = write(&path, &key) {
+    if let Err(error) = whole_file::write(&path, &key.0) {
         tracing::warn!(path = %path.display(), %error, "the key of previews cannot be kept; tokens change with the next controller");
     }
     key
@@ -43,13 +44,4 @@ fn random() -> io::Result<PreviewKey> {
     let mut key = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut key)?;
     Ok(PreviewKey(key))
-}
-
-fn write(path: &Path, key: &PreviewKey) -> io::Result<()> {
-    let next = path.with_extension("key.next");
-    let _left_over = std::fs::remove_file(&next);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&next)?;
-    file.write_all(&key.0)?;
-    file.sync_all()?;
-    std::fs::rename(next, path)
 }

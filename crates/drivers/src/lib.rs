@@ -9,6 +9,7 @@
 //! - [`logs`]: what instances write, kept in bounded files.
 //! - [`proxylink`]: the controller's hand on a proxy: its process, its control socket, the listening sockets.
 //! - [`state_folder`]: whether a state folder is the controller's own.
+//! - [`whole_file`]: a file written whole and durably, or not at all.
 //! - [`talk`]: what a long-running process says, so that saying can fail nothing.
 //! - [`check`]: asking a candidate how it is.
 //!
@@ -31,3 +32,4 @@ pub mod proxylink;
 pub mod state_folder;
 mod sys;
 pub mod talk;
+pub mod whole_file;

@@ -1,22 +1,19 @@
-//! The only unsafe code of this crate: what the standard library and `rustix` do not offer safely.
+//! What the standard library and `rustix` do not offer: by `nix` where that offers it, else the only unsafe code of this crate.
 
 #![expect(
     unsafe_code,
-    reason = "signals as a file, users of the system, the moment between fork and exec; a proof per block"
+    reason = "the end of a process that is no child, the moment between fork and exec; a proof per block"
 )]
 
-use std::ffi::{CStr, CString};
-use std::fs::File;
-use std::io::{self, Read};
+use std::ffi::CString;
+use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// The most supplementary groups of a user that are kept; Linux allows 65 536, people have tens.
-const GROUPS_MAX: usize = 1024;
-/// Room for one entry of the user database; longer ones are an error of that database.
-const USER_BYTES_MAX: usize = 16 << 10;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// A user of the system.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,74 +27,32 @@ pub(crate) struct User {
 
 /// Looks a user up in the system's database (files, directory services, whatever the C library is set up for).
 pub(crate) fn user(name: &str) -> io::Result<Option<User>> {
+    let Some(entry) = nix::unistd::User::from_name(name)? else { return Ok(None) };
     let c_name = CString::new(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-    let mut entry = MaybeUninit::<libc::passwd>::uninit();
-    let mut buffer = vec![0_u8; USER_BYTES_MAX];
-    let mut found: *mut libc::passwd = std::ptr::null_mut();
-    // SAFETY: all pointers are to live memory of the sizes named, for the length of the call.
-    let code = unsafe {
-        libc::getpwnam_r(c_name.as_ptr(), entry.as_mut_ptr(), buffer.as_mut_ptr().cast(), buffer.len(), &raw mut found)
-    };
-    if code != 0 {
-        return Err(io::Error::from_raw_os_error(code));
-    }
-    if found.is_null() {
-        return Ok(None);
-    }
-    // SAFETY: a result of 0 with `found` set says that `entry` was written, with strings inside `buffer`, which lives on.
-    let (uid, gid, home) = unsafe {
-        let entry = entry.assume_init_ref();
-        (entry.pw_uid, entry.pw_gid, CStr::from_ptr(entry.pw_dir).to_string_lossy().into_owned())
-    };
-    let mut groups = vec![0 as libc::gid_t; GROUPS_MAX];
-    let mut count = GROUPS_MAX as libc::c_int;
-    // SAFETY: `groups` has room for `count` numbers; the call writes no more than that and sets `count`.
-    let code = unsafe { libc::getgrouplist(c_name.as_ptr(), gid, groups.as_mut_ptr(), &raw mut count) };
-    if code < 0 {
-        return Err(io::Error::other(format!("more than {GROUPS_MAX} groups")));
-    }
-    groups.truncate(usize::try_from(count).unwrap_or(0));
-    Ok(Some(User { name: name.to_owned(), uid, gid, groups, home }))
+    let groups = nix::unistd::getgrouplist(&c_name, entry.gid)?.into_iter().map(nix::unistd::Gid::as_raw).collect();
+    let home = entry.dir.to_string_lossy().into_owned();
+    Ok(Some(User { name: name.to_owned(), uid: entry.uid.as_raw(), gid: entry.gid.as_raw(), groups, home }))
 }
 
 /// The signals a keeper hears, as a file: SIGCHLD, SIGTERM, SIGINT. They are blocked for this thread, which must be the only one.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    file: File,
+    file: SignalFd,
 }
 
 impl Signals {
     /// Blocks the signals and opens the file.
     pub(crate) fn open() -> io::Result<Signals> {
-        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: `sigemptyset` initialises the set before it is used, all pointers are to live memory; blocking signals changes no memory.
-        let descriptor = unsafe {
-            libc::sigemptyset(set.as_mut_ptr());
-            for signal in [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT] {
-                libc::sigaddset(set.as_mut_ptr(), signal);
-            }
-            if libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()) != 0 {
-                return Err(io::Error::last_os_error());
-            }
-            libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
-        };
-        if descriptor < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the descriptor was just made by `signalfd` and belongs to nobody else.
-        let file = File::from(unsafe { OwnedFd::from_raw_fd(descriptor) });
-        Ok(Signals { file })
+        let heard = SigSet::from_iter([Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT]);
+        heard.thread_block()?;
+        Ok(Signals { file: SignalFd::with_flags(&heard, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)? })
     }
 
     /// The numbers of the signals that have come since the last call; several of one kind may be one.
     pub(crate) fn take(&mut self) -> Vec<i32> {
-        const SIZE: usize = size_of::<libc::signalfd_siginfo>();
         let mut taken = Vec::new();
-        let mut buffer = [0_u8; SIZE];
-        while matches!(self.file.read(&mut buffer), Ok(SIZE)) {
-            // `ssi_signo` is the first field, a u32 in the machine's order (signalfd(2)).
-            let number = u32::from_ne_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]);
-            taken.extend(i32::try_from(number));
+        while let Ok(Some(signal)) = self.file.read_signal() {
+            taken.extend(i32::try_from(signal.ssi_signo));
         }
         taken
     }

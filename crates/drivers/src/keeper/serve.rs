@@ -13,13 +13,14 @@ use super::clients::Clients;
 use super::held::{Found, Held};
 use super::message::{Announcement, Answer, Ask, PROTOCOL, Reply, Request};
 use super::privileges::{self, Known};
-use super::spec::{InstanceFolder, Spec, write_durably, write_json};
+use super::spec::{InstanceFolder, Spec, write_json};
 pub(crate) use super::state::KILL_PATIENCE;
 use super::state::{Act, Life, MainEnd};
 use super::{announce, child, output, say, tree};
 use crate::driver::{Exit, ExitCause, NotEnforced};
 use crate::logs::{LogStream, LogWriter};
 use crate::sys::{self, Signals};
+use crate::whole_file;
 
 /// How long a keeper stays after the end of its instance for someone to acknowledge it; afterwards the file says it.
 const LINGER: Duration = Duration::from_secs(60);
@@ -64,7 +65,7 @@ pub(crate) fn start(spec: &Spec, folder: &InstanceFolder) -> io::Result<()> {
     let mut log = LogWriter::open(&spec.log_folder, spec.log_file_bytes_max, spec.log_files_max);
     let place = Cgroup::place(spec);
     if let Some(place) = &place {
-        write_durably(&folder.cgroup(), place.as_os_str().as_encoded_bytes())?;
+        whole_file::write(&folder.cgroup(), place.as_os_str().as_encoded_bytes())?;
     }
     let made = place.and_then(|place| Cgroup::make(place, spec));
     let (cgroup, refused) = made.map_or((None, Vec::new()), |(group, refused)| (Some(group), refused));

@@ -1,9 +1,8 @@
 //! What a keeper is told in its spec file, and the other files of an instance's folder.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use gapless_model::{InstanceId, Millis};
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tree;
 use crate::driver::{Exit, StartOrder};
+use crate::whole_file;
 
 /// The newest form of spec file known here.
 const FORMAT: u32 = 1;
@@ -176,30 +176,9 @@ impl InstanceFolder {
     }
 }
 
-/// Writes a file whole and durably: beside, synced, renamed, the folder synced.
-pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(&beside)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&beside, path));
-    if let Err(error) = written {
-        let _leftover = fs::remove_file(&beside);
-        return Err(error);
-    }
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
 /// Writes a value as JSON, durably.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    write_durably(path, &serde_json::to_vec_pretty(value)?)
+    whole_file::write(path, &serde_json::to_vec_pretty(value)?)
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<T> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use gapless_model::{Epoch, InstanceId};
+use gapless_model::{Digest, Epoch, InstanceId};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
@@ -104,7 +104,9 @@ fn mark(folder: &InstanceFolder) -> String {
     hasher.update(boot());
     hasher.update(jiff::Timestamp::now().as_nanosecond().to_be_bytes());
     hasher.update(std::process::id().to_be_bytes());
-    hasher.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+    let mut mark = Digest(hasher.finalize().into()).to_string();
+    mark.truncate(24);
+    mark
 }
 
 pub(super) fn make_folder(path: &Path) -> Result<(), DriverError> {

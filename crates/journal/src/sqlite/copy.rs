@@ -1,6 +1,5 @@
 //! Copies of a journal: made while it is in use, looked into, and put in its place.
 
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt;
@@ -199,11 +198,7 @@ fn digest(file: &Path) -> io::Result<(u64, String)> {
             }
         }
     }
-    let mut hex = String::with_capacity(64);
-    for byte in hasher.finalize() {
-        let _ = write!(hex, "{byte:02x}"); // writing to a string cannot fail
-    }
-    Ok((bytes, hex))
+    Ok((bytes, gapless_model::Digest(hasher.finalize().into()).to_string()))
 }
 
 /// A path as SQLite's URIs have it: what means something in a URI is escaped.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use gapless_model::{Amount, Host, Millis, PathPrefix, ServiceName, StatusRange};
+use ipnet::IpNet;
 use toml_edit::Item;
 
 use super::error::Fault;
@@ -42,10 +43,7 @@ pub(super) enum Value {
 
 /// A network: an address and how many of its leading bits count.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Network {
-    address: IpAddr,
-    bits: u8,
-}
+pub struct Network(IpNet);
 
 /// The text is not a network.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -58,18 +56,14 @@ impl FromStr for Network {
     type Err = NetworkInvalid;
 
     fn from_str(text: &str) -> Result<Network, NetworkInvalid> {
-        let invalid = || NetworkInvalid { text: text.chars().take(60).collect() };
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.parse().map_err(|_| invalid())?;
-        let bits_max = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(bits_max), |bits| bits.parse().map_err(|_| invalid()))?;
-        if bits > bits_max { Err(invalid()) } else { Ok(Network { address, bits }) }
+        let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        network.map(Network).map_err(|_| NetworkInvalid { text: text.chars().take(60).collect() })
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.bits)
+        self.0.fmt(f)
     }
 }
 
@@ -77,17 +71,7 @@ impl Network {
     /// Whether the address lies in the network. An IPv4 address that came in IPv6's clothes (`::ffff:a.b.c.d`) counts as what it is.
     #[must_use]
     pub fn holds(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(mine), IpAddr::V4(other)) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.bits)).unwrap_or(0);
-                mine.to_bits() & mask == other.to_bits() & mask
-            }
-            (IpAddr::V6(mine), IpAddr::V6(other)) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.bits)).unwrap_or(0);
-                mine.to_bits() & mask == other.to_bits() & mask
-            }
-            _ => false,
-        }
+        self.0.contains(&address.to_canonical())
     }
 }
 
