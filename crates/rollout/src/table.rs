@@ -60,7 +60,6 @@ pub(crate) struct Listed {
 
 /// Whether the newest table is the one that should be, by counts alone; where they cannot tell, the table is made and compared.
 pub(crate) fn is_right(service: &Service, desired_state: &DesiredState) -> bool {
-    let Some(published) = &service.table.published else { return false };
     let mut members = 0;
     for (release, pool) in service.instances.pools() {
         members += pool.live + pool.preview;
@@ -69,6 +68,7 @@ pub(crate) fn is_right(service: &Service, desired_state: &DesiredState) -> bool 
             return false;
         }
     }
+    let Some(published) = &service.table.published else { return members == 0 };
     let serving = service.roles().into_iter().find(|id| service.live(*id) > 0);
     members == published.members && serving == Some(published.serving)
 }
