@@ -3,6 +3,7 @@
 //! The cheap ones come first, so that a long file or a forbidden edge is told before the compiler is started.
 
 mod dependencies;
+mod shape;
 mod sizes;
 
 use std::process::Command;
@@ -15,7 +16,7 @@ use crate::{docs, workspace};
 /// Which parts to leave out; none by default.
 #[derive(Args, Default)]
 pub struct Options {
-    /// Only the rules that need no compiler: file sizes and dependencies.
+    /// Only the rules that need no compiler: file sizes, dependencies between crates, methods and circles among files.
     #[arg(long)]
     pub rules_only: bool,
 }
@@ -23,7 +24,7 @@ pub struct Options {
 /// One thing that is checked. `cargo xtask test` runs each as a suite of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// File sizes, and the dependency rule between crates.
+    /// File sizes, the dependency rule between crates, and the shape of each.
     Rules,
     /// `cargo fmt`.
     Format,
@@ -83,6 +84,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 fn rules() -> anyhow::Result<()> {
     let mut findings = sizes::findings(&workspace::root())?;
     findings.extend(dependencies::findings(&workspace::root())?);
+    findings.extend(shape::findings(&workspace::root())?);
     for finding in &findings {
         eprintln!("error: {finding}");
     }
