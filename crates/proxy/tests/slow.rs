@@ -132,19 +132,20 @@ fn a_body_below_the_least_rate_is_a_408_where_one_is_asked_for() {
 
 #[test]
 fn a_slow_instance_makes_no_client_slow() {
-    // The client offers everything at once; the instance takes its time with it.
+    // The client offers everything at once; the instance takes its time with it: a third of the rate that is asked of the client, which has
+    // room for a machine that runs the client late.
     let instance = Instance::start(|_, connection, _| {
         connection.head();
         for _ in 0..15 {
             std::thread::sleep(Duration::from_millis(100));
-            connection.bytes(300_000);
+            connection.bytes(30_000);
         }
-        connection.bytes(30_000_000 - 15 * 300_000);
+        connection.bytes(30_000_000 - 15 * 30_000);
         connection.send(ok("whole"));
     });
     let mut plan = idle(&[&instance], 10_000);
-    plan.policy.body_rate_min = 10_000_000;
-    let world = World::with(&plan, Settings { body_grace_ms: 100, ..Settings::default() }, 1);
+    plan.policy.body_rate_min = 1_000_000;
+    let world = World::with(&plan, Settings { body_grace_ms: 500, ..Settings::default() }, 1);
     let mut client = world.client();
     client.send("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 30000000\r\n\r\n");
     client.try_send(vec![b'x'; 30_000_000]);
@@ -348,11 +349,14 @@ fn a_slow_but_steady_reader_gets_its_whole_answer() {
 #[test]
 fn a_client_that_takes_nothing_of_its_answer_is_cut_after_the_idle_timeout() {
     let instance = Instance::start(|_, connection, _| {
+        // Made before the head is sent, so that nobody waits for it.
+        let body = vec![b'x'; 100_000_000];
         connection.head();
         connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n");
-        connection.try_send(vec![b'x'; 100_000_000]);
+        connection.try_send(body);
     });
-    let world = World::new(&idle(&[&instance], 400));
+    // Long enough for an instance that a busy machine runs late to have filled what lies between them.
+    let world = World::new(&idle(&[&instance], 2_500));
     let mut stream = narrow(&world);
     std::io::Write::write_all(&mut stream, get("/").as_bytes()).unwrap();
     assert_eq!(world.ends(1), "cut.client_stalled:1");
