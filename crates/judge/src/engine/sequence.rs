@@ -7,6 +7,7 @@
 
 use super::block::Block;
 use super::grid::{GRID_LEN, LOG_STEP, log_psi};
+use super::lanes::{self, vectorised};
 use crate::dispersion::Dispersion;
 use serde::{Deserialize, Serialize};
 
@@ -80,23 +81,47 @@ impl Gains {
     fn of(block: &Block, before: &[f64], dispersion: &Dispersion) -> Gains {
         let mut gains = Gains { above: [0.0; GRID_LEN], below: [0.0; GRID_LEN] };
         let Some(sums) = block.sums() else { return gains };
-        let share = 1.0 / dispersion.index();
+        // By how many steps of the grid two points are apart; the places beyond the grid have no weight.
+        let mut shares = [0.0; PLACES];
+        for (steps, share) in shares.iter_mut().enumerate() {
+            *share = 1.0 / dispersion.for_steps(steps);
+        }
+        let (mut padded, mut weights) = ([0.0; PLACES], [0.0; PLACES]);
+        padded[..GRID_LEN].copy_from_slice(&sums[..GRID_LEN]);
         let highest = before[..GRID_LEN].iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        // A little of the flat weight is kept, so that what was ruled out too soon can come back.
-        let weights: [f64; GRID_LEN] = std::array::from_fn(|k| ((before[k] - highest) * share).exp() + 1e-3);
-        let mixture = |null: usize, alternatives: std::ops::Range<usize>| {
-            let (mut mixed, mut whole) = (0.0, 0.0);
-            for k in alternatives {
-                let gain = (sums[k] - sums[null]) / dispersion.for_steps(k.abs_diff(null));
-                mixed += weights[k] * gain.min(700.0).exp();
-                whole += weights[k];
-            }
-            if whole > 0.0 { (mixed / whole).ln().min(block.gain_max()) } else { 0.0 }
-        };
-        for null in 0..GRID_LEN {
-            gains.above[null] = mixture(null, null + 1..GRID_LEN);
-            gains.below[null] = mixture(null, 0..null);
+        for (weight, sum) in weights.iter_mut().zip(&before[..GRID_LEN]) {
+            // A little of the flat weight is kept, so that what was ruled out too soon can come back.
+            *weight = lanes::exp((sum - highest) * shares[0]) + 1e-3;
+        }
+        predict(&padded, &weights, &shares, &mut gains);
+        for gain in gains.above.iter_mut().chain(&mut gains.below) {
+            *gain = gain.min(block.gain_max());
         }
         gains
+    }
+}
+
+/// The grid's length, rounded up so that vectors fill it.
+const PLACES: usize = GRID_LEN.next_multiple_of(lanes::WIDTH);
+
+/// A gain in nats beyond every bound of a block, even with the least of all weights: so much is enough to know of it.
+const BEYOND: f64 = 40.0;
+
+vectorised! {
+    /// ln of the mixtures of the alternatives above and below each null.
+    fn predict(sums: &[f64; PLACES], weights: &[f64; PLACES], shares: &[f64; PLACES], gains: &mut Gains) {
+        for null in 0..GRID_LEN {
+            let mut mixed = [0.0; PLACES];
+            for k in 0..PLACES {
+                let gain = (sums[k] - sums[null]) * shares[k.abs_diff(null)] - BEYOND;
+                mixed[k] = weights[k] * lanes::exp(if gain < 0.0 { gain } else { 0.0 });
+            }
+            let log_mean = |mixed: &[f64], weights: &[f64]| {
+                let whole = weights.iter().sum::<f64>();
+                if whole > 0.0 { (mixed.iter().sum::<f64>() / whole).ln() + BEYOND } else { 0.0 }
+            };
+            gains.above[null] = log_mean(&mixed[null + 1..], &weights[null + 1..]);
+            gains.below[null] = log_mean(&mixed[..null], &weights[..null]);
+        }
     }
 }
