@@ -45,6 +45,9 @@ pub struct Options {
     /// Only the everyday shapes, not the grid.
     #[arg(long)]
     shapes: bool,
+    /// Only how long bad releases of the grid go unnoticed.
+    #[arg(long)]
+    delays: bool,
     /// Also the table of what is found of what is wrong with bad releases.
     #[arg(long)]
     found: bool,
@@ -103,6 +106,14 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     if options.speed {
         return speed::run(options.json);
     }
+    let extent = if options.quick { &QUICK } else { &FULL };
+    let named = |cell: &Cell| options.only.as_ref().is_none_or(|only| report::cell_name(cell).contains(only));
+    let cells: Vec<Cell> = grid(extent).into_iter().filter(named).collect();
+    if options.delays {
+        let delays = measure_delays(&cells, &Extent { rivals: 0, ..*extent }, options.seed);
+        report::print_slowest(&delays, 40);
+        return Ok(());
+    }
     let shapes = shapes::measure(options.seed, options.quick, options.half, options.only.as_deref(), options.found);
     shapes.print();
     if options.shapes {
@@ -111,11 +122,6 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    let extent = if options.quick { &QUICK } else { &FULL };
-    let cells: Vec<Cell> = grid(extent)
-        .into_iter()
-        .filter(|cell| options.only.as_ref().is_none_or(|only| report::cell_name(cell).contains(only)))
-        .collect();
     let report = measure(&cells, extent, options.seed, shapes);
     report.print();
     if options.charts {
@@ -141,18 +147,37 @@ fn grid(extent: &Extent) -> Vec<Cell> {
 
 /// All cells, after the pasts they share.
 fn measure(cells: &[Cell], extent: &Extent, seed: u64, shapes: shapes::ShapesReport) -> Report {
+    let reports = each_cell(cells, extent, seed, |cell, histories, seed| {
+        let healthy = measure_healthy(&Batch { cell, psi: 1.0, rivals: extent.rivals, seed }, histories);
+        (healthy, delays_of_cell(cell, extent, histories, seed))
+    });
+    let (healthy, delays): (Vec<CellReport>, Vec<Vec<DelayReport>>) = reports.into_iter().unzip();
+    Report::new(healthy, delays.into_iter().flatten().collect(), shapes)
+}
+
+/// The delays alone, of the same rollouts.
+fn measure_delays(cells: &[Cell], extent: &Extent, seed: u64) -> Vec<DelayReport> {
+    let delays = each_cell(cells, extent, seed, |cell, histories, seed| delays_of_cell(cell, extent, histories, seed));
+    delays.into_iter().flatten().collect()
+}
+
+/// Does something with each cell, the dispersions that its pasts gave, and its seed.
+fn each_cell<R: Send>(
+    cells: &[Cell],
+    extent: &Extent,
+    seed: u64,
+    work: impl Fn(Cell, &[Dispersion], u64) -> R + Sync,
+) -> Vec<R> {
     let pasts = pasts_of(cells);
     let histories = in_parallel("pasts", &pasts, |index, past| {
         let seed = seed.wrapping_add((index as u64) << 32);
         let days = (0..extent.histories).map(|day| world::estimated_dispersion(*past, seed.wrapping_add(day)));
         days.collect::<Vec<Dispersion>>()
     });
-    let reports = in_parallel("cells", cells, |index, cell| {
+    in_parallel("cells", cells, |index, cell| {
         let past = pasts.iter().position(|past| *past == cell.past()).expect("BUG: a cell without its past");
-        measure_cell(*cell, extent, &histories[past], seed.wrapping_add((index as u64) << 32))
-    });
-    let (healthy, delays): (Vec<CellReport>, Vec<Vec<DelayReport>>) = reports.into_iter().unzip();
-    Report::new(healthy, delays.into_iter().flatten().collect(), shapes)
+        work(*cell, &histories[past], seed.wrapping_add((index as u64) << 32))
+    })
 }
 
 /// The pasts of these cells, each once.
@@ -190,15 +215,14 @@ fn in_parallel<T: Sync, R: Send>(what: &str, items: &[T], work: impl Fn(usize, &
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-fn measure_cell(cell: Cell, extent: &Extent, histories: &[Dispersion], seed: u64) -> (CellReport, Vec<DelayReport>) {
-    let healthy = measure_healthy(&Batch { cell, psi: 1.0, rivals: extent.rivals, seed }, histories);
+fn delays_of_cell(cell: Cell, extent: &Extent, histories: &[Dispersion], seed: u64) -> Vec<DelayReport> {
     let delays = extent.effects.iter().enumerate().filter_map(|(index, &psi)| {
         // Where even a perfect test would need longer than the rollout lasts there is no delay to measure.
         let bound = trial::bound_s(cell, psi)?;
         let seed = seed.wrapping_add((index as u64 + 1) << 24);
         Some(measure_delay(&Batch { cell, psi, rivals: extent.rivals, seed }, bound, histories, extent.bad))
     });
-    (healthy, delays.collect())
+    delays.collect()
 }
 
 /// Stage after stage until the bound is at α or below.

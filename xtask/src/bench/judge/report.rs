@@ -232,14 +232,7 @@ impl Report {
             let CellReport { cell, false_rollbacks, rollouts, upper_bound, dispersion, .. } = cell;
             eprintln!("  {cell:32} {false_rollbacks:4}/{rollouts}  ≤ {upper_bound:.4}  D {dispersion:5.2}{over}");
         }
-        eprintln!("delay over bound where power ≥ .99, the ten highest:");
-        let mut slow: Vec<&DelayReport> = self.delays.iter().filter(|delay| delay.counts()).collect();
-        slow.sort_by(|a, b| b.ratio.unwrap_or(0.0).total_cmp(&a.ratio.unwrap_or(0.0)));
-        for delay in slow.iter().take(10) {
-            let DelayReport { cell, psi, bound_s, .. } = delay;
-            let (median, ratio) = (delay.median_s.unwrap_or(f64::NAN), delay.ratio.unwrap_or(f64::NAN));
-            eprintln!("  {cell:32} ×{psi:<3} {median:7.1} s / {bound_s:6.0} s = {ratio:.2}");
-        }
+        print_slowest(&self.delays, 10);
         eprintln!(
             "{:14} {:>9} {:>9} {:>10} {:>7} {:>13}",
             "rule", "false", "worst", "cells > α", "found", "delay / ours"
@@ -269,6 +262,26 @@ impl Report {
             self.delay_over_bound_bursts_median_max
         );
     }
+}
+
+/// The cells and effects with the highest delay over the bound, on stderr; then those with the highest delay beyond a short bound.
+pub fn print_slowest(delays: &[DelayReport], most: usize) {
+    let line = |delay: &DelayReport| {
+        let DelayReport { cell, psi, bound_s, .. } = delay;
+        let (median, ratio) = (delay.median_s.unwrap_or(f64::NAN), delay.ratio.unwrap_or(f64::NAN));
+        eprintln!("  {cell:32} ×{psi:<3} {median:7.1} s / {bound_s:6.0} s = {ratio:.2}");
+    };
+    eprintln!("delay over bound where power ≥ .99 and the bound is above a minute, the highest:");
+    let mut slow: Vec<&DelayReport> =
+        delays.iter().filter(|delay| delay.counts() && delay.bound_s > MINUTE_S && !delay.in_bursts()).collect();
+    slow.sort_by(|a, b| b.ratio.unwrap_or(0.0).total_cmp(&a.ratio.unwrap_or(0.0)));
+    slow.into_iter().take(most).for_each(line);
+    eprintln!("delay beyond the bound where that is at most a minute, the highest:");
+    let beyond = |delay: &DelayReport| delay.median_s.unwrap_or(f64::INFINITY) - delay.bound_s;
+    let mut late: Vec<&DelayReport> =
+        delays.iter().filter(|delay| delay.power >= 0.99 && delay.bound_s <= MINUTE_S && !delay.in_bursts()).collect();
+    late.sort_by(|a, b| beyond(b).total_cmp(&beyond(a)));
+    late.into_iter().take(most).for_each(line);
 }
 
 fn rival(index: usize, healthy: &[CellReport], delays: &[DelayReport]) -> RivalReport {

@@ -141,9 +141,9 @@ fn found(name: &str, harm: Harm, traffic: f64, seed: u64, quick: bool) -> FoundR
     let rollouts = if quick {
         4
     } else if traffic > 500.0 && scene.has_latency {
-        10
+        5
     } else {
-        40
+        20
     };
     let mut report = FoundReport {
         harm: name.to_owned(),

@@ -16,6 +16,9 @@ const START_MS: u64 = 10_000_000;
 /// Seconds between two looks at the verdict; whether the evidence suffices is looked at every second.
 const LOOK_S: i32 = 5;
 
+/// The place of restarts among the names of the metrics; errors are the first.
+const RESTARTS: u16 = 1;
+
 /// How a rollout ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ended {
@@ -34,12 +37,12 @@ fn tick(at: i32) -> Tick {
 /// Plays a scene to its end, or until it is rolled back.
 pub fn play(scene: &Scene, seed: u64) -> Ended {
     let mut service = Service::new(scene, seed);
-    let names = vec!["errors".to_owned()];
+    let names = vec!["errors".to_owned(), "restarts".to_owned()];
     let past = learn(scene, &mut service, &names);
     let settings = Settings { phases: scene.phases.len() as u16, ..Settings::default() };
     let hosts = service.instances.iter().filter(|instance| instance.arm == Arm::Candidate);
     let hosts: Vec<u32> = hosts.map(|instance| instance.host as u32).collect();
-    let plan = past.plan(settings, &hosts, &[], false);
+    let plan = past.plan(settings, &hosts, &[], true);
     let mut assembler = Assembler::new(&plan, &names, past.clients().clone());
     for (index, instance) in service.instances.iter().enumerate().filter(|(_, instance)| instance.arm == Arm::Current) {
         assembler.know(index as u32, instance.arm);
@@ -84,6 +87,8 @@ fn instance_second(scene: &Scene, index: usize, seen: Seen) -> InstanceSecond {
         route: RouteId(route as u16),
         count: Count { exposure: *exposure, events: *events },
     });
+    let exits = Count { exposure: 1, events: u64::from(seen.exited) };
+    let counts = counts.chain([RouteCount { metric: RESTARTS, route: RouteId(0), count: exits }]);
     let clients = if scene.tells_clients { seen.clients } else { Vec::new() };
     InstanceSecond {
         instance: index as u32,

@@ -68,6 +68,9 @@ pub struct Service {
     outages: Vec<Vec<(f64, f64, f64)>>,
     incidents: Vec<(usize, Incident)>,
     sticky: Vec<Sticky>,
+    /// The sticky clients of each instance, and of which time that is: (during the rollout, phase).
+    bound_to: Vec<Vec<usize>>,
+    bound_since: Option<(bool, usize)>,
     failing_at: Option<usize>,
     /// Errors still to come of retries: second, instance.
     due: Vec<Vec<u32>>,
@@ -119,6 +122,8 @@ impl Service {
             outages,
             incidents: Vec::new(),
             sticky: Vec::new(),
+            bound_to: Vec::new(),
+            bound_since: None,
             failing_at: None,
         };
         service.draw_incidents();
@@ -274,8 +279,12 @@ impl Service {
         self.due[index].insert(0, again as u32);
     }
 
-    /// Requests of clients that are bound to instances.
-    fn bound(&mut self, index: usize, at: i32, seen: &mut Seen) {
+    /// Which client is bound to which instance now; asked anew where the weights have changed.
+    fn bind(&mut self, at: i32) {
+        let time = (at >= 0, self.scene.phase_at(at));
+        if self.bound_since == Some(time) {
+            return;
+        }
         let running: Vec<usize> = (0..self.instances.len()).filter(|i| self.lives(*i, at)).collect();
         let mut edges = Vec::with_capacity(running.len());
         let mut sum = 0.0;
@@ -283,16 +292,24 @@ impl Service {
             sum += self.share_of(*instance, at);
             edges.push((*instance, sum));
         }
-        for number in 0..self.sticky.len() {
-            let client = &self.sticky[number];
+        self.bound_to = vec![Vec::new(); self.instances.len()];
+        for (number, client) in self.sticky.iter().enumerate() {
             let place = if at < 0 {
                 client.place.0
             } else {
                 edges.iter().find(|(_, edge)| client.place.1 < *edge).map_or(running[0], |(instance, _)| *instance)
             };
-            if place != index {
-                continue;
-            }
+            self.bound_to[place].push(number);
+        }
+        self.bound_since = Some(time);
+    }
+
+    /// Requests of clients that are bound to instances.
+    fn bound(&mut self, index: usize, at: i32, seen: &mut Seen) {
+        self.bind(at);
+        for place in 0..self.bound_to[index].len() {
+            let number = self.bound_to[index][place];
+            let client = &self.sticky[number];
             let requests = self.chance.poisson(self.scene.traffic * client.share);
             for _ in 0..requests {
                 let mut left = self.chance.unit();
