@@ -219,6 +219,22 @@ impl DispersionEstimate {
         }
     }
 
+    /// An estimate that has seen so many windows in which nothing was exposed: for what turns up only then.
+    pub fn beginning_after(windows: u64) -> DispersionEstimate {
+        let mut estimate = DispersionEstimate::default();
+        estimate.handle_quiet_windows(&[], windows);
+        estimate
+    }
+
+    /// Takes what another estimate saw in the same windows of other exposures, compared only with each other: each alone has hardly the events to
+    /// tell how they come, together they have.
+    pub fn pool(&mut self, other: &DispersionEstimate) {
+        self.events += other.events;
+        for (mine, theirs) in self.blocks.iter_mut().zip(&other.blocks) {
+            mine.pool(theirs);
+        }
+    }
+
     /// Events seen so far.
     pub fn events(&self) -> f64 {
         self.events
@@ -251,6 +267,16 @@ impl Blocks {
             self.parts = pairs.collect();
             self.part_windows *= 2;
         }
+    }
+
+    /// Parts of the same time are added; blocks that are being filled are not.
+    fn pool(&mut self, other: &Blocks) {
+        if self.parts.len() < other.parts.len() {
+            self.parts.resize(other.parts.len(), Part::default());
+        }
+        self.parts.iter_mut().zip(&other.parts).for_each(|(part, other)| part.add(other));
+        self.seen = self.seen.max(other.seen);
+        self.part_windows = self.part_windows.max(other.part_windows);
     }
 
     fn add(&mut self, per_instance: &[(u64, u64)]) {
@@ -380,6 +406,29 @@ mod tests {
             estimate.handle_window(&[(100, errors)]);
         }
         assert!(estimate.dispersion().index() < 3.0, "{}", estimate.dispersion().index());
+    }
+
+    #[test]
+    fn routes_pooled_show_what_none_of_them_shows_alone() {
+        // Forty errors in an hour over twenty routes, no two on the same route and instance within five minutes; and the same as pairs.
+        let hour = |pairs: bool| {
+            let mut routes: Vec<DispersionEstimate> = (0..20).map(|_| DispersionEstimate::default()).collect();
+            for window in 0..3_600_u64 {
+                for (route, estimate) in routes.iter_mut().enumerate() {
+                    let turn = window / 90;
+                    let fails = window % 90 == 0 && turn * 7 % 20 == route as u64;
+                    let mut row = [(5, 0); 4];
+                    row[(turn * 3 % 4) as usize].1 = if fails { 1 + u64::from(pairs) } else { 0 };
+                    estimate.handle_window(&row);
+                }
+            }
+            let mut pooled = DispersionEstimate::default();
+            routes.iter().for_each(|route| pooled.pool(route));
+            (routes[0].dispersion().index(), pooled.dispersion().index())
+        };
+        let ((alone, together), (_, of_pairs)) = (hour(false), hour(true));
+        assert!(alone > 2.0 && together < 1.4, "{alone} {together}");
+        assert!(of_pairs > 1.9, "{of_pairs}");
     }
 
     #[test]

@@ -110,6 +110,10 @@ pub struct Evidence {
     /// Requests of instances in their warm-up, which are not judged, and how many failed.
     #[serde(default)]
     pub warming: Arms<Count>,
+    /// How much longer the same traffic would have to be compared for a release that is as good as before to be shown as such; `None` where no
+    /// time would do.
+    #[serde(default)]
+    pub further_ms: Option<u64>,
     /// Candidate requests of this phase.
     #[serde(default)]
     pub phase_requests: u64,
@@ -188,8 +192,11 @@ impl fmt::Display for Evidence {
             let severity = log.severity.map_or("log", |severity| severity.as_str());
             writeln!(
                 f,
-                "  {severity} lines of signature {}: {} by the candidate, {} by the current release",
-                log.signature, log.candidate, log.current
+                "  {severity} lines of signature {}: {} by the candidate, {} by the current release{}",
+                log.signature,
+                log.candidate,
+                log.current,
+                log.proof().map(|proof| format!(", {proof}")).unwrap_or_default()
             )?;
         }
         let Arms { candidate, current } = self.unnamed_errors;

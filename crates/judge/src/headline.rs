@@ -5,7 +5,7 @@ use crate::engine::{Interval, Table};
 use crate::evidence::{Evidence, MetricEvidence};
 use crate::latency::{LatencyWindow, bucket_high_us, bucket_low_us};
 use crate::plan::{MetricKind, Standing};
-use crate::verdict::Verdict;
+use crate::verdict::{Inconclusive, Verdict};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -142,15 +142,42 @@ pub(crate) fn first_line(evidence: &Evidence) -> String {
     let mut line = evidence.verdict.to_string();
     match evidence.verdict {
         Verdict::Fail | Verdict::Suspect(_) | Verdict::Inconclusive(_) => {
-            let changes: Vec<String> = evidence.headline.iter().map(Change::to_string).collect();
+            let changes: Vec<String> =
+                evidence.headline.iter().map(Change::to_string).chain(lines_of(evidence)).collect();
             if !changes.is_empty() {
                 line = format!("{line}: {}", changes.join(", "));
+            }
+            if evidence.verdict == Verdict::Inconclusive(Inconclusive::Between) {
+                line.push_str(&further(evidence.further_ms));
             }
         }
         Verdict::Pass | Verdict::PassWeak | Verdict::PassUnjudged => line = format!("{line}; {}", unseen(evidence)),
         Verdict::Guard(_) | Verdict::Undecided(_) => {}
     }
     line
+}
+
+/// The line that speaks most against the candidate, in shares of its requests.
+fn lines_of(evidence: &Evidence) -> Option<String> {
+    let log = evidence.logs.iter().find(|log| !log.declared && log.proof().is_some())?;
+    let share = |lines: u64, requests: u64| percent(lines as f64 / requests.max(1) as f64);
+    Some(format!(
+        "{} lines of signature {} in {} → {} % of requests",
+        log.severity.map_or("log", |severity| severity.as_str()),
+        log.signature,
+        share(log.current, evidence.requests.current),
+        share(log.candidate, evidence.requests.candidate)
+    ))
+}
+
+/// What an operator can do about a release that is neither shown as good as before nor as worse.
+fn further(further_ms: Option<u64>) -> String {
+    match further_ms {
+        Some(ms) if ms < 48 * 3_600_000 => {
+            format!("; about {} min more of this traffic would show it as good as before, if it is", ms / 60_000 + 1)
+        }
+        Some(_) | None => "; no observation of this traffic would show it within days".to_owned(),
+    }
 }
 
 /// What could not have been seen: the smallest effect on each gating metric, and how rare a new ERROR line may be.

@@ -7,7 +7,7 @@ use crate::evidence::{Evidence, GaugeEvidence, MetricEvidence, Refusals, RouteEv
 use crate::latency::LatencyWindow;
 use crate::log_evidence::LogEvidence;
 use crate::plan::{MetricKind, MetricPlan, Plan, Standing};
-use crate::planner::{Gate, Traffic, Visible, smallest_visible};
+use crate::planner::{Gate, Traffic, Visible, information, smallest_visible};
 use crate::resources::{BlockMeans, GaugeSettings, GuardAction, Guards, InstanceEvent, InstanceEventKind};
 use crate::series::ROUTES_MAX;
 use crate::verdict::{Facts, Suspicion, Verdict, WEAK_EVIDENCE_MAX, decide};
@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 
 /// A window counts for at most so long: a longer one hides what happened when.
 pub const WINDOW_MAX: Millis = Millis(60_000);
+
+/// Longer than this nobody waits for a verdict.
+pub const FURTHER_MAX: Millis = Millis(30 * 86_400_000);
 
 /// Most gauges compared.
 pub const GAUGES_MAX: usize = 16;
@@ -42,11 +45,15 @@ const ALL_ROUTES_SHARE: f64 = 0.6;
 impl Metric {
     fn new(plan: &MetricPlan, weight: f64) -> Metric {
         let routes = if plan.routes > 1 { usize::from(plan.routes).min(ROUTES_MAX) } else { 0 };
+        let mut of_route = plan.engine.clone();
+        if let Some(dispersion) = &plan.route_dispersion {
+            of_route.dispersion = dispersion.clone();
+        }
         Metric {
             plan: plan.clone(),
             weight,
             engine: Engine::new(plan.engine.clone()),
-            routes: (0..routes).map(|_| Engine::new(plan.engine.clone())).collect(),
+            routes: (0..routes).map(|_| Engine::new(of_route.clone())).collect(),
             log_evidence: 0.0,
         }
     }
@@ -377,6 +384,24 @@ impl Judge {
         smallest_visible(&Traffic { candidate: totals.candidate.exposure as f64, current, rate }, &gate)
     }
 
+    /// How much longer the same traffic would have to be compared until a release as good as before has passed, about.
+    fn further_ms(&self) -> Option<u64> {
+        let gating = self.metrics.iter().filter(|metric| metric.plan.gates);
+        let of_metric = |metric: &Metric| {
+            let (totals, settings) = (metric.engine.totals(), metric.engine.settings());
+            let so_far = Traffic {
+                candidate: totals.candidate.exposure as f64,
+                current: totals.current.exposure as f64,
+                rate: totals.current.rate().unwrap_or(0.0),
+            };
+            let missing = (1.0 / self.settings.beta).ln() - metric.engine.pass_log_evidence();
+            let nats = information(&so_far, settings.exposure, 1.0, settings.pass_null) / settings.dispersion.index();
+            let ms = missing.max(0.0) / nats * self.compared_ms as f64;
+            (ms.is_finite() && ms < FURTHER_MAX.0 as f64).then_some(ms as u64)
+        };
+        gating.map(of_metric).try_fold(0, |most, ms| Some(most.max(ms?)))
+    }
+
     /// Everything known, as data: the verdict's reasons, ordered by what weighs most.
     pub fn evidence(&self, now: Tick, deadline: Tick) -> Evidence {
         let metrics = self.metrics.iter().map(|metric| MetricEvidence {
@@ -410,6 +435,7 @@ impl Judge {
             metrics: metrics.collect(),
             headline: Vec::new(),
             warming: self.warming,
+            further_ms: self.further_ms(),
             phase_requests: self.requests.candidate - self.phase_requests,
             unnamed_errors: self.logs.unnamed(),
             lost_line: self.logs.lost().map(|(signature, _, _)| signature),

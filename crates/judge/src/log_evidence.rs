@@ -156,6 +156,18 @@ pub struct LogFinding {
     pub corroborated: bool,
 }
 
+impl LogFinding {
+    /// How surely the candidate writes more of these lines than the current release, by themselves; nothing where they show nothing.
+    pub fn proof(&self) -> Option<String> {
+        let log_evidence = self.log_evidence.filter(|log_evidence| *log_evidence >= 1.0)?;
+        let with_failures = if self.corroborated { ", and not these lines alone say so" } else { "" };
+        if log_evidence > 20.0 {
+            return Some(format!("by chance less than once in 10⁸{with_failures}"));
+        }
+        Some(format!("by chance at most once in {:.0}{with_failures}", log_evidence.exp()))
+    }
+}
+
 impl LogEvidence {
     /// No line yet; `null` is ψ0.
     pub fn new(null: f64, phases: u16, history: &LogHistory) -> LogEvidence {

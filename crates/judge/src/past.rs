@@ -3,6 +3,8 @@
 //! From instances of the current release alone come the dispersion of each metric, the latency thresholds, what each host does by itself,
 //! how often instances end by themselves, and how burstily known log lines come.
 
+mod routes;
+
 use crate::clients::{CLIENTS_MIN, FailingClients};
 use crate::dispersion::{Dispersion, DispersionEstimate};
 use crate::engine::{Count, Exposure, Table};
@@ -12,6 +14,7 @@ use crate::log_history::{LinesOfInstance, LogHistory};
 use crate::plan::{Plan, Settings};
 use crate::series::{InstanceSecond, ROUTES_MAX};
 use gapless_model::Tick;
+use routes::{Routes, RowsByRoute};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Windows whose latencies are kept for the dispersion of the thresholds, which are known only at the end.
@@ -28,6 +31,7 @@ const HOST_ALPHA: f64 = 0.01;
 struct MetricPast {
     dispersion: DispersionEstimate,
     routes: BTreeSet<u16>,
+    by_route: Routes,
     hosts: BTreeMap<u32, HostEstimate>,
     totals: BTreeMap<u32, Count>,
 }
@@ -39,6 +43,7 @@ pub struct Past {
     metrics: BTreeMap<u16, MetricPast>,
     clients: FailingClients,
     beginning: DispersionEstimate,
+    beginning_by_route: Routes,
     clients_told: bool,
     distinct_clients: Option<u64>,
     /// Instances as they turn up, with their hosts; dispersion wants them always in one order.
@@ -81,23 +86,26 @@ impl Past {
         for second in seconds {
             self.place_of(second.instance);
         }
-        let mut rows: BTreeMap<u16, Vec<(u64, u64)>> = BTreeMap::new();
+        let mut metrics: BTreeMap<u16, RowsByRoute> = BTreeMap::new();
         for second in seconds {
             let place = self.place_of(second.instance);
             for count in &second.counts {
-                let row = rows.entry(count.metric).or_insert_with(|| vec![(0, 0); self.instances.len()]);
+                let route = count.route.0.min(ROUTES_MAX as u16);
+                let rows = metrics.entry(count.metric).or_default();
+                let row = rows.entry(route).or_insert_with(|| vec![(0, 0); self.instances.len()]);
                 row[place].0 = row[place].0.saturating_add(count.count.exposure);
                 row[place].1 = row[place].1.saturating_add(count.count.events);
                 let routes = &mut self.metrics.entry(count.metric).or_default().routes;
                 if routes.len() < ROUTES_MAX {
-                    routes.insert(count.route.0.min(ROUTES_MAX as u16));
+                    routes.insert(route);
                 }
             }
         }
-        for (metric, row) in &rows {
-            self.handle_row(*metric, row);
+        for (metric, rows) in &metrics {
+            self.handle_row(*metric, &sum_of(rows));
+            self.metrics.entry(*metric).or_default().by_route.handle_second(rows);
         }
-        self.handle_clients(end, seconds, &rows);
+        self.handle_clients(end, seconds, &metrics);
         self.handle_latency(seconds);
         self.exits.exposure = self.exits.exposure.saturating_add(1_000 * seconds.len() as u64);
         let instances: Vec<u32> = self.instances.iter().map(|(instance, _)| *instance).collect();
@@ -125,20 +133,25 @@ impl Past {
         }
     }
 
-    fn handle_clients(&mut self, end: Tick, seconds: &[InstanceSecond], rows: &BTreeMap<u16, Vec<(u64, u64)>>) {
+    fn handle_clients(&mut self, end: Tick, seconds: &[InstanceSecond], metrics: &BTreeMap<u16, RowsByRoute>) {
         let Some(errors) = self.names.iter().position(|name| name == "errors") else { return };
-        let Some(requests) = rows.get(&(errors as u16)) else { return };
-        let mut row: Vec<(u64, u64)> = requests.iter().map(|(exposure, _)| (*exposure, 0)).collect();
+        let Some(requests) = metrics.get(&(errors as u16)) else { return };
+        let mut rows = requests.clone();
+        rows.values_mut().flatten().for_each(|cell| cell.1 = 0);
         for second in seconds {
             let place = self.place_of(second.instance);
-            for (_, client) in &second.failed_clients {
+            for (route, client) in &second.failed_clients {
                 self.clients_told = true;
-                if self.clients.begins(end, *client) {
+                let row = rows.get_mut(&route.0.min(ROUTES_MAX as u16));
+                if self.clients.begins(end, *client)
+                    && let Some(row) = row
+                {
                     row[place].1 += 1;
                 }
             }
         }
-        self.beginning.handle_window(&row);
+        self.beginning.handle_window(&sum_of(&rows));
+        self.beginning_by_route.handle_second(&rows);
     }
 
     fn handle_latency(&mut self, seconds: &[InstanceSecond]) {
@@ -188,8 +201,11 @@ impl Past {
             plan = match name.as_str() {
                 "errors" if of_clients => plan
                     .with_clients("clients with an error", self.beginning.dispersion(), host, routes)
+                    .with_route_dispersion(self.beginning_by_route.dispersion())
                     .with_reported_errors(name, dispersion, host),
-                "errors" => plan.with_routes(name, dispersion, host, routes),
+                "errors" => {
+                    plan.with_routes(name, dispersion, host, routes).with_route_dispersion(past.by_route.dispersion())
+                }
                 name if name.starts_with("errors ") => plan.with_errors(name, dispersion, host),
                 name => plan.with_business(name, dispersion),
             };
@@ -250,6 +266,17 @@ impl Past {
         }
         (past.dispersion.dispersion(), host_effect(&past.hosts, &past.totals, candidate_hosts))
     }
+}
+
+/// The rows of all routes, added up.
+fn sum_of(rows: &RowsByRoute) -> Vec<(u64, u64)> {
+    let mut sum = vec![(0_u64, 0_u64); rows.values().map(Vec::len).max().unwrap_or(0)];
+    for row in rows.values() {
+        for (cell, (exposure, events)) in sum.iter_mut().zip(row) {
+            *cell = (cell.0.saturating_add(*exposure), cell.1.saturating_add(*events));
+        }
+    }
+    sum
 }
 
 /// What the candidate's hosts do by themselves: the widest of what was measured of them, and of a host that was not, what hosts differ by.

@@ -51,6 +51,9 @@ pub struct MetricPlan {
     /// Routes (strata) that are also tested one by one: of many, a few may be bad. 1: none.
     #[serde(default)]
     pub routes: u16,
+    /// How burstily events come on a route by itself; `None`: as on all of them together.
+    #[serde(default)]
+    pub route_dispersion: Option<Dispersion>,
     /// How its engine is set.
     pub engine: EngineSettings,
 }
@@ -219,6 +222,13 @@ impl Plan {
         plan
     }
 
+    /// What is known of how burstily the last metric's events come on a route by itself.
+    #[must_use]
+    pub fn with_route_dispersion(mut self, dispersion: Option<Dispersion>) -> Plan {
+        self.set_last(|metric| metric.route_dispersion = dispersion);
+        self
+    }
+
     /// Adds clients that begin to fail, over so many routes.
     pub fn with_clients(self, name: &str, dispersion: Dispersion, host: HostEffect, routes: u16) -> Plan {
         let mut plan = self.with(name, MetricKind::Clients, Gates::Yes, Exposure::Trials, dispersion, host);
@@ -284,7 +294,15 @@ impl Plan {
             };
             let engine = engine.with_host_effect(&host);
             let (standing, gates) = (Standing::Judged, gates == Gates::Yes);
-            self.metrics.push(MetricPlan { name: name.to_owned(), kind, gates, standing, routes: 1, engine });
+            self.metrics.push(MetricPlan {
+                name: name.to_owned(),
+                kind,
+                gates,
+                standing,
+                routes: 1,
+                route_dispersion: None,
+                engine,
+            });
         }
         self
     }

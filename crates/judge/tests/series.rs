@@ -6,6 +6,7 @@ use gapless_judge::log_history::LinesOfInstance;
 use gapless_judge::logs::{Severity, SignatureId};
 use gapless_judge::past::Past;
 use gapless_judge::series::{Assembler, Gathering, InstanceSecond, RouteCount, RouteId};
+use gapless_judge::verdict::Inconclusive;
 use gapless_judge::{Arm, Arms, Judge, LogCount, Plan, Settings, Tick, Verdict};
 
 const NAMES: [&str; 1] = ["errors"];
@@ -103,6 +104,66 @@ fn a_restarted_instance_of_the_current_release_is_the_control_of_the_warm_up() {
         judge.handle_window(&assembler.window(tick(second), &seconds, Vec::new()));
     }
     assert!(judge.failed_at().is_some(), "the warm-up is compared with a warm-up");
+}
+
+/// Twenty routes, of which an error each hundred seconds falls on another one and another instance, so that the past is an hour's forty errors.
+fn routes(second: u64, instance: u32, requests: u64) -> InstanceSecond {
+    let turn = second / 90;
+    let fails = |route: u16| second % 90 == 0 && turn * 7 % 20 == u64::from(route) && turn % 3 == u64::from(instance);
+    let of_route = |route: u16| RouteCount {
+        metric: 0,
+        route: RouteId(route),
+        count: Count { exposure: requests, events: u64::from(fails(route)) },
+    };
+    InstanceSecond { counts: (0..20).map(of_route).collect(), ..at(instance, 0, 0, 0) }
+}
+
+#[test]
+fn one_bad_route_of_twenty_is_found_though_an_hour_of_past_has_few_errors() {
+    let mut past = Past::new(&names());
+    (0..3_600).for_each(|second| past.handle_second(tick(second), &[0, 1, 2].map(|i| routes(second, i, 2)), &[]));
+    let plan = past.plan(Settings::default(), &[], &[], false);
+    assert_eq!(plan.metrics[0].route_dispersion.as_ref().map(|dispersion| dispersion.index()), Some(1.0));
+    let with = |bad_every: u64| {
+        move |second: u64| {
+            let mut seconds: Vec<(Arm, InstanceSecond)> =
+                (0..3).map(|instance| (Arm::Current, routes(second, instance, 2))).collect();
+            let mut candidate = routes(second, 9, 1);
+            candidate.counts[3].count.events = u64::from(second.is_multiple_of(bad_every));
+            seconds.push((Arm::Candidate, candidate));
+            (seconds, Vec::new())
+        }
+    };
+    let (verdict, text) = play(&plan, with(200));
+    assert!(verdict.rolls_back() || matches!(verdict, Verdict::Suspect(_)), "{text}");
+    assert!(text.contains("most on route 3"), "{text}");
+    let (verdict, text) = play(&plan, with(100_000));
+    assert!(!verdict.rolls_back() && !matches!(verdict, Verdict::Suspect(_)), "{text}");
+}
+
+#[test]
+fn a_release_in_between_is_told_how_much_longer_would_show_it() {
+    let plan = past(|_, _| ()).plan(Settings::default(), &[], &[], false);
+    let somewhat_worse = |second: u64| {
+        let mut seconds = healthy(second);
+        seconds[3].1 = at(9, 0, 10, u64::from(second.is_multiple_of(62)));
+        (seconds, Vec::new())
+    };
+    let (verdict, text) = play(&plan, somewhat_worse);
+    assert_eq!(verdict, Verdict::Inconclusive(Inconclusive::Between), "{text}");
+    assert!(text.lines().next().is_some_and(|line| line.contains(" min more of this traffic would show it")), "{text}");
+}
+
+#[test]
+fn a_line_that_speaks_against_the_candidate_is_in_the_first_sentence_with_its_proof() {
+    let plan = past(|_, _| ()).plan(Settings::default(), &[], &[], false);
+    let writes =
+        |second: u64| (healthy(second), vec![line(77, Severity::Error, false, u64::from(second.is_multiple_of(5)), 0)]);
+    let (verdict, text) = play(&plan, writes);
+    assert!(matches!(verdict, Verdict::Suspect(_)), "{text}");
+    let first = text.lines().next().unwrap_or_default();
+    assert!(first.contains("ERROR lines of signature") && first.contains("0 → "), "{text}");
+    assert!(text.contains("by the current release, by chance at most once in"), "{text}");
 }
 
 #[test]

@@ -156,6 +156,7 @@ mod tests {
         let (exit, replayed, page) = judge(&stream(9));
         assert_eq!(exit, Exit::RolledBack, "{}", replayed.evidence);
         assert!(page.contains("<svg") && page.contains("worse: proven") && !page.contains("http"));
+        assert!(page.contains("<title>v2: fail</title>") && page.contains("v2 against v1"));
     }
 
     #[test]

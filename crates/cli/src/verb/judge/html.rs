@@ -22,7 +22,8 @@ pub fn page(replayed: &Replayed) -> String {
     let evidence = &replayed.evidence;
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>Verdict</title><style>{STYLE}</style>\n<h1>{}</h1>\n<p>{}</p>\n<pre>{}</pre>\n",
+         <title>{}</title><style>{STYLE}</style>\n<h1>{}</h1>\n<p>{}</p>\n<pre>{}</pre>\n",
+        escape(&title(replayed)),
         escape(&evidence.verdict.to_string()),
         escape(&about(replayed)),
         escape(&evidence.to_string())
@@ -37,6 +38,14 @@ pub fn page(replayed: &Replayed) -> String {
     logs(&mut page, replayed);
     page.push_str("</html>\n");
     page
+}
+
+/// What a tab or a bookmark of the page is called.
+fn title(replayed: &Replayed) -> String {
+    match &replayed.candidate {
+        Some(candidate) => format!("{candidate}: {}", replayed.evidence.verdict.word()),
+        None => format!("Verdict: {}", replayed.evidence.verdict.word()),
+    }
 }
 
 /// Who was compared, and when: the releases' names, and the time of the verdict since the start.
@@ -168,7 +177,7 @@ fn logs(page: &mut String, replayed: &Replayed) {
         return;
     }
     page.push_str(
-        "<h2>Log lines that differ</h2>\n<table><tr><th>severity<th>class<th>candidate<th>current<th>line</tr>\n",
+        "<h2>Log lines that differ</h2>\n<table><tr><th>severity<th>class<th>candidate<th>current<th>line<th>proof</tr>\n",
     );
     for log in &replayed.evidence.logs {
         let template =
@@ -178,11 +187,12 @@ fn logs(page: &mut String, replayed: &Replayed) {
         let reason = reason.map(|reason| format!("<br>known: {}", escape(reason))).unwrap_or_default();
         let _ = writeln!(
             page,
-            "<tr><td>{severity}<td>{:?}<td class=n>{}<td class=n>{}<td><code>{}</code>{reason}</tr>",
+            "<tr><td>{severity}<td>{:?}<td class=n>{}<td class=n>{}<td><code>{}</code>{reason}<td>{}</tr>",
             log.class,
             log.candidate,
             log.current,
-            escape(template)
+            escape(template),
+            log.proof().unwrap_or_default()
         );
     }
     page.push_str("</table>\n");

@@ -14,9 +14,10 @@ pub fn text(replayed: &Replayed) -> String {
         if let Some(counted) = replayed.log_names.0.get(&log.signature) {
             let reason = replayed.declared_reason(log.signature);
             let reason = reason.map(|reason| format!("  (known: {reason})")).unwrap_or_default();
+            let proof = log.proof().map(|proof| format!("  ({proof})")).unwrap_or_default();
             let _ = writeln!(
                 text,
-                "  {:5} candidate {:5} current  {}{reason}",
+                "  {:5} candidate {:5} current  {}{proof}{reason}",
                 log.candidate, log.current, counted.signature.template
             );
         }
