@@ -86,6 +86,25 @@ fn many_trials_with_rare_events_expect_at_most_one_on_both_sides() {
 }
 
 #[test]
+fn events_along_a_measure_are_binomial_as_scipy_knows_it_and_expect_at_most_one_on_both_sides() {
+    for row in reference()["measure"].as_array().unwrap() {
+        let (exposures, events) = (numbers(&row["exposures"]), row["events"].as_u64().unwrap());
+        let (null, psi) = (row["null"].as_f64().unwrap(), row["psi"].as_f64().unwrap());
+        let (theirs, law) = (numbers(&row["log_ratios"]), numbers(&row["law"]));
+        let gain = |x: u64| {
+            let table = Table::new((exposures[0] as u64, x), (exposures[1] as u64, events - x));
+            let at = |psi: f64| log_likelihood_at(&table, Exposure::Time, psi);
+            at(psi) - at(null)
+        };
+        for (x, theirs) in theirs.iter().enumerate() {
+            close(gain(x as u64), *theirs, 1e-9, &format!("{x} of {events} at {psi} against {null}"));
+        }
+        let expected: f64 = law.iter().enumerate().map(|(x, p)| p * gain(x as u64).exp()).sum();
+        assert!((expected - 1.0).abs() < 1e-9, "{events} at {psi} against {null}: {expected}");
+    }
+}
+
+#[test]
 fn the_law_is_fishers_as_scipy_knows_it() {
     for row in reference()["law"].as_array().unwrap() {
         let cells = numbers(&row["table"]);
