@@ -416,7 +416,7 @@ mod tests {
             for window in 0..3_600_u64 {
                 for (route, estimate) in routes.iter_mut().enumerate() {
                     let turn = window / 90;
-                    let fails = window % 90 == 0 && turn * 7 % 20 == route as u64;
+                    let fails = window.is_multiple_of(90) && turn * 7 % 20 == route as u64;
                     let mut row = [(5, 0); 4];
                     row[(turn * 3 % 4) as usize].1 = if fails { 1 + u64::from(pairs) } else { 0 };
                     estimate.handle_window(&row);

@@ -109,7 +109,8 @@ fn a_restarted_instance_of_the_current_release_is_the_control_of_the_warm_up() {
 /// Twenty routes, of which an error each hundred seconds falls on another one and another instance, so that the past is an hour's forty errors.
 fn routes(second: u64, instance: u32, requests: u64) -> InstanceSecond {
     let turn = second / 90;
-    let fails = |route: u16| second % 90 == 0 && turn * 7 % 20 == u64::from(route) && turn % 3 == u64::from(instance);
+    let fails =
+        |route: u16| second.is_multiple_of(90) && turn * 7 % 20 == u64::from(route) && turn % 3 == u64::from(instance);
     let of_route = |route: u16| RouteCount {
         metric: 0,
         route: RouteId(route),

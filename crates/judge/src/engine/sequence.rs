@@ -110,11 +110,11 @@ const BEYOND: f64 = 40.0;
 vectorised! {
     /// ln of the mixtures of the alternatives above and below each null.
     fn predict(sums: &[f64; PLACES], weights: &[f64; PLACES], shares: &[f64; PLACES], gains: &mut Gains) {
-        for null in 0..GRID_LEN {
+        for (null, of_null) in sums[..GRID_LEN].iter().enumerate() {
             let mut mixed = [0.0; PLACES];
-            for k in 0..PLACES {
-                let gain = (sums[k] - sums[null]) * shares[k.abs_diff(null)] - BEYOND;
-                mixed[k] = weights[k] * lanes::exp(if gain < 0.0 { gain } else { 0.0 });
+            for (k, ((mixed, sum), weight)) in mixed.iter_mut().zip(sums).zip(weights).enumerate() {
+                let gain = (sum - of_null) * shares[k.abs_diff(null)] - BEYOND;
+                *mixed = weight * lanes::exp(if gain < 0.0 { gain } else { 0.0 });
             }
             let log_mean = |mixed: &[f64], weights: &[f64]| {
                 let whole = weights.iter().sum::<f64>();
