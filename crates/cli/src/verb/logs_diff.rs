@@ -133,15 +133,45 @@ fn find_files(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::R
     Ok(())
 }
 
+/// What a file is that holds no text in UTF-8, told by its first bytes: packed, or UTF-16. Read as lines such a file would give
+/// signatures of nothing, and a comparison that finds nothing.
+fn not_text(begin: &[u8]) -> Option<&'static str> {
+    const KINDS: [(&[u8], &str); 7] = [
+        (b"\x1f\x8b", "it is packed (gzip)"),
+        (b"\x28\xb5\x2f\xfd", "it is packed (zstd)"),
+        (b"PK\x03\x04", "it is packed (zip)"),
+        (b"\xfd7zXZ\x00", "it is packed (xz)"),
+        (b"BZh", "it is packed (bzip2)"),
+        (b"\xff\xfe", "its text is UTF-16, not UTF-8"),
+        (b"\xfe\xff", "its text is UTF-16, not UTF-8"),
+    ];
+    let window = &begin[..begin.len().min(64)];
+    // UTF-16 without a mark: every second byte of Latin text is zero.
+    let zeros = |odd: usize| window.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count();
+    let half = window.len() / 2;
+    if half >= 8 && (zeros(0) * 10 >= half * 9 && zeros(1) == 0 || zeros(1) * 10 >= half * 9 && zeros(0) == 0) {
+        return Some("its text is UTF-16, not UTF-8");
+    }
+    KINDS.iter().find(|(magic, _)| begin.starts_with(magic)).map(|(_, kind)| *kind)
+}
+
 fn take(source: &mut impl Read, side: Side, tally: &mut Tally) -> std::io::Result<()> {
     let mut reader = Reader::default();
     let mut buffer = vec![0; CHUNK_BYTES];
+    let mut begun = false;
     loop {
         match source.read(&mut buffer) {
             Ok(0) => break,
-            Ok(count) => reader.push(&buffer[..count], |record| {
-                tally.add(side, record);
-            }),
+            Ok(count) => {
+                if !std::mem::replace(&mut begun, true)
+                    && let Some(kind) = not_text(&buffer[..count])
+                {
+                    return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, kind));
+                }
+                reader.push(&buffer[..count], |record| {
+                    tally.add(side, record);
+                });
+            }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
@@ -246,6 +276,21 @@ mod tests {
         assert_eq!(run(&args, &context), Ok(Exit::Done));
         args.old = folder.path().join("missing");
         assert_eq!(run(&args, &context).unwrap_err().exit, Exit::Error);
+    }
+
+    #[test]
+    fn packed_files_and_utf_16_are_refused_by_name() {
+        let wide: Vec<u8> = "INFO ready to serve".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for (bytes, part) in [
+            (&b"\x1f\x8b\x08\x00"[..], "gzip"),
+            (b"\xff\xfeI\x00", "UTF-16"),
+            (&wide, "UTF-16"),
+            (b"PK\x03\x04", "zip"),
+        ] {
+            let error = take(&mut &bytes[..], Side::Current, &mut Tally::new()).unwrap_err();
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        assert!(take(&mut &b"INFO ready\n"[..], Side::Current, &mut Tally::new()).is_ok());
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use super::class::{Class, RateRule, Shift, Sighting, classify, rate_shift};
 use super::rename::{FOLDED_LINES_MAX, Lone, differ_in_values, renamed};
-use super::{Caveat, Counted, Severity, Tally};
+use super::{Caveat, Counted, Severity, Signature, Tally};
 use serde::Serialize;
+use std::collections::HashMap;
 
 /// What became of a line from the old side to the new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -51,14 +52,17 @@ pub struct Difference {
     pub expected: f64,
     /// For a renamed line: the template it had.
     pub renamed_from: Option<String>,
+    /// For a renamed line that says how bad it is in another way than before: what it said.
+    pub severity_from: Option<Severity>,
     /// Why it is known, when a caveat covers it.
     pub known: Option<String>,
 }
 
 impl Difference {
-    /// New, ERROR or above, and no caveat covers it.
+    /// New, ERROR or above, and no caveat covers it; or a line that is an ERROR now and was less before.
     pub fn is_new_error(&self) -> bool {
-        self.change == Change::New && self.known.is_none() && self.counted.signature.is_error()
+        let raised = self.severity_from.is_some_and(|before| before < Severity::Error);
+        (self.change == Change::New || raised) && self.known.is_none() && self.counted.signature.is_error()
     }
 }
 
@@ -99,7 +103,7 @@ pub fn compare(tally: &Tally, options: &Options) -> Comparison {
         .enumerate()
         .filter(|(index, _)| renames.iter().all(|(old, _, _)| old != index))
         .map(|(index, counted)| {
-            let from = renames.iter().find(|(_, new, _)| *new == index).map(|(_, _, template)| template.clone());
+            let from = renames.iter().find(|(_, new, _)| *new == index).map(|(_, _, old)| old.clone());
             difference(counted, from, exposure, options)
         })
         .collect();
@@ -116,7 +120,7 @@ fn rank(severity: Severity) -> i8 {
 }
 
 /// Pairs that are looked at for values; beyond, nothing is folded.
-const FOLD_PAIRS_MAX: usize = 4_000_000;
+const FOLD_PAIRS_MAX: usize = 400_000;
 
 /// A signature that one side alone has, in a line or three, and that differs from another one in values alone is a case of that: names that
 /// come up once are no findings.
@@ -126,13 +130,21 @@ fn fold_values(counted: Vec<Counted>) -> Vec<Counted> {
         old.min(new) == 0 && old.max(new) <= FOLDED_LINES_MAX
     };
     let rare: Vec<usize> = (0..counted.len()).filter(|&row| is_rare(&counted[row])).collect();
-    if rare.len().saturating_mul(counted.len()) > FOLD_PAIRS_MAX {
+    // Only lines that begin alike are held against each other.
+    let mut alike: HashMap<(Option<Severity>, Option<&str>, &str), Vec<usize>> = HashMap::new();
+    for (row, counted) in counted.iter().enumerate() {
+        alike.entry(beginning(&counted.signature)).or_default().push(row);
+    }
+    let beside = |row: usize| alike.get(&beginning(&counted[row].signature)).map_or(&[][..], Vec::as_slice);
+    if rare.iter().map(|&row| beside(row).len()).sum::<usize>() > FOLD_PAIRS_MAX {
         return counted;
     }
     let mut into: Vec<usize> = (0..counted.len()).collect();
     for &row in &rare {
         // The most frequent of those it may be a case of; among equals the one with the least id, so that the order is of no matter.
-        let alike = (0..counted.len())
+        let alike = beside(row)
+            .iter()
+            .copied()
             .filter(|&other| other != row && differ_in_values(&counted[row].signature, &counted[other].signature));
         let weight = |&other: &usize| (counted[other].counts.iter().sum::<u64>(), std::cmp::Reverse(counted[other].id));
         if let Some(best) = alike.max_by_key(weight).filter(|best| weight(best) > weight(&row)) {
@@ -161,8 +173,14 @@ fn fold_values(counted: Vec<Counted>) -> Vec<Counted> {
     folded.into_iter().flatten().collect()
 }
 
-/// Triples (gone, new, old template).
-fn find_renames(counted: &[Counted], exposure: [f64; 2]) -> Vec<(usize, usize, String)> {
+/// Severity, logger and first word.
+fn beginning(signature: &Signature) -> (Option<Severity>, Option<&str>, &str) {
+    let first = signature.template.split_whitespace().next().unwrap_or_default();
+    (signature.severity, signature.logger.as_deref(), first)
+}
+
+/// Triples (gone, new, old signature).
+fn find_renames(counted: &[Counted], exposure: [f64; 2]) -> Vec<(usize, usize, Signature)> {
     let only = |side: usize| -> Vec<usize> {
         (0..counted.len()).filter(|&row| counted[row].counts[side] > 0 && counted[row].counts[1 - side] == 0).collect()
     };
@@ -172,14 +190,14 @@ fn find_renames(counted: &[Counted], exposure: [f64; 2]) -> Vec<(usize, usize, S
     let (gone, new) = (only(0), only(1));
     renamed(&lone(&gone, 0), &lone(&new, 1), exposure)
         .into_iter()
-        .map(|(old_at, new_at)| (gone[old_at], new[new_at], counted[gone[old_at]].signature.template.clone()))
+        .map(|(old_at, new_at)| (gone[old_at], new[new_at], counted[gone[old_at]].signature.clone()))
         .collect()
 }
 
-fn difference(counted: Counted, renamed_from: Option<String>, exposure: [f64; 2], options: &Options) -> Difference {
+fn difference(counted: Counted, before: Option<Signature>, exposure: [f64; 2], options: &Options) -> Difference {
     let [old, new] = counted.counts;
     let shift = rate_shift(old, exposure[0], new, exposure[1], options.rule);
-    let change = match (old, new, &renamed_from) {
+    let change = match (old, new, &before) {
         (_, _, Some(_)) => Change::Renamed,
         (0, _, None) => Change::New,
         (_, 0, None) => Change::Gone,
@@ -207,7 +225,10 @@ fn difference(counted: Counted, renamed_from: Option<String>, exposure: [f64; 2]
         .find(|caveat| caveat.covers(&counted.signature, options.now_unix_s))
         .map(|caveat| caveat.reason.clone());
     let ratio = (usable && old > 0 && new > 0).then(|| new as f64 / expected);
-    Difference { counted, change, class, ratio, expected, renamed_from, known }
+    let severity_from =
+        before.as_ref().filter(|was| was.severity != counted.signature.severity).and_then(|was| was.severity);
+    let renamed_from = before.map(|was| was.template).filter(|template| *template != counted.signature.template);
+    Difference { counted, change, class, ratio, expected, renamed_from, severity_from, known }
 }
 
 #[cfg(test)]
@@ -279,6 +300,42 @@ mod tests {
         assert!(!comparison.has_new_error());
         assert_eq!(change_of(&comparison, "served"), Change::LessOften);
         assert_eq!(change_of(&comparison, "slow"), Change::Same);
+    }
+
+    #[test]
+    fn a_changed_level_is_one_row_and_a_line_that_became_an_error_is_told_as_one() {
+        let rest = lines(400, "INFO", "served request");
+        let comparison = compared(
+            &(rest.clone() + &lines(20, "WARN", "mailer slow try")),
+            &(rest + &lines(22, "ERROR", "mailer slow try")),
+            &Options::default(),
+        );
+        let changed: Vec<&Difference> = comparison.rows.iter().filter(|row| row.change != Change::Same).collect();
+        assert_eq!(changed.len(), 1, "{changed:?}");
+        assert_eq!((changed[0].change, changed[0].severity_from), (Change::Renamed, Some(Severity::Warn)));
+        assert_eq!(changed[0].counted.counts, [20, 22]);
+        assert!(comparison.has_new_error());
+    }
+
+    #[test]
+    fn names_that_come_up_once_are_no_findings_and_an_error_with_another_verb_is_one() {
+        let line = |level: &str, text: &str| format!("2024-01-02 03:04:05,678 {level} [main] a.B: {text}\n");
+        let joined = |names: &[&str]| {
+            names.iter().map(|name| line("INFO", &format!("{name} joined room blue"))).collect::<String>()
+        };
+        let old = joined(&["anna", "ben", "carla"]) + &line("ERROR", "could not reserve stock for order 7");
+        let new = joined(&["ben", "dora", "emil"]) + &line("ERROR", "could not release stock for order 7");
+        let comparison = compared(&old, &new, &Options::default());
+        let of = |part: &str| -> Vec<Change> {
+            comparison
+                .rows
+                .iter()
+                .filter(|row| row.counted.signature.template.contains(part))
+                .map(|row| row.change)
+                .collect()
+        };
+        assert!(!of("joined").contains(&Change::New) && !of("joined").contains(&Change::Gone), "{:?}", comparison.rows);
+        assert_eq!(of("could not release"), [Change::New]);
     }
 
     #[test]

@@ -1,23 +1,25 @@
 //! From distinct shapes to templates: which words are values after all.
 //!
-//! Only the *set* of distinct shapes takes part, never how often or in which order they came, so the order of lines
+//! The *set* of distinct shapes takes part, and how many records each has, never in which order they came, so the order of lines
 //! cannot change a template. The idea is Drain's (He et al., 2017: shapes of one length that agree in most places are one
 //! template), with other rules for when a place is a variable:
 //!
 //! 1. Two shapes alike but for *compound names* (`a.b.C`, `x@y`; at the beginning `a.b: …`) or for names after a word
 //!    that announces one ("for user *x* by …", `topic=x`) are one template, in one step, however many places differ.
-//! 2. Else one place at a time: shapes alike but for one place make it a variable when more values are seen there than
-//!    words with a meaning would show; how many depends on the place ([`threshold`]). Repeated until nothing changes.
+//! 2. Values in several places at once, found by how they scatter (`scatter.rs`).
+//! 3. Else one place at a time: shapes alike but for one place make it a variable when more values are seen there than
+//!    words with a meaning would show; how many depends on the place ([`threshold`]). 2 and 3 are repeated until nothing changes.
+//! 4. What is a case of another template goes into it (`absorb.rs`).
 //!
-//! A word with a meaning (`words::has_meaning`) never becomes a variable, in either step, except as the value of a key
-//! that takes names alone (`words::NAME_KEYS`).
+//! A word with a meaning (`words::has_meaning`) becomes a variable only as the value of a key that takes names alone
+//! (`words::NAME_KEYS`), or where it is part of a name (`Running Shoes`) among many names; one that says an outcome never does.
 
 use super::atoms::{Atom, Vocabulary, fold_lists};
 use super::hash::{HashKeyed, mix};
 use super::kinds::{ANNOUNCES, COMPOUND, IDENTIFIER, KEY, Kinds, MEANING, NULL, WORD};
 use super::{absorb, scatter};
 
-/// The second step ends after so many rounds; each makes at least one more place of some shape a variable.
+/// The second and third step end after so many rounds; each makes at least one more place of some shape a variable.
 const ROUNDS_MAX: usize = 8;
 /// Values that make a variable of a place nothing is known of.
 const VALUES_PLAIN: usize = 8;

@@ -43,7 +43,8 @@ pub fn renamed(gone: &[Lone<'_>], new: &[Lone<'_>], exposure: [f64; 2]) -> Vec<(
     let mut pairs: Vec<(f64, usize, usize)> = Vec::new();
     for (old_index, old) in gone.iter().enumerate() {
         for (new_index, new) in new.iter().enumerate() {
-            let alike = old.signature.severity == new.signature.severity
+            let alike = (old.signature.severity == new.signature.severity
+                || changed_level(old.signature, new.signature))
                 && old.signature.exception == new.signature.exception
                 && rate_shift(old.count, exposure[0], new.count, exposure[1], RATE_RULE) == Shift::Same;
             if !alike {
@@ -66,6 +67,11 @@ pub fn renamed(gone: &[Lone<'_>], new: &[Lone<'_>], exposure: [f64; 2]) -> Vec<(
         free
     });
     pairs.into_iter().map(|(_, old, new)| (old, new)).collect()
+}
+
+/// The same line at another level.
+fn changed_level(old: &Signature, new: &Signature) -> bool {
+    old.severity != new.severity && old.template == new.template && old.logger == new.logger
 }
 
 /// Lines of which one side has so few are folded into another when they differ in values alone.

@@ -16,6 +16,8 @@ pub const WORD_BYTES_MAX: usize = 64;
 pub const MESSAGE_BYTES_MAX: usize = 4096;
 /// A quotation longer than this is no quotation but a stray quote character.
 pub(super) const QUOTED_BYTES_MAX: usize = 1024;
+/// A longer quotation is no name of a field.
+const KEY_BYTES_MAX: usize = 40;
 /// Shorter text with `=` behind it is a key.
 const BASE64_BYTES_MIN: usize = 16;
 /// So far an ampersand is looked for that makes a query of pairs.
@@ -131,6 +133,8 @@ impl Scanner<'_> {
                     sink.variable(false);
                     self.after_request = true;
                 }
+                // A key of an object in the text says what the value behind it is.
+                None if self.message.get(end + 1) == Some(&b':') && is_key(inside) => sink.word(inside, true),
                 None => sink.variable(true),
             }
             sink.punctuation(byte, true);
@@ -329,6 +333,12 @@ fn is_address(body: &[u8]) -> bool {
     memchr::memchr(b'@', body).is_some_and(|at| at > 0 && at + 1 < body.len())
 }
 
+/// The name of a field: letters, no digits, short.
+fn is_key(text: &[u8]) -> bool {
+    let is_part = |&byte: &u8| class(byte) & LETTER != 0 || matches!(byte, b'-' | b'.');
+    (1..=KEY_BYTES_MAX).contains(&text.len()) && text.iter().all(is_part)
+}
+
 /// Whether a statement of SQL begins: what it is about is a value, its verb is not.
 fn is_statement(verb: &[u8], rest: &[u8]) -> bool {
     let follows: &[u8] = match verb {
@@ -426,6 +436,10 @@ mod tests {
         check("get https://a.example/b?c=d&e=(f ok", "get <*> ok");
         check("mail to ann@example.org bounced", "mail to <*> bounced");
         check("file \"a b c\" missing", "file \"<*>\" missing");
+        check("call /x/y?page=2&q=a%20b done", "call <*> done");
+        check("query page=2&sort=name done", "query <*> done");
+        check("token QUJDREVGR0hJSktMTU5PUFFSU1RVVg== of ann", "token <*> of ann");
+        check("ran SELECT a, b FROM t WHERE id = 5", "ran SELECT <*>");
         check("table 'users' gone", "table '<*>' gone");
         check("path C:\\Windows\\x ok", "path <*> ok");
     }
@@ -437,6 +451,7 @@ mod tests {
         check("no IPv6 route, IPV4: 10.0.0.1", "no IPv6 route, IPV4: <*>");
         check("VM Started (Lifecycle Event)", "VM Started (Lifecycle Event)");
         check("\"all of it quoted\"", "all of it quoted");
+        check(r#"sent {"kind":"b","to":"ann"}"#, r#"sent {"kind":"<*>","to":"<*>"}"#);
         check("ret:false", "ret:false");
     }
 
@@ -451,5 +466,7 @@ mod tests {
         check("", "");
         check("\u{0}\u{1} : ... \"", ": ... \"");
         check("grüße an 東京", "grüße an 東京");
+        check("Kurs „Lineare Algebra“ geöffnet", "Kurs „<*>“ geöffnet");
+        check("订单7已创建，客户：王伟", "订单<*>已创建，客户：王伟");
     }
 }

@@ -89,6 +89,7 @@ fn section(out: &mut String, rows: &[&Difference], exposure: [f64; 2]) {
         let notes = [
             signature.exception.as_ref().map(|class| format!("exception {class}")),
             row.renamed_from.as_ref().map(|from| format!("was: {from}")),
+            row.severity_from.map(|severity| format!("was: {}", severity.as_str())),
             row.known.as_ref().map(|reason| format!("known: {reason}")),
         ];
         for note in notes.iter().flatten() {

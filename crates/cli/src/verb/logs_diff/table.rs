@@ -84,6 +84,9 @@ fn show(out: &mut String, row: &Difference, colour: bool) {
     if let Some(from) = &row.renamed_from {
         let _ = writeln!(out, "{indent}was: {}", printable(from));
     }
+    if let Some(severity) = row.severity_from {
+        let _ = writeln!(out, "{indent}was: {}", severity.as_str());
+    }
     if let Some(reason) = &row.known {
         let _ = writeln!(out, "{indent}known: {}", printable(reason));
     }
@@ -143,6 +146,7 @@ fn json_row(row: &Difference) -> serde_json::Value {
         "expected": row.expected,
         "ratio": row.ratio,
         "renamed_from": row.renamed_from,
+        "severity_from": row.severity_from,
         "known": row.known,
         "example_old": row.counted.examples[0],
         "example_new": row.counted.examples[1],
