@@ -119,6 +119,9 @@ fn rank(severity: Severity) -> i8 {
     severity as i8
 }
 
+/// How a signature begins: its severity, its logger, its first word.
+type Beginning<'a> = (Option<Severity>, Option<&'a str>, &'a str);
+
 /// Pairs that are looked at for values; beyond, nothing is folded.
 const FOLD_PAIRS_MAX: usize = 400_000;
 
@@ -131,7 +134,7 @@ fn fold_values(counted: Vec<Counted>) -> Vec<Counted> {
     };
     let rare: Vec<usize> = (0..counted.len()).filter(|&row| is_rare(&counted[row])).collect();
     // Only lines that begin alike are held against each other.
-    let mut alike: HashMap<(Option<Severity>, Option<&str>, &str), Vec<usize>> = HashMap::new();
+    let mut alike: HashMap<Beginning<'_>, Vec<usize>> = HashMap::new();
     for (row, counted) in counted.iter().enumerate() {
         alike.entry(beginning(&counted.signature)).or_default().push(row);
     }
@@ -174,7 +177,7 @@ fn fold_values(counted: Vec<Counted>) -> Vec<Counted> {
 }
 
 /// Severity, logger and first word.
-fn beginning(signature: &Signature) -> (Option<Severity>, Option<&str>, &str) {
+fn beginning(signature: &Signature) -> Beginning<'_> {
     let first = signature.template.split_whitespace().next().unwrap_or_default();
     (signature.severity, signature.logger.as_deref(), first)
 }

@@ -20,7 +20,7 @@ impl Dice {
 
     /// A number below a bound.
     pub fn below(&mut self, bound: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(bound.max(1)) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(bound.max(1))) >> 64) as u64
     }
 
     fn between(&mut self, from: u64, to: u64) -> u64 {
