@@ -5,18 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gapless_drivers::artefact::{ArtefactError, EntryRefused, Taken};
-use gapless_journal::Batch;
-use gapless_model::{Digest, Release, ReleaseId, ReleaseLabel, ReleaseSpec, ServiceName};
+use gapless_model::{Digest, Release, ReleaseId, ReleaseLabel, ReleaseSpec, ServiceName, Tick};
 use gapless_rollout::{DeployOrder, Input};
 use gapless_wire::api::{self, DeployRequest, ErrorBody, ErrorCode, OrderAccepted, PlanAnswer, PlanRequest};
 use gapless_wire::config::{parse_service_config, routes_taken};
 use gapless_wire::record::ReleaseRecord;
 
-use crate::core::{Accepted, Core, Known, RELEASES, TakeError, Tended, With, fact_key};
-use crate::ledger::Counted;
 use crate::proxies;
 use crate::shared::Shared;
-use crate::wall;
+use gapless_fleet::ledger::Counted;
+use gapless_fleet::{Accepted, Decided, Fleet, KnownRelease, Moment, ServiceEntry, TakeError};
 
 /// Why an order was not taken.
 #[derive(Debug)]
@@ -54,7 +52,7 @@ pub async fn deploy(
     let spec = read_spec(name, &request.config, &request.config_name)?;
     let label = read_label(&request.label)?;
     shared.check_deciding().map_err(DeployFailed::Take)?;
-    refuse_early(&shared.core(), name, &label, &spec)?;
+    refuse_early(&shared.core(), name, (&label, &spec), shared.now())?;
     let source = Path::new(&request.from).to_owned();
     if !source.is_absolute() {
         let body =
@@ -70,9 +68,9 @@ pub async fn deploy(
     let counted = proxies::counts_before(shared).await;
     let mut accepted = None;
     shared
-        .act(|core| {
+        .act(|core, at| {
             let candidate = Candidate { label: &label, spec: &spec, taken: &taken, request: &request, counted };
-            let (orders, order) = register(core, name, candidate)?;
+            let (orders, order) = register(core, name, candidate, at)?;
             accepted = Some(order);
             Ok(orders)
         })
@@ -106,7 +104,7 @@ pub fn plan(shared: &Shared, request: &PlanRequest) -> Result<PlanAnswer, Deploy
     }
 }
 
-type Registered = (Vec<crate::core::Order>, Result<OrderAccepted, ErrorBody>);
+type Registered = (Vec<Decided>, Result<OrderAccepted, ErrorBody>);
 
 /// What is to be registered and deployed.
 struct Candidate<'a> {
@@ -120,9 +118,10 @@ struct Candidate<'a> {
 
 /// Registers the release and gives the order, in one transaction.
 fn register<S: gapless_journal::Store>(
-    core: &mut Core<S>,
+    core: &mut Fleet<S>,
     name: &ServiceName,
     candidate: Candidate<'_>,
+    at: Moment,
 ) -> Result<Registered, TakeError> {
     let Candidate { label, spec, taken, request, counted } = candidate;
     let digest = taken.digest;
@@ -130,7 +129,7 @@ fn register<S: gapless_journal::Store>(
     if let Err(DeployFailed::Refused(body)) = refuse_taken_routes(core, spec) {
         return refused(*body);
     }
-    let tended = core.tend(name);
+    let tended = core.entry(name);
     if let Err(body) = refuse_taken_label(tended, name, label) {
         return refused(body);
     }
@@ -141,38 +140,27 @@ fn register<S: gapless_journal::Store>(
         label: label.to_string(),
         digest: digest.to_string(),
         config: request.config.clone(),
-        registered_wall_ms: wall::now_ms(),
+        registered_wall_ms: at.wall_ms,
         bytes: Some(taken.bytes),
     };
     let release = Arc::new(Release { id, label: label.clone(), digest, spec: spec.clone() });
-    let mut with = Batch::new();
-    with.put(RELEASES, fact_key(name, id.0), serde_json::to_vec(&record).expect("BUG: a record is always JSON"));
     let origin = crate::api::origin(&request.by, &request.reason);
-    let order = DeployOrder { rollout, release: Arc::clone(&release), strategy: None, origin };
-    let Accepted { placed, orders } = match core.order(name, Input::DeployOrdered(order), With { batch: with, counted })
-    {
-        Ok(accepted) => accepted,
-        Err(error) => {
-            core.drop_if_untouched(name);
-            return Err(error);
-        }
-    };
-    let tended = core.tend(name);
-    tended.releases.insert(id, Known { release, record });
+    let order = DeployOrder { rollout, release, strategy: None, origin };
+    let Accepted { placed, taken } = core.deploy(order, record, counted, at)?;
     let mut accepted = crate::api::accepted(name, &placed, Some(label));
     let previewed = matches!(spec.strategy, gapless_model::Strategy::BlueGreen { .. });
     let token = core.preview_token_of(name, rollout).filter(|_| previewed);
     accepted.preview = token.map(|token| token.header(label));
-    Ok((orders, Ok(accepted)))
+    Ok((taken, Ok(accepted)))
 }
 
 /// What would be refused is refused before its artefact is unpacked. Asked is the machine itself, with a release whose content is not known yet: no
 /// order is refused for its content.
 fn refuse_early<S: gapless_journal::Store>(
-    core: &Core<S>,
+    core: &Fleet<S>,
     name: &ServiceName,
-    label: &ReleaseLabel,
-    spec: &ReleaseSpec,
+    (label, spec): (&ReleaseLabel, &ReleaseSpec),
+    now: Tick,
 ) -> Result<(), DeployFailed> {
     refuse_taken_routes(core, spec)?;
     let (state, id) = match core.service(name) {
@@ -186,14 +174,14 @@ fn refuse_early<S: gapless_journal::Store>(
     let rollout = state.last_rollout().next();
     let origin = gapless_rollout::Origin::default();
     let order = DeployOrder { rollout, release: Arc::new(release), strategy: None, origin };
-    match gapless_rollout::step(state, Input::DeployOrdered(order), core.now()) {
+    match gapless_rollout::step(state, Input::DeployOrdered(order), now) {
         Ok(_) => Ok(()),
         Err(refused) => Err(DeployFailed::Take(TakeError::Refused(refused.reason))),
     }
 }
 
 /// A label names one release for ever, whatever the content of a second one.
-fn refuse_taken_label(tended: &Tended, name: &ServiceName, label: &ReleaseLabel) -> Result<(), ErrorBody> {
+fn refuse_taken_label(tended: &ServiceEntry, name: &ServiceName, label: &ReleaseLabel) -> Result<(), ErrorBody> {
     let Some(known) = tended.kept_with_label(label.as_str()) else { return Ok(()) };
     let error = format!("release {label} of {name} is registered already, as release {}", known.release.id);
     let current = tended.state.current().is_some_and(|current| current.id == known.release.id);
@@ -206,7 +194,7 @@ fn refuse_taken_label(tended: &Tended, name: &ServiceName, label: &ReleaseLabel)
     Err(ErrorBody::new(ErrorCode::LabelTaken, error).hint(hint))
 }
 
-fn next_release(releases: &BTreeMap<ReleaseId, Known>) -> ReleaseId {
+fn next_release(releases: &BTreeMap<ReleaseId, KnownRelease>) -> ReleaseId {
     releases.last_key_value().map_or(ReleaseId(1), |(id, _)| id.next())
 }
 
@@ -229,7 +217,7 @@ fn read_label(label: &str) -> Result<ReleaseLabel, ErrorBody> {
     })
 }
 
-fn refuse_taken_routes<S: gapless_journal::Store>(core: &Core<S>, spec: &ReleaseSpec) -> Result<(), DeployFailed> {
+fn refuse_taken_routes<S: gapless_journal::Store>(core: &Fleet<S>, spec: &ReleaseSpec) -> Result<(), DeployFailed> {
     let mut others = Vec::new();
     for (name, tended) in core.services() {
         for release in [tended.state.current(), tended.state.candidate()].into_iter().flatten() {

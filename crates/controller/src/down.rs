@@ -26,7 +26,7 @@ pub async fn stop_everything(shared: &Arc<Shared>) {
     };
     let _late = tokio::time::timeout(DRAIN_WITHIN.to_duration() + Duration::from_secs(2), gone).await;
     let running: Vec<(InstanceId, Millis)> = {
-        let (fleet, core) = (shared.fleet(), shared.core());
+        let (fleet, core) = (shared.instances(), shared.core());
         let grace = |instance: &InstanceId| {
             let known = core.service(&instance.service).and_then(|tended| tended.releases.get(&instance.release));
             known.map_or(DRAIN_WITHIN, |known| known.release.spec.run.stop_grace)
@@ -37,7 +37,7 @@ pub async fn stop_everything(shared: &Arc<Shared>) {
     for (instance, grace) in running {
         let shared = Arc::clone(shared);
         stops.spawn(async move {
-            shared.fleet().unprobed(&instance);
+            shared.instances().unprobed(&instance);
             match shared.driver.stop(&instance, grace).await {
                 Ok(_) => crate::performer::forget(&shared, &instance).await,
                 Err(error) => tracing::warn!(%instance, %error, "an instance could not be stopped"),

@@ -1,11 +1,8 @@
 //! The control plane: collect inputs, step, journal, perform; the API.
 //!
-//! Owns: the loop around the pure service machine, and everything it takes to be found again after a crash. Refuses to know: how a rollout
-//! is decided (`rollout`), how a request is routed (`routing`, `proxy`), how a process is run (`drivers`), how bytes are written (`wire`).
+//! Owns: the loop around the pure fleet, and everything it takes to be found again after a crash. Refuses to know: what follows from what
+//! (`fleet`), how a rollout is decided (`rollout`), how a request is routed (`routing`, `proxy`), how a process is run (`drivers`), how bytes are written (`wire`).
 //!
-//! - [`core`](mod@core): input → step → journal → effects, and nothing else. [`recover`](recover::recover) gives it back after a crash.
-//! - [`traces`]: whether the journal may act beside what proxies, keepers and files remember.
-//! - `publication`, `ledger`, `chronicle`: pure books: tables and their acknowledgements, counts and receipts, what happened.
 //! - `performer`, `prober`, `proxies`: effects made real; each outcome comes back as a fact.
 //! - `api`: what people and programs ask and order.
 //! - [`repair`]: what is done to a journal while no controller runs: a copy restored, a journal rebuilt from what runs.
@@ -14,16 +11,12 @@
 //! - [`start`](mod@start): from nothing, or from what an earlier controller left running, to all of this.
 
 mod api;
-mod chronicle;
 mod clock;
-mod compaction;
-pub mod core;
 mod crash_point;
 mod deploy;
 mod down;
-mod fleet;
 mod identity;
-mod ledger;
+mod instances;
 mod logs;
 mod manifest;
 mod membership;
@@ -31,16 +24,13 @@ mod performer;
 mod preview_key;
 mod prober;
 mod proxies;
-pub mod publication;
 mod rebuild;
-pub mod recover;
 pub mod repair;
 mod shared;
 mod standstill;
 pub mod start;
 mod survey;
 mod take_up;
-pub mod traces;
 mod wall;
 
 pub use api::SOCKET as API_SOCKET;

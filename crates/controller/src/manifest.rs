@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gapless_drivers::whole_file;
+use gapless_fleet::{Fleet, ServiceEntry};
 use gapless_journal::Store;
 use gapless_model::ServiceName;
 use gapless_rollout::Service;
 use gapless_wire::record::{ManifestRecord, RunningRecord};
 
-use crate::core::{Core, Tended};
 use crate::shared::Shared;
 
 /// The least time between two writes of a manifest, so that an instance that is restarted again and again does not keep the disk busy.
@@ -96,12 +96,12 @@ pub async fn keep(shared: Arc<Shared>) {
 }
 
 /// The manifests of all services as the journal has them.
-pub fn manifests<S: Store>(core: &Core<S>) -> Vec<(ServiceName, ManifestRecord)> {
+pub fn manifests<S: Store>(core: &Fleet<S>) -> Vec<(ServiceName, ManifestRecord)> {
     let named = core.services().iter().filter(|(_, tended)| !tended.releases.is_empty());
     named.map(|(name, tended)| (name.clone(), manifest(core, name, tended))).collect()
 }
 
-fn manifest<S: Store>(core: &Core<S>, name: &ServiceName, tended: &Tended) -> ManifestRecord {
+fn manifest<S: Store>(core: &Fleet<S>, name: &ServiceName, tended: &ServiceEntry) -> ManifestRecord {
     let position = core.position();
     ManifestRecord {
         journal: core.journal().to_owned(),

@@ -1,9 +1,7 @@
-//! Which proxies are members, on record: over a restart of the controller a proxy that is silent still counts.
+//! What the record of a member says of its process: a proxy counts until that is known to be gone.
 
 use gapless_drivers::proxylink::{ControlAddress, ProcessMark};
-use gapless_journal::{Store, StoreError};
-use gapless_routing::ProxyId;
-use gapless_wire::record::{PROXIES, ProxyRecord};
+use gapless_wire::record::ProxyRecord;
 
 /// The record of a proxy.
 #[must_use]
@@ -40,21 +38,11 @@ pub fn is_gone(record: &ProxyRecord) -> bool {
     process(record).is_some_and(|process| !process.is_alive())
 }
 
-/// Every proxy on record. A record that cannot be read (a newer program's) still names a member: unknown is not gone.
-///
-/// # Errors
-/// When the journal cannot be read.
-pub fn recorded<S: Store>(store: &mut S) -> Result<Vec<(ProxyId, ProxyRecord)>, StoreError> {
-    let facts = store.facts(PROXIES)?;
-    Ok(facts
-        .into_iter()
-        .map(|(name, bytes)| (ProxyId(name), serde_json::from_slice(&bytes).unwrap_or_default()))
-        .collect())
-}
-
 #[cfg(test)]
 mod tests {
-    use gapless_journal::{Batch, MemoryStore};
+    use gapless_fleet::members::recorded;
+    use gapless_journal::{Batch, MemoryStore, Store as _};
+    use gapless_wire::record::PROXIES;
 
     use super::*;
 

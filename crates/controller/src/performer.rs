@@ -6,14 +6,23 @@ use std::time::Duration;
 
 use gapless_drivers::check::{self, CheckTarget};
 use gapless_drivers::driver::{DriverError, Fence, StartOrder};
+use gapless_fleet::TakeError;
 use gapless_model::{Check, EffectNumber, InstanceId, Millis, Release, ReleaseId, RolloutId, ServiceName};
-use gapless_rollout::{Effect, Input, NoticeLevel};
+use gapless_rollout::{Effect, Input, Intent, NoticeLevel};
 use gapless_wire::api::in_one_line;
 use tokio::sync::mpsc;
 
-use crate::core::Order;
 use crate::shared::Shared;
 use crate::{prober, proxies};
+
+/// An effect to perform.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Order {
+    /// Of which service.
+    pub service: ServiceName,
+    /// What.
+    pub intent: Intent,
+}
 
 /// Performs orders until the controller ends.
 pub async fn perform(shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
@@ -72,20 +81,20 @@ fn release(shared: &Shared, service: &ServiceName, id: ReleaseId) -> Option<Arc<
 async fn start(shared: Arc<Shared>, instance: InstanceId, number: EffectNumber) {
     let service = instance.service.clone();
     let failed = |reason: String| {
-        shared.fleet().gone(&instance);
+        shared.instances().gone(&instance);
         shared.fact(&service, Input::InstanceStartFailed { instance: instance.clone(), reason });
     };
     let Some(release) = release(&shared, &service, instance.release) else {
         return failed("its release is not kept".to_owned());
     };
-    let port = match shared.fleet().port(&instance) {
+    let port = match shared.instances().port(&instance) {
         Ok(port) => port,
         Err(error) => return failed(error.to_string()),
     };
     let order = start_order(&shared, &instance, &release, port, number);
     match shared.driver.start(order).await {
         Ok(started) => {
-            shared.fleet().started(&instance, started.address, Some(started.pid));
+            shared.instances().started(&instance, started.address, Some(started.pid));
             shared.fact(&service, Input::InstanceStarted { instance: instance.clone(), address: started.address });
             prober::watch(&shared, &instance, &release);
         }
@@ -94,7 +103,7 @@ async fn start(shared: Arc<Shared>, instance: InstanceId, number: EffectNumber) 
 }
 
 async fn stop(shared: Arc<Shared>, instance: InstanceId, grace: Millis) {
-    shared.fleet().unprobed(&instance);
+    shared.instances().unprobed(&instance);
     let service = instance.service.clone();
     loop {
         match shared.driver.stop(&instance, grace).await {
@@ -113,7 +122,7 @@ async fn stop(shared: Arc<Shared>, instance: InstanceId, grace: Millis) {
 
 /// The instance has ended and that is on the record: its keeper and files may go.
 pub async fn forget(shared: &Shared, instance: &InstanceId) {
-    shared.fleet().gone(instance);
+    shared.instances().gone(instance);
     if let Err(error) = shared.driver.forget(instance).await {
         tracing::debug!(%instance, %error, "an instance that ended could not be forgotten");
     }
@@ -153,8 +162,8 @@ async fn close_receipt(shared: Arc<Shared>, service: ServiceName, rollout: Rollo
     let unknown = proxies::ask_counts(&shared).await;
     loop {
         let in_flight = shared.in_flight();
-        let closed = shared.act(|core| {
-            let now = core.now();
+        let closed = shared.act(|core, at| {
+            let now = at.tick;
             let Some(tended) = core.service(&service) else { return Ok(Vec::new()) };
             let Some(summary) = tended.chronicle.summary(rollout, now) else { return Ok(Vec::new()) };
             let labels: BTreeMap<ReleaseId, _> =
@@ -165,11 +174,11 @@ async fn close_receipt(shared: Arc<Shared>, service: ServiceName, rollout: Rollo
             receipt.tunnels_draining = left.filter_map(|instance| in_flight.get(&instance.to_string())).sum();
             receipt.complete &= unknown.is_empty();
             receipt.unknown.clone_from(&unknown);
-            core.close_receipt(&service, rollout, &receipt)
+            core.close_receipt(&service, rollout, &receipt, at)
         });
         match closed {
             // Room may come back; until then the rollout has no receipt, and says so.
-            Err(crate::core::TakeError::Full(_)) => tokio::time::sleep(Duration::from_secs(1)).await,
+            Err(TakeError::Full(_)) => tokio::time::sleep(Duration::from_secs(1)).await,
             Ok(()) | Err(_) => return,
         }
     }

@@ -12,7 +12,7 @@ use crate::shared::Shared;
 
 /// Begins to ask. Every change of its health becomes a fact.
 pub fn watch(shared: &Arc<Shared>, instance: &InstanceId, release: &Arc<Release>) {
-    let address = match shared.fleet().get(instance).and_then(|running| running.address) {
+    let address = match shared.instances().get(instance).and_then(|running| running.address) {
         Some(address) => address,
         None => return,
     };
@@ -20,7 +20,7 @@ pub fn watch(shared: &Arc<Shared>, instance: &InstanceId, release: &Arc<Release>
     let order = start_order(shared, instance, release, address.port(), EffectNumber(0));
     let target = order.probe_target(address, &shared.artefacts.folder(&instance.service, &release.digest));
     let task = tokio::spawn(probe(Arc::clone(shared), instance.clone(), Arc::clone(release), target));
-    shared.fleet().probed(instance, task.abort_handle());
+    shared.instances().probed(instance, task.abort_handle());
 }
 
 async fn probe(shared: Arc<Shared>, instance: InstanceId, release: Arc<Release>, target: ProbeTarget) {
@@ -40,7 +40,7 @@ async fn probe(shared: Arc<Shared>, instance: InstanceId, release: Arc<Release>,
             tokio::spawn(give_up(Arc::clone(&shared), instance.clone(), foreign.to_string()));
             return;
         }
-        let now = shared.core().now();
+        let now = shared.now();
         match state.observe(result, now) {
             Some(Change::BecameHealthy) => {
                 was_ready = true;

@@ -11,14 +11,14 @@ pub use gapless_journal::{Existing, StoreError};
 use gapless_model::{Digest, Epoch, ReleaseId, ServiceName, Tick};
 use gapless_wire::record::{REST_KIND, ReleaseRecord, RestRecord};
 
-use crate::core::{RECEIPTS, RELEASES, fact_key};
 use crate::identity;
 use crate::manifest;
 pub use crate::rebuild::RebuildFailed;
 use crate::rebuild::{Known, Rebuilt, rebuild};
-use crate::recover::{self, IDENTITY, RecoverError, Recovered};
 use crate::survey::{Survey, SurveyFailed};
-use crate::traces::{Outdated, Traces};
+use gapless_fleet::recover::{self, RecoverError, Recovered};
+use gapless_fleet::tables::{IDENTITY, RECEIPTS, RELEASES, fact_key};
+use gapless_fleet::traces::{Outdated, Traces};
 
 /// The folder in which a journal is made or looked into before it takes its place.
 const WORKSHOP: &str = "journal.workshop";
@@ -363,7 +363,7 @@ impl Drop for Workshop {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traces::Witness;
+    use gapless_fleet::traces::Witness;
 
     #[test]
     fn a_term_that_none_can_follow_is_an_error_that_names_who_says_so() {

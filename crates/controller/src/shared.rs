@@ -6,16 +6,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gapless_drivers::artefact::Artefacts;
 use gapless_drivers::driver::Driver;
+use gapless_fleet::{Decided, Fleet, Moment, TakeError};
 use gapless_journal::{SqliteStore, StoreError};
-use gapless_model::ServiceName;
+use gapless_model::{ServiceName, Tick};
 use gapless_rollout::Input;
 use gapless_wire::api::in_one_line;
 use gapless_wire::config::ServerConfig;
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::core::{Core, Order, TakeError};
-use crate::fleet::Fleet;
+use crate::clock::Clock;
+use crate::crash_point::Crashing;
+use crate::instances::Instances;
+use crate::performer::Order;
 use crate::proxies::Crew;
+use crate::wall;
+
+/// The store of a controller.
+pub type Journal = Crashing<SqliteStore>;
 
 /// A running controller.
 #[derive(Debug)]
@@ -31,7 +38,7 @@ pub struct Shared {
     /// Held shared while an artefact is taken in and its release registered, exclusively while artefacts are deleted (I9).
     pub artefact_gate: tokio::sync::RwLock<()>,
     /// The instances that run, and who asks for their health.
-    pub fleet: Mutex<Fleet>,
+    pub instances: Mutex<Instances>,
     /// What is known of the proxies.
     pub crew: Mutex<Crew>,
     /// Something about a service changed.
@@ -47,7 +54,8 @@ pub struct Shared {
     stopping: std::sync::atomic::AtomicBool,
     /// Why nothing is decided any more.
     journal_failure: watch::Sender<Option<JournalFailure>>,
-    core: Mutex<Core<SqliteStore>>,
+    clock: Clock,
+    core: Mutex<Fleet<Journal>>,
     orders: mpsc::UnboundedSender<Order>,
 }
 
@@ -89,17 +97,16 @@ impl Shared {
         state: &Path,
         driver: Arc<dyn Driver>,
         artefacts: Artefacts,
-        core: Core<SqliteStore>,
+        (core, clock): (Fleet<Journal>, Clock),
         orders: mpsc::UnboundedSender<Order>,
     ) -> Shared {
-        let fleet = Fleet::new(config);
         Shared {
             state: state.to_owned(),
             began: std::time::Instant::now(),
             driver,
             artefacts,
             artefact_gate: tokio::sync::RwLock::new(()),
-            fleet: Mutex::new(fleet),
+            instances: Mutex::new(Instances::new(config)),
             crew: Mutex::new(Crew::default()),
             changed: watch::Sender::new(0),
             timers: Notify::new(),
@@ -108,19 +115,30 @@ impl Shared {
             end: watch::Sender::new(None),
             stopping: std::sync::atomic::AtomicBool::new(false),
             journal_failure: watch::Sender::new(None),
+            clock,
             core: Mutex::new(core),
             orders,
         }
     }
 
+    /// Now, by the controller's clock.
+    pub fn now(&self) -> Tick {
+        self.clock.now()
+    }
+
+    /// How long from now until a deadline; zero when it has passed.
+    pub fn until(&self, deadline: Tick) -> std::time::Duration {
+        self.clock.until(deadline)
+    }
+
     /// The core, to look at. Never held over an await.
-    pub fn core(&self) -> MutexGuard<'_, Core<SqliteStore>> {
+    pub fn core(&self) -> MutexGuard<'_, Fleet<Journal>> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The fleet. Never held over an await.
-    pub fn fleet(&self) -> MutexGuard<'_, Fleet> {
-        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The instances that run. Never held over an await.
+    pub fn instances(&self) -> MutexGuard<'_, Instances> {
+        self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The proxies. Never held over an await, nor while the core is asked for.
@@ -145,31 +163,40 @@ impl Shared {
     /// [`TakeError`].
     pub fn act(
         &self,
-        tell: impl FnOnce(&mut Core<SqliteStore>) -> Result<Vec<Order>, TakeError>,
+        tell: impl FnOnce(&mut Fleet<Journal>, Moment) -> Result<Vec<Decided>, TakeError>,
     ) -> Result<(), TakeError> {
         self.check_deciding()?;
         let (told, left) = {
             let mut core = self.core();
-            let told = tell(&mut core);
+            let at = Moment { tick: self.clock.now(), wall_ms: wall::now_ms() };
+            let told = tell(&mut core, at);
             (told, core.undelivered())
         };
         // What became durable is performed, whatever failed after it.
-        left.into_iter().for_each(|order| drop(self.orders.send(order)));
+        left.into_iter().for_each(|taken| self.perform(taken));
         if let Err(TakeError::Journal(error)) = &told {
             self.journal_failed(error);
         }
-        for order in told? {
-            // The performer ends only with the controller.
-            let _ = self.orders.send(order);
-        }
+        told?.into_iter().for_each(|taken| self.perform(taken));
         self.changed.send_modify(|count| *count += 1);
         self.timers.notify_one();
         Ok(())
     }
 
+    /// Says what was decided, and hands what is to be done to the performer, which ends only with the controller.
+    fn perform(&self, taken: Decided) {
+        let Decided { service, timeline, intents, placed: _ } = taken;
+        for entry in &timeline {
+            tracing::info!(%service, rollout = entry.rollout.map(|rollout| rollout.0), action = %entry.action, "step");
+        }
+        for intent in intents {
+            let _ = self.orders.send(Order { service: service.clone(), intent });
+        }
+    }
+
     /// Tells a service a fact. What goes wrong then has been said already.
     pub fn fact(&self, service: &ServiceName, input: Input) {
-        let _ = self.act(|core| core.fact(service, input));
+        let _ = self.act(|core, at| core.fact(service, input, at));
     }
 
     /// Waits until the controller ends.

@@ -17,17 +17,18 @@ use gapless_wire::config::ServerConfig;
 use tokio::sync::mpsc;
 
 use crate::api::{self, BindError, OwnUserListener};
-use crate::core::{Core, TakeError};
 use crate::manifest;
 use crate::preview_key;
 pub use crate::proxies::ProxyUnavailable;
 use crate::proxies::{self, Place};
-use crate::recover::RecoverError;
 use crate::shared::{End, Shared};
 pub use crate::survey::SurveyFailed;
-pub use crate::traces::Outdated;
 use crate::{performer, prober, standstill, take_up};
 pub use gapless_drivers::proxylink::ListenFailed;
+use gapless_fleet::Fleet;
+pub use gapless_fleet::TakeError;
+pub use gapless_fleet::recover::RecoverError;
+pub use gapless_fleet::traces::Outdated;
 pub use gapless_journal::StoreError;
 
 /// How often the resources of the instances are read, and facts that wait for room are tried again.
@@ -112,7 +113,8 @@ pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<
         None => Some(proxies::listeners(&wanted, threads, &mut [], take_up::copies(&known.frozen)?).await?),
         Some(_) => None,
     };
-    let core = journal.begin(known.epoch)?.with_previews(preview_key::load(&state));
+    let (core, clock) = take_up::begin(journal, known.epoch)?;
+    let core = core.with_previews(preview_key::load(&state));
     let term = core.term().clone();
     let (driver, instance_events) = ProcessDriver::new(&state, &gapless, term.epoch)?;
     let bounds = Bounds {
@@ -132,7 +134,7 @@ pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<
     };
 
     let (orders, ordered) = mpsc::unbounded_channel();
-    let mut shared = Shared::new(&config, &state, Arc::new(driver), artefacts, core, orders);
+    let mut shared = Shared::new(&config, &state, Arc::new(driver), artefacts, (core, clock), orders);
     shared.remarks.clone_from(&place.troubles);
     let shared = Arc::new(shared);
     stop_at_signals(&shared).map_err(StartFailed::Signals)?;
@@ -188,7 +190,7 @@ async fn adopt(shared: &Arc<Shared>) -> Result<(), StartFailed> {
     let adopted = shared.driver.observe().await?;
     let mut alive: BTreeMap<ServiceName, BTreeSet<InstanceId>> = BTreeMap::new();
     for Adopted { instance, address, pid, state } in &adopted {
-        shared.fleet().started(instance, *address, *pid);
+        shared.instances().started(instance, *address, *pid);
         if *state == AdoptedState::Running {
             alive.entry(instance.service.clone()).or_default().insert(instance.clone());
         }
@@ -197,7 +199,8 @@ async fn adopt(shared: &Arc<Shared>) -> Result<(), StartFailed> {
     for service in &services {
         let alive = alive.get(service).cloned().unwrap_or_default();
         // The machine went down, or an operator took everything down; what ended by itself meanwhile is not told apart from it.
-        shared.act(|core| core.fact(service, Input::ControllerRestarted { alive, gone_by: EndedBy::Outside }))?;
+        let input = Input::ControllerRestarted { alive, gone_by: EndedBy::Outside };
+        shared.act(|core, at| core.fact(service, input, at))?;
     }
     for Adopted { instance, state, .. } in adopted {
         let release = {
@@ -223,7 +226,7 @@ async fn adopt(shared: &Arc<Shared>) -> Result<(), StartFailed> {
 
 async fn instances_end(shared: Arc<Shared>, mut events: mpsc::UnboundedReceiver<InstanceEvent>) {
     while let Some(InstanceEvent::Exited { instance, exit }) = events.recv().await {
-        shared.fleet().unprobed(&instance);
+        shared.instances().unprobed(&instance);
         let links = shared.proxies().links();
         let ended_by = if exit.is_own_doing() { EndedBy::Itself } else { EndedBy::Outside };
         let status = exit.to_string();
@@ -241,7 +244,7 @@ async fn timers(shared: Arc<Shared>) {
     loop {
         let wait = {
             let core = shared.core();
-            core.next_deadline().map(|deadline| core.clock().until(deadline))
+            core.next_deadline().map(|deadline| shared.until(deadline))
         };
         match wait {
             Some(wait) => {
@@ -257,7 +260,7 @@ async fn timers(shared: Arc<Shared>) {
                 continue;
             }
         }
-        if shared.act(Core::fire_timers).is_err() && !shared.is_deciding() {
+        if shared.act(Fleet::fire_timers).is_err() && !shared.is_deciding() {
             return;
         }
     }
@@ -269,15 +272,15 @@ async fn rounds(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(ROUND).await;
         if shared.core().is_full() {
-            let _ = shared.act(Core::flush_all);
+            let _ = shared.act(Fleet::flush_all);
         }
         keep_journal(&shared, &mut seen);
         let since = last.elapsed();
         last = std::time::Instant::now();
-        let running: Vec<InstanceId> = shared.fleet().all().map(|(instance, _)| instance.clone()).collect();
+        let running: Vec<InstanceId> = shared.instances().all().map(|(instance, _)| instance.clone()).collect();
         for instance in running {
             if let Ok(resources) = shared.driver.resources(&instance).await {
-                shared.fleet().used(&instance, resources, since);
+                shared.instances().used(&instance, resources, since);
             }
         }
     }
@@ -287,7 +290,7 @@ async fn rounds(shared: Arc<Shared>) {
 fn keep_journal(shared: &Shared, seen: &mut Position) {
     let now = shared.core().position();
     if std::mem::replace(seen, now) == now {
-        let _said = shared.act(|core| core.checkpoint().map(|()| Vec::new()));
+        let _said = shared.act(|core, _| core.checkpoint().map(|()| Vec::new()));
     }
     let _made_again = shared.core().has_reserve();
 }

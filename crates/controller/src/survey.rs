@@ -17,7 +17,7 @@ use rustix::fs::OFlags;
 
 use crate::manifest;
 use crate::proxies::{kept_tables, newest_epoch};
-use crate::traces::{Traces, Witness};
+use gapless_fleet::traces::{Traces, Witness};
 use gapless_journal::Position;
 use gapless_model::Epoch;
 

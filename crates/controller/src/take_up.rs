@@ -3,13 +3,21 @@
 use std::path::Path;
 
 use gapless_drivers::proxylink::{ControlAddress, Listening, ProcessMark, copy_listeners};
+use gapless_fleet::Fleet;
+use gapless_fleet::recover::{self, Beginning, RecoverError, Recovered};
+use gapless_fleet::traces::Standing;
 use gapless_journal::SqliteStore;
-use gapless_model::Epoch;
+use gapless_model::{ControllerId, Epoch};
+use gapless_routing::ProxyId;
+use gapless_wire::record::ProxyRecord;
 
-use crate::recover::{self, RecoverError, Recovered};
+use crate::clock::{Clock, ClockMark};
+use crate::crash_point::Crashing;
+use crate::identity;
+use crate::membership;
+use crate::shared::Journal;
 use crate::start::StartFailed;
 use crate::survey::{Survey, SurveyFailed};
-use crate::traces::Standing;
 
 /// What is known before a term begins.
 pub struct KnownBefore {
@@ -26,7 +34,7 @@ pub struct KnownBefore {
 ///
 /// # Errors
 /// [`StartFailed`]: it may not act, or that cannot be told.
-pub async fn journal(state: &Path) -> Result<(Recovered<SqliteStore>, KnownBefore), StartFailed> {
+pub async fn journal(state: &Path) -> Result<(Recovered<Journal>, KnownBefore), StartFailed> {
     let survey = Survey::of(state).await?;
     for remark in &survey.unreadable {
         tracing::warn!(remark, "left by an earlier term and not readable");
@@ -35,14 +43,50 @@ pub async fn journal(state: &Path) -> Result<(Recovered<SqliteStore>, KnownBefor
     if !SqliteStore::is_there(state) {
         traces.allow(&Standing::default())?;
     }
-    let mut journal = recover::read(SqliteStore::open(state).map_err(RecoverError::from)?)?;
+    let mut journal = recover::read(Crashing::from_environment(SqliteStore::open(state).map_err(RecoverError::from)?))?;
+    for differs in journal.differs() {
+        tracing::warn!(
+            service = %differs.service, sequence = %differs.sequence, edition = differs.edition,
+            "the program that wrote the record decided differently: what it intended is taken for what was done"
+        );
+    }
     let epoch = traces.allow(&journal.standing())?;
     let proxy = survey.proxy;
     let frozen = match proxy {
         Some(_) => Vec::new(),
-        None => frozen(survey, &journal.living_proxies()?)?,
+        None => frozen(survey, &living(journal.proxies()?))?,
     };
     Ok((journal, KnownBefore { epoch, proxy, frozen }))
+}
+
+/// Begins a term above every epoch that anybody is known to have seen, and the clock that goes on from the term before.
+///
+/// # Errors
+/// [`RecoverError::Store`].
+pub fn begin(journal: Recovered<Journal>, known: Epoch) -> Result<(Fleet<Journal>, Clock), RecoverError> {
+    let mut begun = None;
+    let fleet = journal.begin(Beginning {
+        known,
+        controller: ControllerId::new(&identity::by_chance()).ok(),
+        journal: identity::by_chance(),
+        clock: &mut |earlier, last| {
+            let earlier = earlier.and_then(|bytes| serde_json::from_slice::<ClockMark>(bytes).ok());
+            let clock = Clock::begin(earlier.as_ref(), last);
+            let mark = serde_json::to_vec(clock.mark()).expect("BUG: a mark is always JSON");
+            begun = Some(clock);
+            mark
+        },
+    })?;
+    Ok((fleet, begun.expect("BUG: a term began without its clock")))
+}
+
+/// The proxies on record whose processes live, with where each listens.
+fn living(recorded: Vec<(ProxyId, ProxyRecord)>) -> Vec<(ControlAddress, ProcessMark)> {
+    let living = recorded.into_iter().filter_map(|(_, record)| {
+        let process = membership::process(&record).filter(ProcessMark::is_alive)?;
+        Some((membership::address(&record)?, process))
+    });
+    living.collect()
 }
 
 /// The proxies on record that do not answer. They cannot be asked how far the journal had come; whatever else remembers was asked, and a proxy that

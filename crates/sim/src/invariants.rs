@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use gapless_model::{InstanceId, Millis, ReleaseId, Strategy, Tick};
+use gapless_model::{InstanceId, Millis, ReleaseId, RolloutId, Strategy, Tick};
 use gapless_rollout::{
-    Action, Admission, Drain, Life, Listing, PhaseName, PoolKind, Service, ServiceRoutes, SituationReport, Step,
+    Action, Admission, Drain, Entry, Life, Listing, PhaseName, PoolKind, Service, ServiceRoutes, SituationReport,
 };
+use gapless_wire::api::Event;
 
 use gapless_wire::record::{REST_KIND, RestRecord};
 
+use crate::controller::Controller;
 use crate::outcome::Violation;
+use crate::releases::service;
 use crate::world::World;
 
 /// What has to be remembered to check the invariants.
@@ -116,8 +119,8 @@ impl World {
     }
 
     /// What a step did: I10, and the record of what may be cut.
-    pub(crate) fn check_step(&mut self, step: &Step) {
-        for entry in &step.timeline {
+    pub(crate) fn check_step(&mut self, state: &Service, timeline: &[Entry]) {
+        for entry in timeline {
             match &entry.action {
                 Action::DrainCut(instance) => {
                     self.ledger.may_be_cut.insert(instance.clone());
@@ -133,7 +136,7 @@ impl World {
                 }
                 Action::Entered { phase: PhaseName::Drain, .. } => {
                     self.watch.draining_since = Some(entry.at);
-                    self.check_bake(&step.state, entry.at);
+                    self.check_bake(state, entry.at);
                 }
                 Action::Entered { .. } | Action::TurnedBack { .. } | Action::Ended { .. } => {
                     self.watch.baking_since = None;
@@ -141,8 +144,8 @@ impl World {
                 _ => {}
             }
         }
-        self.check_numbers(&step.state);
-        self.check_rest(&step.state);
+        self.check_numbers(state);
+        self.check_rest(state);
     }
 
     /// A service at rest can be kept in the place of its records, and is the same when it is read.
@@ -207,7 +210,7 @@ impl World {
         let Some(controller) = self.controller.take() else {
             return self.violation("L3", "there is no controller in the end".to_owned());
         };
-        let service = &controller.service;
+        let service = controller.service();
         let report = service.report(self.agenda.now);
         match &report.situation {
             SituationReport::Rollout(rollout) => {
@@ -216,15 +219,7 @@ impl World {
             SituationReport::Empty | SituationReport::NeedsOperator { .. } => {}
             SituationReport::Settled { .. } => self.check_desired(service),
         }
-        let book = &controller.book;
-        let told: Vec<String> = book
-            .orders()
-            .filter(|order| book.ends(*order) != 1)
-            .map(|order| format!("order {order} is told {} ends", book.ends(order)))
-            .collect();
-        let wrong = book.wrong.clone();
-        told.into_iter().for_each(|what| self.violation("L2", what));
-        wrong.into_iter().for_each(|what| self.violation("words", what));
+        self.check_words(&controller);
         for rollout in self.accepted.clone() {
             let ends = self.ends.iter().filter(|end| end.rollout == rollout).count();
             if ends != 1 {
@@ -236,6 +231,23 @@ impl World {
             self.violation("I1", format!("{open} requests have no end"));
         }
         self.controller = Some(controller);
+    }
+
+    /// What is told of each order, as `gapless history` and its events tell it: one end, and words about itself.
+    fn check_words(&mut self, controller: &Controller) {
+        let Some(entry) = controller.fleet.service(&service()) else { return };
+        for order in entry.chronicle.summaries(self.agenda.now) {
+            let number = RolloutId(order.rollout);
+            let (events, _) = entry.chronicle.events(number, 0).unwrap_or_default();
+            let ends = events.iter().filter(|event| event.action == "ended").count();
+            if ends != 1 {
+                self.violation("L2", format!("order {number} is told {ends} ends"));
+            }
+            let about = |event: &&Event| matches!(event.action.as_str(), "began" | "queued");
+            for event in events.iter().filter(about).filter(|event| !event.text.contains(&order.to)) {
+                self.violation("words", format!("\"{}\" stands under {number}, which is to {}", event.text, order.to));
+            }
+        }
     }
 
     /// L1: faults have stopped; what is wanted is there.

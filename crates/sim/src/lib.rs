@@ -1,5 +1,5 @@
-//! The deterministic world: a virtual clock, a fake fleet, fake proxies with the real routing table, a controller made of the real
-//! machine and the real records, faults, seeds.
+//! The deterministic world: a virtual clock, fake processes, fake proxies with the real routing table, a controller that is the shipped
+//! `gapless_fleet` over a store in memory, faults, seeds.
 //!
 //! Owns: what happens around the service machine, from one number. Refuses to know: real time, sockets, processes.
 //!
@@ -11,7 +11,6 @@
 //! **Invariant S2**: the suite can fail: each planted bug of `gapless_rollout::PlantedBug` is caught by it (test `planted`).
 
 mod agenda;
-mod book;
 mod chance;
 mod controller;
 mod crash;
@@ -21,7 +20,6 @@ mod invariants;
 mod outcome;
 mod perform;
 mod proxy;
-mod publication;
 mod random;
 mod releases;
 mod script;

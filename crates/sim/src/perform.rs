@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use gapless_fleet::Decided;
 use gapless_model::InstanceId;
-use gapless_rollout::{Effect, EndedBy, Input, Intent, Outcome as RolloutOutcome, Step};
+use gapless_rollout::{Effect, EndedBy, Input, Intent, Outcome as RolloutOutcome, Service};
 
 use crate::agenda::Event;
 use crate::fleet::{End, Start, State};
@@ -15,40 +16,41 @@ use crate::world::World;
 const FAR_TOO_LATE: u64 = 45_000;
 
 impl World {
-    pub(crate) fn act(&mut self, step: &Step) {
+    /// Performs what was decided.
+    pub(crate) fn act(&mut self, decided: &Decided) {
         if self.script.knobs.keep_timeline {
-            self.timeline.extend(step.timeline.iter().map(|entry| format!("{:>8}ms  {}", entry.at.0, entry.action)));
+            self.timeline.extend(decided.timeline.iter().map(|entry| format!("{:>8}ms  {}", entry.at.0, entry.action)));
         }
-        self.check_step(step);
-        for intent in &step.effects {
+        let Some(state) = self.controller.as_ref().map(|controller| controller.service().clone()) else { return };
+        self.check_step(&state, &decided.timeline);
+        for intent in &decided.intents {
             self.effects += 1;
             let twist = self.script.knobs.effect.filter(|(number, _)| *number == self.effects).map(|(_, twist)| twist);
             match twist {
-                None => self.perform(step, intent, 0),
+                None => self.perform(&state, intent, 0),
                 Some(TwistEffect::Twice) => {
-                    self.perform(step, intent, 0);
-                    self.perform(step, intent, 0);
+                    self.perform(&state, intent, 0);
+                    self.perform(&state, intent, 0);
                 }
-                Some(TwistEffect::Fails) => self.perform(step, intent, FAR_TOO_LATE),
+                Some(TwistEffect::Fails) => self.perform(&state, intent, FAR_TOO_LATE),
             }
         }
-        self.set_timer();
     }
 
     pub(crate) fn set_timer(&mut self) {
         let Some(controller) = self.controller.as_mut() else { return };
-        let next = controller.service.report(self.agenda.now).next;
+        let next = controller.service().report(self.agenda.now).next;
         let at = next.as_ref().map(|next| next.at);
         let earlier = std::mem::replace(&mut controller.timer, next).map(|earlier| earlier.at);
         if earlier != at
             && let Some(at) = at
         {
-            self.agenda.at(at, Event::Timer { term: controller.epoch.0, at });
+            self.agenda.at(at, Event::Timer { term: controller.epoch().0, at });
         }
     }
 
     /// Performs an effect; one that is bent to fail does, or ends `late` milliseconds late.
-    fn perform(&mut self, step: &Step, intent: &Intent, late: u64) {
+    fn perform(&mut self, state: &Service, intent: &Intent, late: u64) {
         match &intent.effect {
             Effect::StartInstance { instance } if late > 0 => {
                 self.faults_seen += 1;
@@ -57,9 +59,9 @@ impl World {
             }
             Effect::StartInstance { instance } => self.start(instance),
             Effect::PublishRoutes(routes) => {
-                self.check_table(&step.state, routes);
+                self.check_table(state, routes);
                 let Some(controller) = self.controller.as_mut() else { return };
-                if let Some(table) = controller.publication.order(intent.number, routes) {
+                if let Some(table) = controller.next_table() {
                     self.faults_seen += u64::from(late > 0);
                     for proxy in 0..self.proxies.len() {
                         let delay = self.chance.between(1, 20) + late;
@@ -90,7 +92,7 @@ impl World {
                 self.serves |= *outcome == RolloutOutcome::Done;
                 self.tell_later(2 + late, Input::ReceiptClosed { rollout: *rollout });
             }
-            Effect::KeepReleases { releases } => self.check_kept(&step.state, releases),
+            Effect::KeepReleases { releases } => self.check_kept(state, releases),
         }
     }
 

@@ -27,7 +27,7 @@ pub fn random_script(seed: u64) -> Script {
     let mut faults: Vec<(Tick, Fault)> = faults.collect();
     faults.sort_by_key(|(at, _)| *at);
     Script {
-        proxies: chance.between(1, 3) as usize,
+        proxies: chance.between(1, 5) as usize,
         request_every: chance.between(15, 60),
         requests_until: Tick(FAULTS_UNTIL + 10_000),
         tunnels_one_in: chance.between(0, 1) * 40,

@@ -9,13 +9,12 @@ use gapless_rollout::{DeployOrder, Input, Life, Origin, RollbackOrder};
 
 use crate::agenda::{Agenda, Event};
 use crate::chance::Chance;
-use crate::controller::{Controller, Heard};
+use crate::controller::{Controller, Heard, NoController, ProxyLife};
 use crate::crash::Side;
 use crate::fleet::{End, Fleet, State};
 use crate::invariants::Watch;
 use crate::outcome::{Outcome, RolloutEnd, Violation};
 use crate::proxy::Proxy;
-use crate::publication::ProxyLife;
 use crate::releases::release;
 use crate::script::{Fault, Order, Quality, Script};
 use crate::traffic::Ledger;
@@ -166,7 +165,7 @@ impl World {
     }
 
     fn term(&self) -> Option<u64> {
-        self.controller.as_ref().map(|controller| controller.epoch.0)
+        self.controller.as_ref().map(|controller| controller.epoch().0)
     }
 
     /// News are on their way to the controller that lives now.
@@ -199,7 +198,7 @@ impl World {
         }
         let Some(controller) = self.controller.as_mut() else { return };
         if let Some(next) = controller.timer.take_if(|next| next.at == at) {
-            if let Some(wrong) = crate::explained::check(&controller.service, &next, at) {
+            if let Some(wrong) = crate::explained::check(controller.service(), &next, at) {
                 self.violation("explain", wrong);
             }
             self.tell(Input::TimerFired);
@@ -214,24 +213,29 @@ impl World {
             Input::InstanceStarted { instance, .. } => Some(instance.clone()),
             _ => None,
         };
-        match controller.hear(input.clone(), now) {
-            Heard::Nothing => self.set_timer(),
-            Heard::Refused(refusal) => return Some(refusal),
-            Heard::Died => {
-                self.controller_dies(&format!("{input:?}"));
-            }
-            Heard::Acted(step) => {
-                self.act(&step);
-                started.iter().for_each(|instance| self.probe(instance));
-            }
+        let heard = controller.hear(input.clone(), now);
+        let refused = self.obey(heard, || format!("{input:?}"));
+        if refused.is_none() {
+            started.iter().for_each(|instance| self.probe(instance));
         }
+        refused
+    }
+
+    /// What the controller made of something: performed, or its end.
+    fn obey(&mut self, heard: Heard, over: impl Fn() -> String) -> Option<gapless_rollout::Refusal> {
+        match heard {
+            Heard::Refused(refusal) => return Some(refusal),
+            Heard::Died => self.controller_dies(&over()),
+            Heard::Acted(decided) => decided.iter().for_each(|decided| self.act(decided)),
+        }
+        self.set_timer();
         None
     }
 
     /// The prober of the controller asks a process that it knows of.
     pub(crate) fn probe(&mut self, instance: &InstanceId) {
         let Some(controller) = &self.controller else { return };
-        let known = controller.service.instances().find(|known| known.id == *instance);
+        let known = controller.service().instances().find(|known| known.id == *instance);
         let is_probed = known.is_some_and(|known| !matches!(known.life, Life::Starting { .. } | Life::Stopping { .. }));
         let delay = self.chance.between(100, 250);
         match self.fleet.state(instance) {
@@ -334,16 +338,15 @@ impl World {
         if !controller.proxy_connected(proxy) {
             return self.controller_dies("a proxy that connects");
         }
-        let news = controller.publication.reported(proxy, applied, in_flight, lasting);
+        let news = controller.reported(proxy, applied, in_flight, lasting);
         news.into_iter().for_each(|input| self.tell_later(1, input));
     }
 
     fn proxy_gone(&mut self, proxy: ProxyLife) {
+        let now = self.agenda.now;
         let Some(controller) = self.controller.as_mut() else { return };
-        match controller.proxy_gone(proxy) {
-            Some(news) => news.into_iter().for_each(|input| self.tell_later(1, input)),
-            None => self.controller_dies("a proxy that is gone"),
-        }
+        let heard = controller.proxy_gone(proxy, now);
+        let _never_refused = self.obey(heard, || "a proxy that is gone".to_owned());
     }
 
     fn controller_dies(&mut self, over: &str) {
@@ -356,7 +359,7 @@ impl World {
     }
 
     fn send_newest(&mut self, proxy: usize) {
-        let newest = self.controller.as_ref().and_then(|controller| controller.publication.newest());
+        let newest = self.controller.as_ref().and_then(|controller| controller.newest());
         if let Some(table) = newest {
             let life = self.proxies[proxy].life;
             self.agenda.after(5, Event::Table { proxy, life, table });
@@ -368,7 +371,10 @@ impl World {
         let planted = self.script.knobs.planted;
         match Controller::take_over(&self.disk, &self.releases, planted) {
             Ok(controller) => self.controller = Some(controller),
-            Err(differs) => return self.violation("L3", format!("the replay gives something else: {}", differs.0)),
+            Err(NoController::Died) => return self.controller_dies("its start"),
+            Err(NoController::Differs(what)) => {
+                return self.violation("L3", format!("the replay gives something else: {what}"));
+            }
         }
         let Some(controller) = &self.controller else { return };
         // Members whose process ended meanwhile are found to be gone; the others are connected to, and count until they speak.
@@ -376,8 +382,8 @@ impl World {
             let proxy = &self.proxies[member.proxy];
             proxy.life != member.life || !proxy.up
         };
-        let gone: Vec<ProxyLife> = controller.members.iter().copied().filter(dead).collect();
-        let has_past = controller.has_past();
+        let gone: Vec<ProxyLife> = controller.members().into_iter().filter(dead).collect();
+        let has_past = controller.has_past;
         gone.into_iter().for_each(|proxy| self.proxy_gone(proxy));
         for proxy in 0..self.proxies.len() {
             if self.proxies[proxy].up {
@@ -396,7 +402,7 @@ impl World {
     fn order(&mut self, index: usize, order: Order) {
         let again = Event::Order(index, order.clone());
         let Some(controller) = &self.controller else { return self.agenda.after(200, again) };
-        let last = controller.service.last_rollout();
+        let last = controller.service().last_rollout();
         if let Some(given) = self.given.get(&index)
             && *given <= last
         {
@@ -421,7 +427,7 @@ impl World {
         }
         match &self.controller {
             None => self.agenda.after(200, again),
-            Some(controller) if controller.service.last_rollout() == rollout => {
+            Some(controller) if controller.service().last_rollout() == rollout => {
                 self.accepted.insert(rollout);
             }
             Some(_) => {} // it turned the running rollout back
@@ -434,7 +440,7 @@ impl World {
     }
 
     fn outcome(self) -> Outcome {
-        let service = self.controller.as_ref().map(|controller| &controller.service);
+        let service = self.controller.as_ref().map(Controller::service);
         let current = service.and_then(|service| service.current()).map(|release| release.id.0);
         let mut rollouts = self.ends;
         rollouts.sort_by_key(|end| end.rollout);

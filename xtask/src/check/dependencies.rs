@@ -35,6 +35,7 @@ const RULES: &[Rule] = &[
     Rule { name: "http1", may_know: &["model"], purity: Purity::Pure },
     Rule { name: "wire", may_know: &["model", "histogram", "rollout", "routing", "judge"], purity: Purity::Shell },
     Rule { name: "journal", may_know: &["model", "wire"], purity: Purity::Shell },
+    Rule { name: "fleet", may_know: &["model", "rollout", "routing", "wire", "journal"], purity: Purity::Pure },
     Rule { name: "probe", may_know: &["model"], purity: Purity::Shell },
     Rule { name: "drivers", may_know: &["model", "probe", "rollout", "routing", "wire"], purity: Purity::Shell },
     // The proxy speaks frames over its control socket with the one implementation of that socket, which is the drivers'.
@@ -45,7 +46,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "controller",
-        may_know: &["model", "rollout", "routing", "judge", "schema", "wire", "journal", "probe", "drivers"],
+        may_know: &["model", "rollout", "routing", "judge", "schema", "wire", "journal", "fleet", "probe", "drivers"],
         purity: Purity::Shell,
     },
     // Nothing of Gapless but the buckets: it judges from outside.
@@ -59,7 +60,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "sim",
-        may_know: &["model", "rollout", "routing", "judge", "schema", "wire", "journal", "controller"],
+        may_know: &["model", "rollout", "routing", "judge", "schema", "wire", "journal", "fleet"],
         purity: Purity::Shell,
     },
 ];

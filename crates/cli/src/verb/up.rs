@@ -81,7 +81,7 @@ fn read_config(args: &Args, context: &Context) -> Result<ServerConfig, Failure> 
 
 /// The three parts of what kept the controller from starting.
 fn not_started(failed: &StartFailed) -> Failure {
-    use gapless_controller::recover::RecoverError;
+    use gapless_controller::start::RecoverError;
     use gapless_controller::start::{ListenFailed, ProxyUnavailable, StoreError};
     let failure = Failure::new("the controller did not start").because(failed);
     match failed {

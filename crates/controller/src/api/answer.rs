@@ -3,11 +3,10 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use gapless_fleet::TakeError;
 use gapless_model::ServiceName;
 use gapless_rollout::Refusal;
 use gapless_wire::api::{ErrorBody, ErrorCode};
-
-use crate::core::TakeError;
 
 /// What failed.
 #[derive(Debug)]

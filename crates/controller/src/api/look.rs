@@ -13,10 +13,9 @@ use gapless_wire::api::{
 use serde::Deserialize;
 
 use super::answer::{Failed, no_service, service_name};
-use crate::core::Tended;
 use crate::proxies::{Member, Role};
 use crate::shared::Shared;
-use crate::wall;
+use gapless_fleet::{ServiceEntry, wall};
 
 /// Rollouts of a history when no number is asked for.
 const HISTORY_DEFAULT: usize = 20;
@@ -83,7 +82,7 @@ pub async fn history(
     let name = service_name(&service)?;
     let core = shared.core();
     let tended = core.service(&name).ok_or_else(|| no_service(&name))?;
-    let rollouts = tended.chronicle.summaries(core.now()).take(limit.unwrap_or(HISTORY_DEFAULT)).collect();
+    let rollouts = tended.chronicle.summaries(shared.now()).take(limit.unwrap_or(HISTORY_DEFAULT)).collect();
     Ok(Json(History { rollouts }))
 }
 
@@ -95,7 +94,7 @@ pub async fn rollout(
     let core = shared.core();
     let tended = core.service(&name).ok_or_else(|| no_service(&name))?;
     let number = rollout_number(tended, &rollout, Chronicle::Newest)?;
-    tended.chronicle.summary(number, core.now()).map(Json).ok_or_else(|| no_rollout(&name, &rollout))
+    tended.chronicle.summary(number, shared.now()).map(Json).ok_or_else(|| no_rollout(&name, &rollout))
 }
 
 pub async fn receipt(
@@ -106,7 +105,7 @@ pub async fn receipt(
     let mut core = shared.core();
     let tended = core.service(&name).ok_or_else(|| no_service(&name))?;
     let number = rollout_number(tended, &rollout, Chronicle::LastEnded)?;
-    let known = tended.chronicle.summary(number, core.now()).is_some();
+    let known = tended.chronicle.summary(number, shared.now()).is_some();
     let bytes = core
         .receipt(&name, number)
         .map_err(|error| Failed(ErrorBody::new(ErrorCode::Internal, "the receipt cannot be read").because(&error)))?;
@@ -136,7 +135,7 @@ pub enum Chronicle {
 }
 
 /// A rollout's number from a path: digits or `last`.
-pub fn rollout_number(tended: &Tended, text: &str, last: Chronicle) -> Result<RolloutId, Failed> {
+pub fn rollout_number(tended: &ServiceEntry, text: &str, last: Chronicle) -> Result<RolloutId, Failed> {
     let number = match (text, last) {
         ("last", Chronicle::Newest) => tended.chronicle.newest(),
         ("last", Chronicle::LastEnded) => tended.chronicle.last_ended(),
@@ -221,7 +220,7 @@ fn service_status(shared: &Shared, name: &ServiceName) -> Option<ServiceStatus> 
     let mut status = {
         let core = shared.core();
         let tended = core.service(name)?;
-        let mut status = api::service_status(&tended.state.report(core.now()));
+        let mut status = api::service_status(&tended.state.report(shared.now()));
         if let Some(release) = tended.state.current().or(tended.state.candidate()) {
             let spec = &release.spec;
             status.routes = spec.routes.iter().map(|route| format!("{}{}", route.host, route.path)).collect();
@@ -230,11 +229,11 @@ fn service_status(shared: &Shared, name: &ServiceName) -> Option<ServiceStatus> 
             status.floor = Some(spec.floor.share_up(spec.instances));
         }
         status.last_rollout =
-            tended.chronicle.last_ended().and_then(|rollout| tended.chronicle.summary(rollout, core.now()));
+            tended.chronicle.last_ended().and_then(|rollout| tended.chronicle.summary(rollout, shared.now()));
         status
     };
     let in_flight = shared.in_flight();
-    let fleet = shared.fleet();
+    let fleet = shared.instances();
     let mut unenforced = NotEnforced::default();
     for instance in status.releases.iter_mut().flat_map(|release| &mut release.instances) {
         instance.in_flight = Some(in_flight.get(&instance.instance).copied().unwrap_or(0));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use gapless_journal::Batch;
+use gapless_fleet::{Accepted, Fleet, With};
 use gapless_model::{ReleaseLabel, ServiceName};
 use gapless_rollout::{Input, Origin, Place, Placed, RollbackOrder};
 use gapless_wire::api::{
@@ -13,7 +13,6 @@ use gapless_wire::api::{
 };
 
 use super::answer::{Failed, no_service, service_name};
-use crate::core::{Accepted, With};
 use crate::deploy;
 use crate::proxies;
 use crate::shared::{End, Shared};
@@ -48,7 +47,7 @@ pub async fn rollback(
     let name = service_name(&service)?;
     let counted = proxies::counts_before(&shared).await;
     let mut accepted = None;
-    shared.act(|core| {
+    shared.act(|core, at| {
         let Some(tended) = core.service(&name) else { return Ok(Vec::new()) };
         let to = match &request.to {
             Some(label) => match tended.kept_with_label(label) {
@@ -63,10 +62,10 @@ pub async fn rollback(
         let rollout = tended.state.last_rollout().next();
         let origin = origin(&request.by, &request.reason);
         let order = RollbackOrder { rollout, to, origin };
-        let Accepted { placed, orders } =
-            core.order(&name, Input::RollbackOrdered(order), With { counted, ..With::default() })?;
+        let with = With { counted, ..With::default() };
+        let Accepted { placed, taken: told } = core.order(&name, Input::RollbackOrdered(order), with, at)?;
         accepted = Some(Ok(taken(core, &name, &placed)));
-        Ok(orders)
+        Ok(told)
     })?;
     accepted.unwrap_or_else(|| Err(no_service(&name)))
 }
@@ -99,19 +98,19 @@ pub async fn down(State(shared): State<Arc<Shared>>) -> StatusCode {
 fn about_running(shared: &Shared, service: &str, input: Input) -> Answer {
     let name = service_name(service)?;
     let mut accepted = None;
-    shared.act(|core| {
+    shared.act(|core, at| {
         if core.service(&name).is_none() {
             return Ok(Vec::new());
         }
-        let Accepted { placed, orders } = core.order(&name, input, Batch::new())?;
+        let Accepted { placed, taken: told } = core.order(&name, input, With::default(), at)?;
         accepted = Some(taken(core, &name, &placed));
-        Ok(orders)
+        Ok(told)
     })?;
     accepted.ok_or_else(|| no_service(&name))
 }
 
 fn taken<S: gapless_journal::Store>(
-    core: &crate::core::Core<S>,
+    core: &Fleet<S>,
     name: &ServiceName,
     placed: &Placed,
 ) -> (StatusCode, Json<OrderAccepted>) {

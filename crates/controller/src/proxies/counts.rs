@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::crew::Member;
-use crate::ledger::Counted;
 use crate::shared::Shared;
+use gapless_fleet::ledger::Counted;
 
 /// How long proxies may take to answer at a rollout's end; one that takes longer is frozen, or gone.
 const ANSWER_WITHIN: Duration = Duration::from_millis(2_500);

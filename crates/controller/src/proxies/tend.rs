@@ -35,7 +35,7 @@ impl Tending {
         let member = Member { link: Some(found.link.clone()), ..Member::unheard(role, found.process.clone()) };
         self.shared.proxies().joined(id.clone(), member);
         let record = membership::record(found.process.as_ref(), &found.address);
-        let _ = self.shared.act(|core| core.proxy_joined(&id, record));
+        let _ = self.shared.act(|core, _| core.proxy_joined(&id, record).map(|()| Vec::new()));
         id
     }
 
@@ -218,9 +218,9 @@ fn heard(shared: &Arc<Shared>, id: &ProxyId, event: ProxyEvent) {
                 // What it refused before, it has taken since.
                 member.trouble = member.trouble.take().filter(|_| !newest);
             }
-            let _ = shared.act(|core| {
+            let _ = shared.act(|core, at| {
                 let news = core.publication.applied(id, version);
-                core.heard(news)
+                core.heard(news, at)
             });
             shared.crew_changed.notify_one();
         }
@@ -230,11 +230,11 @@ fn heard(shared: &Arc<Shared>, id: &ProxyId, event: ProxyEvent) {
                 Err(error) => return tracing::warn!(%error, "a report of the proxy cannot be read"),
             };
             let version = TableVersion::from(report.applied);
-            let _ = shared.act(|core| {
+            let _ = shared.act(|core, at| {
                 core.counted(id, &report);
                 let mut news = core.publication.reported(id, version, in_flight);
                 news.extend(core.publication.lasting(id, report.lasting()));
-                core.heard(news)
+                core.heard(news, at)
             });
             let mut crew = shared.proxies();
             if let Some(member) = crew.get_mut(id) {
@@ -251,9 +251,9 @@ fn heard(shared: &Arc<Shared>, id: &ProxyId, event: ProxyEvent) {
             }
             // One that leaves is not what rollouts are carried out at: it is waited for, as while it is silent.
             if serves {
-                let _ = shared.act(|core| {
+                let _ = shared.act(|core, at| {
                     let news = core.publication.refused(id, version, &reason);
-                    core.heard(news)
+                    core.heard(news, at)
                 });
             }
         }
@@ -273,7 +273,7 @@ fn heard(shared: &Arc<Shared>, id: &ProxyId, event: ProxyEvent) {
 pub fn gone(shared: &Arc<Shared>, id: &ProxyId) {
     if shared.proxies().left(id) {
         tracing::warn!(proxy = %id, "the proxy's process is gone");
-        let _ = shared.act(|core| core.proxy_gone(id));
+        let _ = shared.act(|core, at| core.proxy_gone(id, at));
         shared.crew_changed.notify_one();
     }
 }

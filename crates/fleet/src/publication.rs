@@ -1,10 +1,10 @@
 //! Which table the proxies are to use, which they do use, and what follows from that: `RoutesApplied` and `Drained`.
 //!
-//! Pure. Every service orders its own part of the table ([`ServiceRoutes`], numbered by its effect); here the parts are put together to
+//! Every service orders its own part of the table ([`ServiceRoutes`], numbered by its effect); here the parts are put together to
 //! whole tables, numbered by (epoch, generation), and the proxies' acknowledgements are translated back to the services' numbers.
 //!
 //! **Invariant P1**: a part counts as applied only when every member uses a table that carries it or a later one; no member means not applied. A
-//! proxy is a member from [`Publication::joined`] on, heard or not, and over restarts of the controller (`membership`).
+//! proxy is a member from [`Publication::joined`] on, heard or not, and over restarts of the controller ([`members`](crate::members)).
 //! An acknowledgement of another term, or of a table that this term never published, is none: what a proxy uses
 //! then is not what was ordered here, however large its number.
 //! **Invariant P2**: a service's parts are carried in the order of their numbers; an older part never takes the place of a newer one.

@@ -1,6 +1,6 @@
 //! What happened to a service, rollout by rollout, as people ask for it: summaries and events.
 //!
-//! Pure, and not a source of anything: built from the steps of the machine as they are taken, and built again at a replay.
+//! Not a source of anything: built from the steps of the machine as they are taken, and built again at a replay.
 //!
 //! **Invariant C1**: what is told of an order is what steps say under its number. Nothing is paired by time, nor by which rollout runs or
 //! is the newest: an order is begun by [`Step::placed`] and lines go where their [`Entry::rollout`](gapless_rollout::Entry) says.
@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 use gapless_model::{RolloutId, Tick};
 use gapless_rollout::{Action, BatchReport, Outcome, OwnOrder, PhaseName, Place, Placed, SituationReport, Step};
 use gapless_wire::api::{self, Event, RolloutState, RolloutSummary};
+
+use crate::decided::Moment;
+use crate::wall;
 
 /// Events of one rollout kept: far above what any rollout needs; the last place is for the end.
 const EVENTS_MAX: usize = 10_000;
@@ -39,10 +42,11 @@ pub struct Told {
 }
 
 impl Chronicle {
-    /// A step was taken at `now`; `wall` is the wall clock then, as people read it.
-    pub fn told(&mut self, step: &Step, now: Tick, wall: &str) {
+    /// A step was taken.
+    pub fn told(&mut self, step: &Step, at: Moment) {
+        let now = at.tick;
         if let Some(Placed::Own(order)) = &step.placed {
-            self.rollouts.insert(order.rollout, Told::ordered(order, now, wall));
+            self.rollouts.insert(order.rollout, Told::ordered(order, at));
         }
         let situation = step.state.situation();
         for entry in &step.timeline {
@@ -158,7 +162,7 @@ impl Chronicle {
 }
 
 impl Told {
-    fn ordered(order: &OwnOrder, now: Tick, wall: &str) -> Told {
+    fn ordered(order: &OwnOrder, at: Moment) -> Told {
         Told {
             summary: RolloutSummary {
                 rollout: order.rollout.0,
@@ -172,12 +176,12 @@ impl Told {
                 cause: None,
                 by: order.origin.by.clone(),
                 reason: order.origin.reason.clone(),
-                ordered_at: wall.to_owned(),
+                ordered_at: wall::rfc3339(at.wall_ms),
                 took_ms: 0,
                 failed_by_us: None,
                 began: false,
             },
-            began: now,
+            began: at.tick,
             events: Vec::new(),
             phase: None,
             ended: None,

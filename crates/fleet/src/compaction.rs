@@ -7,7 +7,8 @@ use gapless_journal::{Batch, Sequence, Store, StoreError};
 use gapless_model::{ServiceName, Tick};
 use gapless_wire::record::{REST_KIND, RestRecord};
 
-use crate::core::{RECEIPTS, RELEASES, Tended, fact_key};
+use crate::entry::ServiceEntry;
+use crate::tables::{RECEIPTS, RELEASES, fact_key};
 
 /// Records of a service after which it is written down whole: some ten rollouts, replayed within milliseconds.
 pub const RECORDS_MAX: u64 = 1_000;
@@ -22,17 +23,17 @@ const RECEIPTS_MAX: u64 = 1_000;
 pub fn due<S: Store>(
     store: &mut S,
     service: &ServiceName,
-    tended: &Tended,
+    entry: &ServiceEntry,
     upto: Sequence,
     now: Tick,
 ) -> Result<Option<Batch>, StoreError> {
-    if tended.records < RECORDS_MAX {
+    if entry.records < RECORDS_MAX {
         return Ok(None);
     }
-    let Some(rest) = tended.state.at_rest() else { return Ok(None) };
+    let Some(rest) = entry.state.at_rest() else { return Ok(None) };
     let mut batch = Batch::new();
     batch.snapshot(service.as_str(), REST_KIND, RestRecord::of(&rest, now).to_bytes(), upto);
-    for id in tended.let_go_releases() {
+    for id in entry.let_go_releases() {
         batch.delete(RELEASES, fact_key(service, id.0));
     }
     let oldest = fact_key(service, rest.last_rollout.0.saturating_sub(RECEIPTS_MAX));

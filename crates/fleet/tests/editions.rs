@@ -6,12 +6,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gapless_controller::core::{RELEASES, fact_key};
-use gapless_controller::recover::recover;
+use gapless_fleet::tables::{RELEASES, fact_key};
 use gapless_journal::{Batch, MemoryStore, Store};
 use gapless_model::{InstanceId, ServiceName, Tick};
 use gapless_rollout::{EndedBy, Input, Life};
 use gapless_wire::record::{EffectRecord, InputRecord, ReleaseRecord, STEP_KIND, StepRecord};
+
+#[allow(dead_code, clippy::allow_attributes, reason = "the other suite uses the rest of it")]
+mod term;
+
+use term::recover;
 
 const FIRST: &str = include_str!("editions/1.jsonl");
 

@@ -1,17 +1,21 @@
-//! The core with a journal in memory: what is written before it is done, what waits, and what a restart gives back.
+//! The fleet with a journal in memory: what is written before it is done, what waits, and what a restart gives back.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use gapless_controller::core::{Core, Known, Order, RELEASES, TakeError, fact_key};
-use gapless_controller::recover::recover;
+use gapless_fleet::tables::{RELEASES, fact_key};
+use gapless_fleet::{Decided, Fleet, KnownRelease, TakeError};
 use gapless_journal::{Batch, Fault, MemoryStore, RecordKind, Sequence, Store};
 use gapless_model::{Digest, InstanceId, Release, ReleaseId, ReleaseLabel, RolloutId, ServiceName, TableVersion};
-use gapless_rollout::{DeployOrder, Effect, EndedBy, Input, Origin};
+use gapless_rollout::{DeployOrder, Effect, EndedBy, Input, Intent, Origin};
 use gapless_routing::ProxyId;
 use gapless_wire::config::parse_service_config;
 use gapless_wire::control::{ReportDoc, RouteDoc, SeriesDoc};
 use gapless_wire::record::ReleaseRecord;
+
+mod term;
+
+use term::{now, recover};
 
 const CONFIG: &str = "service = \"shop\"\ninstances = 2\n[run]\ncommand = [\"serve\"]\n[health]\ntcp = true\n\
                       [strategy]\nkind = \"rolling\"\nobserve = \"0s\"\nbake = \"0s\"\n";
@@ -20,7 +24,7 @@ fn shop() -> ServiceName {
     ServiceName::new("shop").unwrap()
 }
 
-fn deploy(core: &mut Core<MemoryStore>, number: u64) -> Result<Vec<Order>, TakeError> {
+fn deploy(core: &mut Fleet<MemoryStore>, number: u64) -> Result<Vec<Order>, TakeError> {
     let label = ReleaseLabel::new(&format!("{number}.0")).unwrap();
     let release = Arc::new(Release {
         id: ReleaseId(number),
@@ -38,9 +42,23 @@ fn deploy(core: &mut Core<MemoryStore>, number: u64) -> Result<Vec<Order>, TakeE
     };
     let mut with = Batch::new();
     with.put(RELEASES, fact_key(&shop(), number), serde_json::to_vec(&record).unwrap());
-    core.tend(&shop()).releases.insert(release.id, Known { release: Arc::clone(&release), record });
+    core.entry(&shop()).releases.insert(release.id, KnownRelease { release: Arc::clone(&release), record });
     let order = DeployOrder { rollout: RolloutId(number), release, strategy: None, origin: Origin::default() };
-    core.order(&shop(), Input::DeployOrdered(order), with).map(|accepted| accepted.orders)
+    core.order(&shop(), Input::DeployOrdered(order), with, now()).map(|accepted| flat(accepted.taken))
+}
+
+/// What is to be performed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Order {
+    service: ServiceName,
+    intent: Intent,
+}
+
+fn flat(decided: Vec<Decided>) -> Vec<Order> {
+    let of = |Decided { service, intents, .. }: Decided| {
+        intents.into_iter().map(move |intent| Order { service: service.clone(), intent })
+    };
+    decided.into_iter().flat_map(of).collect()
 }
 
 fn starts(orders: &[Order]) -> Vec<InstanceId> {
@@ -52,19 +70,19 @@ fn starts(orders: &[Order]) -> Vec<InstanceId> {
 }
 
 /// A proxy that uses every table at once and has nothing in flight.
-fn proxy_follows(core: &mut Core<MemoryStore>) -> Vec<Order> {
+fn proxy_follows(core: &mut Fleet<MemoryStore>) -> Vec<Order> {
     let Some(table) = core.publication.next_table() else { return Vec::new() };
     let news = core.publication.reported(&ProxyId("p".to_owned()), table.version, []);
-    core.heard(news).unwrap()
+    flat(core.heard(news, now()).unwrap())
 }
 
 /// Performs orders as a fleet would that never fails, until nothing is left to do.
-fn run(core: &mut Core<MemoryStore>, mut orders: Vec<Order>) {
+fn run(core: &mut Fleet<MemoryStore>, mut orders: Vec<Order>) {
     for _ in 0..1_000 {
         orders.extend(proxy_follows(core));
         if orders.is_empty() {
             match core.next_deadline() {
-                Some(deadline) if deadline <= core.now() => orders.extend(core.fire_timers().unwrap()),
+                Some(deadline) if deadline <= now().tick => orders.extend(flat(core.fire_timers(now()).unwrap())),
                 _ => return,
             }
             continue;
@@ -81,13 +99,13 @@ fn run(core: &mut Core<MemoryStore>, mut orders: Vec<Order>) {
             Effect::PublishRoutes(_) | Effect::Notify { .. } | Effect::KeepReleases { .. } => Vec::new(),
         };
         for fact in facts {
-            orders.extend(core.fact(&service, fact).unwrap());
+            orders.extend(flat(core.fact(&service, fact, now()).unwrap()));
         }
     }
     panic!("the service did not come to rest");
 }
 
-fn current(core: &Core<MemoryStore>) -> Option<String> {
+fn current(core: &Fleet<MemoryStore>) -> Option<String> {
     core.service(&shop())?.state.current().map(|release| release.label.to_string())
 }
 
@@ -107,7 +125,7 @@ fn a_restart_gives_back_what_was_there_and_tables_go_on_in_a_later_term() {
     assert!(core.epoch() > epoch);
     let next = TableVersion { epoch: core.epoch(), ..core.publication.version() };
     assert!(next > version, "{next} {version}");
-    let told = core.service(&shop()).unwrap().chronicle.summaries(core.now()).next().unwrap();
+    let told = core.service(&shop()).unwrap().chronicle.summaries(now().tick).next().unwrap();
     assert_eq!((told.to.as_str(), told.state.as_str()), ("1.0", "done"));
 }
 
@@ -132,12 +150,12 @@ fn a_fact_waits_for_room_in_the_journal_and_is_not_lost() {
     store.fail_at(store.commits() + 1, Fault::Full);
     let exited =
         Input::InstanceExited { instance: instance.clone(), status: "signal 9".to_owned(), ended_by: EndedBy::Itself };
-    assert_eq!(core.fact(&shop(), exited).unwrap(), []);
+    assert_eq!(core.fact(&shop(), exited, now()).unwrap(), []);
     assert!(core.is_full());
-    let orders = core.flush_all().unwrap();
+    let orders = flat(core.flush_all(now()).unwrap());
     assert!(!core.is_full());
     run(&mut core, orders);
-    let known = core.service(&shop()).unwrap().state.report(core.now());
+    let known = core.service(&shop()).unwrap().state.report(now().tick);
     assert!(known.releases[0].instances.iter().all(|known| known.instance != instance));
 }
 
@@ -183,14 +201,16 @@ fn a_crash_at_any_record_of_a_rollout_ends_as_no_crash_does() {
                 .fact(
                     &shop(),
                     Input::ControllerRestarted { alive: alive.clone(), gone_by: gapless_rollout::EndedBy::Outside },
+                    now(),
                 )
+                .map(flat)
                 .unwrap();
             for instance in alive {
-                orders.extend(core.fact(&shop(), Input::InstanceReady { instance }).unwrap());
+                orders.extend(flat(core.fact(&shop(), Input::InstanceReady { instance }, now()).unwrap()));
             }
             run(&mut core, orders);
             if current(&core).as_deref() != Some("2.0") {
-                let report = format!("{:#?}", core.service(&shop()).unwrap().state.report(core.now()));
+                let report = format!("{:#?}", core.service(&shop()).unwrap().state.report(now().tick));
                 assert_eq!(
                     (at, fault),
                     (1, Fault::CrashBefore),
@@ -248,9 +268,9 @@ fn what_is_kept_in_memory_does_not_grow_with_the_deploys_that_are_over() {
         core.counted(&proxy, &report_of_all(number));
         run(&mut core, orders);
         let rollout = RolloutId(number);
-        let summary = core.service(&shop()).unwrap().chronicle.summary(rollout, core.now()).unwrap();
+        let summary = core.service(&shop()).unwrap().chronicle.summary(rollout, now().tick).unwrap();
         let receipt = core.ledger.receipt(&shop(), summary, |_| None);
-        let orders = core.close_receipt(&shop(), rollout, &receipt).unwrap();
+        let orders = flat(core.close_receipt(&shop(), rollout, &receipt, now()).unwrap());
         run(&mut core, orders);
         if number == 50 {
             series_after_fifty = core.ledger.series();
@@ -265,7 +285,7 @@ fn what_is_kept_in_memory_does_not_grow_with_the_deploys_that_are_over() {
     );
     let tended = core.service(&shop()).unwrap();
     assert!(core.ledger.series() <= tended.kept_releases().count() + 2, "{} series", core.ledger.series());
-    assert!(tended.chronicle.summaries(core.now()).count() <= 100);
+    assert!(tended.chronicle.summaries(now().tick).count() <= 100);
     assert!(tended.releases.len() < 150, "{} releases are held until the next snapshot", tended.releases.len());
     assert_eq!(store.reopen().facts("baseline").unwrap().len(), 0);
 }
@@ -281,7 +301,8 @@ fn facts_take_the_room_that_is_kept_for_them_and_orders_do_not() {
     store.fail_at(store.commits() + 1, Fault::Full);
     let status = "killed".to_owned();
     let orders = core
-        .fact(&shop(), Input::InstanceExited { instance: instance.clone(), status, ended_by: EndedBy::Itself })
+        .fact(&shop(), Input::InstanceExited { instance: instance.clone(), status, ended_by: EndedBy::Itself }, now())
+        .map(flat)
         .unwrap();
     assert!(!core.is_full(), "the fact is written in the room that was kept");
     assert!(core.is_out_of_room());
@@ -291,7 +312,7 @@ fn facts_take_the_room_that_is_kept_for_them_and_orders_do_not() {
     );
     run(&mut core, orders);
     assert!(matches!(deploy(&mut core, 2), Err(TakeError::Full(_))), "an order does not use up the room of the facts");
-    core.tend(&shop()).releases.remove(&ReleaseId(2));
+    core.entry(&shop()).releases.remove(&ReleaseId(2));
     store.make_room();
     assert!(!core.is_out_of_room());
     let orders = deploy(&mut core, 2).unwrap();
@@ -313,10 +334,48 @@ fn a_start_that_is_refused_takes_no_term() {
     let store = MemoryStore::new();
     let epoch = recover(store.reopen()).unwrap().epoch();
     for _ in 0..3 {
-        drop(gapless_controller::recover::read(store.reopen()).unwrap());
+        drop(gapless_fleet::recover::read(store.reopen()).unwrap());
     }
     let known = gapless_model::Epoch(40);
-    let core = gapless_controller::recover::read(store.reopen()).unwrap().begin(known).unwrap();
+    let core = term::recover_above(store.reopen(), known).unwrap();
     assert_eq!(epoch.next().0, 2);
     assert_eq!(core.epoch().0, 41, "above what others have seen");
+}
+
+#[test]
+fn facts_that_have_gathered_are_one_transaction_and_are_taken_in_their_order() {
+    let store = MemoryStore::new();
+    let mut core = recover(store.reopen()).unwrap();
+    let orders = deploy(&mut core, 1).unwrap();
+    let instances = starts(&orders);
+    for instance in &instances {
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 20_000 + instance.ordinal as u16));
+        core.note(&shop(), Input::InstanceStarted { instance: instance.clone(), address }).unwrap();
+        core.note(&shop(), Input::InstanceReady { instance: instance.clone() }).unwrap();
+    }
+    let before = store.commits();
+    let decided = core.flush_all(now()).unwrap();
+    assert_eq!(store.commits(), before + 1, "one transaction for {} facts", 2 * instances.len());
+    assert_eq!(decided.len(), 2 * instances.len(), "a decision for each of them");
+    run(&mut core, flat(decided));
+    let state = core.service(&shop()).unwrap().state.clone();
+    drop(core);
+    let again = recover(store.reopen()).unwrap();
+    assert_eq!(again.service(&shop()).unwrap().state, state, "replay gives what the group gave");
+}
+
+#[test]
+fn a_transaction_that_fails_takes_none_of_its_facts_and_hands_out_nothing() {
+    let store = MemoryStore::new();
+    let mut core = recover(store.reopen()).unwrap();
+    let instances = starts(&deploy(&mut core, 1).unwrap());
+    let before = core.service(&shop()).unwrap().state.clone();
+    for instance in instances {
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 20_000 + instance.ordinal as u16));
+        core.note(&shop(), Input::InstanceStarted { instance, address }).unwrap();
+    }
+    store.fail_at(store.commits() + 1, Fault::CrashBefore);
+    assert!(matches!(core.flush_all(now()), Err(TakeError::Journal(_))));
+    assert_eq!(core.service(&shop()).unwrap().state, before);
+    assert_eq!(core.undelivered(), []);
 }

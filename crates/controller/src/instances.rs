@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 
 /// The instances that run or are being started.
 #[derive(Debug)]
-pub struct Fleet {
+pub struct Instances {
     ports: PortAllocator,
     members: BTreeMap<InstanceId, Running>,
 }
@@ -30,12 +30,12 @@ pub struct Running {
     prober: Option<AbortHandle>,
 }
 
-impl Fleet {
+impl Instances {
     /// Nobody yet.
     #[must_use]
-    pub fn new(config: &ServerConfig) -> Fleet {
+    pub fn new(config: &ServerConfig) -> Instances {
         let ports = config.instance_ports;
-        Fleet { ports: PortAllocator::new(ports.first..=ports.last, None), members: BTreeMap::new() }
+        Instances { ports: PortAllocator::new(ports.first..=ports.last, None), members: BTreeMap::new() }
     }
 
     /// The port of an instance: the one it has, or a free one.

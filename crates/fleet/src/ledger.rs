@@ -1,6 +1,6 @@
 //! What the proxies counted, and the receipts that follow from it.
 //!
-//! Pure. A proxy's counts are cumulative over its life, so a missed report loses nothing. What a rollout cost is the difference between
+//! A proxy's counts are cumulative over its life, so a missed report loses nothing. What a rollout cost is the difference between
 //! its end and its begin; the begin (its *baseline*) is kept in the journal, so that a receipt is whole over restarts of the controller.
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! What is known of earlier terms outside of the journal, and whether the journal may act beside it.
 //!
-//! Pure. A journal is the only source of truth, but not the only witness: proxies and keepers remember whom they obeyed, their files and the manifests
+//! A journal is the only source of truth, but not the only witness: proxies and keepers remember whom they obeyed, their files and the manifests
 //! which numbers were given out. A journal that knows less than they do is an older one (restored from a copy), another one, or a new one
 //! (the old one was lost). What it would decide ends what serves; so it never acts, and nobody is asked to obey it.
 //!

@@ -1,0 +1,106 @@
+//! One service with everything that is known around it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use gapless_model::{Release, ReleaseId, Tick};
+use gapless_rollout::{Effect, Input, Intent, Service, Step};
+use gapless_routing::SeriesKey;
+use gapless_wire::record::ReleaseRecord;
+
+use crate::chronicle::Chronicle;
+use crate::decided::Moment;
+use crate::publication::Publication;
+
+/// One service with what is known around it.
+#[derive(Debug)]
+pub struct ServiceEntry {
+    /// The machine's state.
+    pub state: Service,
+    /// When to step again at the latest.
+    pub next_deadline: Option<Tick>,
+    /// What happened to it.
+    pub chronicle: Chronicle,
+    /// Every release that a record names.
+    pub releases: BTreeMap<ReleaseId, KnownRelease>,
+    /// The releases that may not be deleted; all of them before the machine said anything.
+    pub kept: Option<BTreeSet<ReleaseId>>,
+    /// Records since it was last written down whole.
+    pub records: u64,
+    /// Facts that are not durable yet, the oldest first.
+    pub(crate) unwritten: VecDeque<Input>,
+}
+
+/// A registered release.
+#[derive(Clone, Debug)]
+pub struct KnownRelease {
+    /// What it means.
+    pub release: Arc<Release>,
+    /// How it is kept.
+    pub record: ReleaseRecord,
+}
+
+impl ServiceEntry {
+    /// A service about which nothing is known yet.
+    #[must_use]
+    pub fn new(state: Service) -> ServiceEntry {
+        ServiceEntry {
+            state,
+            next_deadline: None,
+            chronicle: Chronicle::default(),
+            releases: BTreeMap::new(),
+            kept: None,
+            records: 0,
+            unwritten: VecDeque::new(),
+        }
+    }
+
+    /// The last table that a service ordered is part of this term's first; what was draining drains on.
+    pub(crate) fn republish(&self, publication: &mut Publication) {
+        if let Some((number, part)) = self.state.published() {
+            publication.order(number, part.clone());
+        }
+        for instance in self.state.instances().filter(|instance| instance.is_draining()) {
+            publication.leaving_since_before(instance.id.clone());
+        }
+    }
+
+    /// Takes over what a step gave; used by live steps and by the replay alike. Answers its effects.
+    pub(crate) fn moves_on(&mut self, step: Step, at: Moment) -> Vec<Intent> {
+        self.chronicle.told(&step, at);
+        for intent in &step.effects {
+            if let Effect::KeepReleases { releases } = &intent.effect {
+                self.kept = Some(releases.clone());
+            }
+        }
+        self.state = step.state;
+        self.next_deadline = step.next_deadline;
+        step.effects
+    }
+
+    /// The release with a label among those that are kept, the newest where several have it.
+    #[must_use]
+    pub fn kept_with_label(&self, label: &str) -> Option<&KnownRelease> {
+        self.kept_releases().find(|known| known.release.label.as_str() == label)
+    }
+
+    /// The releases that are kept, the newest first.
+    pub fn kept_releases(&self) -> impl Iterator<Item = &KnownRelease> {
+        self.releases.iter().rev().filter(|(id, _)| self.is_kept(**id)).map(|(_, known)| known)
+    }
+
+    /// Whether a receipt may need a series: that of a release which is kept, or of requests that reached none.
+    pub(crate) fn counts(&self, key: &SeriesKey) -> bool {
+        key.release.is_none_or(|id| self.is_kept(id))
+    }
+
+    /// The releases that may be deleted.
+    pub(crate) fn let_go_releases(&self) -> impl Iterator<Item = ReleaseId> {
+        self.releases.keys().copied().filter(|id| !self.is_kept(*id))
+    }
+
+    /// Whether a release may not be deleted. What was registered after the machine last said so is not known to it yet, and kept.
+    fn is_kept(&self, id: ReleaseId) -> bool {
+        self.kept.as_ref().is_none_or(|kept| kept.contains(&id) || kept.last().is_none_or(|newest| id > *newest))
+    }
+}
