@@ -70,6 +70,7 @@ mod tests {
             6    failed by us    The rollout is done, but its receipt counts requests that failed by Gapless itself.
             7    new errors      `gapless logs diff` found a signature at ERROR or above that only the new side has and that is not known.
             8    superseded      The order waited for a running rollout, and a later order took its place: it never began, and nothing of it is in load.
+            9    cost unknown    The rollout is done, and its receipt counts nothing that failed by Gapless itself, but it is not whole: a proxy ended or did not answer while the rollout ran. `gapless receipt` says which.
             130  interrupted     Waiting was interrupted (Ctrl-C). The rollout goes on: `gapless status -w` watches it.
         "#]].assert_eq(&text(Some("exit-codes"), None).unwrap());
     }

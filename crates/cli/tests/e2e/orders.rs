@@ -140,6 +140,7 @@ fn a_rollback_to_another_release_than_the_one_before_is_refused_while_a_rollout_
     assert_eq!(promoted.code, 0, "{}", world.tell(&promoted));
     let running = Ended::of(running);
     assert_eq!(running.code, 0, "{}", world.tell(&running));
+    assert!(running.stdout.contains("seen enough"), "why it was promoted is told: {}", world.tell(&running));
     assert_eq!(situation(&world)["current"], "1.2");
 }
 
