@@ -11,6 +11,12 @@ pub fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_path_buf()
 }
 
+/// This program, to be started once more. By what the kernel holds of it and not by its path: building the workspace may put another file
+/// there while this one runs.
+pub fn this_program() -> PathBuf {
+    format!("/proc/{}/exe", std::process::id()).into()
+}
+
 /// A cargo command in the root of the workspace, with the cargo that runs this program.
 pub fn cargo(arguments: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

@@ -8,7 +8,7 @@ mod peers;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use gapless_attack::case::{Case, Scope, StageKind, read_folder};
 use gapless_attack::run::Target;
@@ -94,7 +94,7 @@ impl Options {
 }
 
 fn attack(name: Name, cases: &[(usize, &Case)], options: &Options) -> anyhow::Result<Column> {
-    let origin = vec![this_program()?, ORIGIN.to_owned()];
+    let origin = vec![workspace::this_program().display().to_string(), ORIGIN.to_owned()];
     let gapless = match (name, &options.program) {
         (Name::Gapless, Some(program)) => program.clone(),
         (Name::Gapless, None) => workspace::release_binary("gapless", "gapless")?,
@@ -143,10 +143,6 @@ impl Running {
             Running::Peer(peer) => peer.target(record),
         }
     }
-}
-
-fn this_program() -> anyhow::Result<String> {
-    Ok(std::env::current_exe().context("cannot tell where this program is")?.display().to_string())
 }
 
 /// A table in Markdown: a row per case, a column per program.

@@ -60,7 +60,7 @@ impl Step {
     pub fn command(self) -> Command {
         match self {
             Self::Rules => {
-                let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| "xtask".into()));
+                let mut command = Command::new(workspace::this_program());
                 command.args(["check", "--rules-only"]).current_dir(workspace::root());
                 command
             }

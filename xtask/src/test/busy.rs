@@ -7,6 +7,7 @@ use anyhow::Context;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 use super::suite::cores;
+use crate::workspace;
 
 /// The longest a spinning process lives, whatever happens to the one that started it.
 const LIFE_MAX: Duration = Duration::from_secs(4 * 3_600);
@@ -19,7 +20,7 @@ pub struct Busy {
 impl Busy {
     /// Starts one process per core, at normal priority: the suites get about half of the machine.
     pub fn start() -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("cannot tell where this program is")?;
+        let program = workspace::this_program();
         let mut busy = Self { spinners: Vec::new() };
         for _ in 0..cores() {
             let spinner = Command::new(&program).arg("spin").stdin(Stdio::null()).spawn();
