@@ -1,12 +1,12 @@
 //! Where the proxies of this machine live: their folder, their sockets, how one is started.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gapless_drivers::proxylink::{
     ControlAddress, LinkFailed, ListenFailed, PeerRefused, ProcessMark, ProxyCommand, ProxyEvent, ProxyEvents,
@@ -35,6 +35,8 @@ const HELLO_WITHIN: Duration = Duration::from_secs(3);
 const START_WITHIN: Duration = Duration::from_secs(10);
 /// From one look for its socket to the next.
 const LOOK: Duration = Duration::from_millis(5);
+/// From one look to the next at a proxy that broke its connection: is it gone?
+const GOING_LOOK: Duration = Duration::from_millis(20);
 
 /// The control sockets of a state folder, of living proxies and dead ones.
 fn addresses(state: &Path) -> Vec<ControlAddress> {
@@ -65,7 +67,9 @@ pub struct Obeyed {
 /// When somebody is there, nobody answers, and it is not known to be a proxy that stands still.
 pub async fn newest_epoch(state: &Path, within: Duration) -> Result<Obeyed, LinkFailed> {
     let (mut obeyed, mut failed) = (Obeyed::default(), None);
-    for address in addresses(state) {
+    let mut addresses: VecDeque<_> =
+        addresses(state).into_iter().map(|address| (address, Instant::now() + within)).collect();
+    while let Some((address, deadline)) = addresses.pop_front() {
         let stream = match address.connect() {
             Ok(stream) => Ok(stream),
             Err(error) if nobody_listens(&error) => continue,
@@ -92,6 +96,11 @@ pub async fn newest_epoch(state: &Path, within: Duration) -> Result<Obeyed, Link
                 tracing::warn!(%address, error = %failed, "another user has taken a name of the proxies: passed over");
             }
             Err(silent) if stands_still(&silent) => obeyed.silent.push((address, silent)),
+            // A process that was just killed lets go of its sockets one after the other: in a moment nobody listens there.
+            Err(LinkFailed::Broken(_) | LinkFailed::Closed) if Instant::now() < deadline => {
+                tokio::time::sleep(GOING_LOOK).await;
+                addresses.push_back((address, deadline));
+            }
             Err(error) => failed = Some(error),
         }
     }
@@ -423,6 +432,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_proxy_that_goes_while_it_is_asked_is_no_proxy() {
+        let state = tempfile::tempdir().unwrap();
+        let listener = std::os::unix::net::UnixListener::bind(state.path().join(SOCKET_BEFORE)).unwrap();
+        // As a process does that was killed: who is connected is cut, and a moment later nobody listens.
+        let going = std::thread::spawn(move || drop((listener.accept().unwrap(), listener)));
+        let obeyed = newest_epoch(state.path(), Duration::from_secs(20)).await.unwrap();
+        assert!(obeyed.newest.is_none() && obeyed.silent.is_empty(), "{obeyed:?}");
+        going.join().unwrap();
+    }
+
+    #[tokio::test]
     async fn a_proxy_that_does_not_listen_in_time_is_ended() {
         let state = tempfile::tempdir().unwrap();
         let program = state.path().join("program");
@@ -435,9 +455,9 @@ mod tests {
         let term = Term { epoch: Epoch(1), controller: None };
         let failed = place.start(&term).await.unwrap_err();
         assert!(matches!(failed, ProxyUnavailable::Link(LinkFailed::Silent)), "{failed}");
-        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(10);
         while started_with(state.path()) > 0 {
-            assert!(std::time::Instant::now() < deadline, "it is left alive");
+            assert!(Instant::now() < deadline, "it is left alive");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
