@@ -1,42 +1,18 @@
 //! The exchange itself: its states, and what each piece of news makes of them.
 
-use gapless_model::{Millis, Tick, TrafficPolicy};
+use gapless_model::{Millis, TrafficPolicy};
 use gapless_routing::{
-    BodyKept, CutReason, KeySent, OurAnswer, Progress, RetryAsk, RetryBudget, RetryRefused, Series, Slot, StatusClass,
-    Terminal, may_retry,
+    CutReason, KeySent, OurAnswer, Progress, RetryAsk, RetryBudget, RetryRefused, Series, Slot, StatusClass, Terminal,
+    may_retry,
 };
 
 use crate::attempt::{Answer, Attempt, Connection, Left};
-use crate::failure::{Excuse, Failure, Reached};
+use crate::failure::{Excuse, Failure};
 use crate::half_closed::HalfClosed;
 use crate::hold::{HoldAsk, Holding, Place};
+use crate::news::{Delivery, Failed, Lasting, Late, Next, Todo};
+use crate::request::{Method, Request};
 use crate::tries::Tries;
-
-/// What is known of a request, whatever protocol it came by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request {
-    /// As sent, where it may be done twice; what may not is told by any other.
-    pub method: Method,
-    /// Whether it carries an `Idempotency-Key`.
-    pub key: KeySent,
-}
-
-/// Whether doing a request twice does what doing it once does (RFC 9110 §9.2.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// It does.
-    Idempotent,
-    /// It may not.
-    Other,
-}
-
-impl Request {
-    /// Whether its method may be done twice.
-    #[must_use]
-    pub fn is_idempotent(&self) -> bool {
-        self.method == Method::Idempotent
-    }
-}
 
 /// Where a request stands. Each state has what is true in it and no more.
 #[derive(Debug)]
@@ -60,98 +36,6 @@ enum State<C> {
 enum Source {
     Instance,
     Us(OurAnswer),
-}
-
-/// What is to be done with a request now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Todo {
-    /// Find an instance for it.
-    Route,
-    /// Nothing before it is let go.
-    Wait,
-    /// Carry it to its instance, and the answer back.
-    Carry,
-    /// Carry its tunnel.
-    Tunnel,
-    /// Give the client the rest of its answer.
-    Deliver,
-    /// Nothing any more.
-    Forget,
-}
-
-/// Whether the client has taken everything that was to be sent to it so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
-    /// It has.
-    Taken,
-    /// Something waits for it.
-    Outstanding,
-}
-
-/// Whether it was known before that a request has no end in sight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lasting {
-    /// It was not: it is to be counted.
-    News,
-    /// It was.
-    Known,
-}
-
-/// A failed attempt, as the caller saw it.
-#[derive(Debug, Clone, Copy)]
-pub struct Failed {
-    /// How.
-    pub failure: Failure,
-    /// How much of the request the instance can have seen.
-    pub reached: Reached,
-    /// Whether all that was taken of the body is at hand.
-    pub body: BodyKept,
-    /// Why an answer is cut that this instance drops now.
-    pub dropped: CutReason,
-    /// On the clock of the attempt.
-    pub now_us: u64,
-    /// On the clock of the budget.
-    pub now: Tick,
-}
-
-/// What follows from a failed attempt.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Next<C> {
-    /// The request is to be routed again.
-    Retry {
-        /// The attempt that is over.
-        left: Left<C>,
-        /// Whether the failure counts against the instance.
-        excuse: Excuse,
-        /// Whether bytes are sent a second time that an instance may have seen.
-        replay: bool,
-    },
-    /// The client is to be answered by us.
-    Answer {
-        /// The attempt that is over.
-        left: Left<C>,
-        /// Whether the failure counts against the instance.
-        excuse: Excuse,
-        /// With what.
-        reason: OurAnswer,
-        /// The rule that forbids another attempt, where one was asked for.
-        refused: Option<RetryRefused>,
-    },
-    /// The answer had begun and does not go on: to be given up.
-    Cut(CutReason),
-}
-
-/// What follows from a deadline that has passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub enum Late {
-    /// The client is to be answered by us.
-    Answer(OurAnswer),
-    /// The same, and the instance is to blame.
-    AnswerForInstance(OurAnswer, Slot),
-    /// The answer had begun: to be given up.
-    Cut(CutReason),
 }
 
 /// A request and its answer. `C` is the caller's name of a connection to an instance.
