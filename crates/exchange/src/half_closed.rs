@@ -2,7 +2,7 @@
 
 /// A client that has ended its side before its answer began: it may still read, or be gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HalfClosed {
+pub(crate) enum HalfClosed {
     /// Its end was noticed then.
     Noticed {
         /// On the caller's clock.

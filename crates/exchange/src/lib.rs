@@ -24,7 +24,6 @@ pub use attempt::{Answer, Attempt, Connection, Left};
 pub use due::{Bounds, Due, Sight, Upload};
 pub use exchange::Exchange;
 pub use failure::{Excuse, Failure, Reached};
-pub use half_closed::HalfClosed;
 pub use hold::{HoldAsk, Holding};
 pub use news::{Delivery, Failed, Lasting, Late, Next, Todo};
 pub use request::{Method, Request};

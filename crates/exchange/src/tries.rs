@@ -57,8 +57,7 @@ impl Tries {
 
     /// An instance took no connection.
     pub fn note_refused(&mut self, slot: Option<Slot>) {
-        self.unsent = self.unsent.saturating_add(1);
-        self.tried.extend(slot);
+        self.note_unsent(slot);
         self.refusing.extend(slot);
     }
 

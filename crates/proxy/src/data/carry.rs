@@ -8,7 +8,6 @@ use super::client::{Client, Flushed, Phase};
 use super::drive::Step;
 use super::exchange::Exchange;
 use super::idle::Speaker;
-use super::kernel::unacknowledged;
 use super::socket;
 use super::upstream::{Duty, Upstream};
 use super::worker::{Scratch, Worker};
@@ -92,10 +91,7 @@ impl Worker {
             Carried::Switched(first) => self.begin_tunnel(client, exchange, key, slot, &first),
             Carried::ClientLeft => self.abandon(client, exchange, Terminal::ClientLeft),
             Carried::BodyRefused(refused) => self.body_refused(client, exchange, refused),
-            Carried::InstanceFailed(failure) => match self.attempt_failed(client, exchange, failure) {
-                Ok(exchange) => Step::Again(Phase::Exchange(exchange)),
-                Err(step) => step,
-            },
+            Carried::InstanceFailed(failure) => self.attempt_failed(client, exchange, failure),
         }
     }
 
@@ -178,7 +174,7 @@ impl Worker {
         let reached = exchange.reached();
         let Some(attempt) = exchange.core.attempt() else { return reached };
         let unacknowledged =
-            || self.backend.get(attempt.carrier()).and_then(|upstream| unacknowledged(upstream.stream.socket()));
+            || self.backend.get(attempt.carrier()).and_then(|upstream| upstream.stream.unacknowledged());
         let kept = exchange.body_kept() == BodyKept::Whole;
         match reached {
             Reached::Some if kept && unacknowledged() >= Some(exchange.sending.sent as u64) => Reached::Unseen,

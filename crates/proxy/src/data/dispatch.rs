@@ -85,7 +85,7 @@ impl Worker {
         client: &mut Client,
         mut exchange: Box<Exchange>,
         failure: Failure,
-    ) -> Result<Box<Exchange>, Step> {
+    ) -> Step {
         let slot = exchange.core.attempt().map(|attempt| attempt.slot());
         let failed = self.failed(&exchange, failure);
         if let (Failure::OutOfStep, Some(slot)) = (failure, slot) {
@@ -101,7 +101,7 @@ impl Worker {
                     cells.replays.add(1);
                 }
                 exchange.sending.sent = 0;
-                Ok(exchange)
+                Step::Again(Phase::Exchange(exchange))
             }
             Some(Next::Answer { left, excuse, reason, refused }) => {
                 self.backend.close(&left);
@@ -109,7 +109,7 @@ impl Worker {
                 if let Some(refused) = refused {
                     tracing::debug!(%refused, cause = reason.key(), "attempt failed, request not tried again");
                 }
-                Err(self.answer(client, exchange, reason))
+                self.answer(client, exchange, reason)
             }
             Some(Next::Cut(reason)) => {
                 if let Some(slot) = slot {
@@ -117,11 +117,11 @@ impl Worker {
                 }
                 // What was passed on so far is still delivered; the cut is what the client must see, not a clean end.
                 let _ = client.output.flush(&mut client.stream, &mut self.buffers);
-                Err(self.abandon(client, exchange, Terminal::Cut(reason)))
+                self.abandon(client, exchange, Terminal::Cut(reason))
             }
             None => {
                 tracing::error!("BUG: an attempt failed that there is not");
-                Err(self.abandon(client, exchange, Terminal::Cut(CutReason::Internal)))
+                self.abandon(client, exchange, Terminal::Cut(CutReason::Internal))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The ledger: every request gets exactly one end.
 
 use gapless_histogram::bucket_of_us;
-use gapless_routing::{CutReason, Series, Terminal};
+use gapless_routing::{CutReason, Terminal};
 
 use super::client::Client;
 use super::exchange::Exchange;
@@ -58,10 +58,5 @@ impl Worker {
             .attempt()
             .is_some_and(|attempt| self.backend.drain_is_over(attempt.slot().index(), patience, self.clock.now_ms()));
         if over { CutReason::DrainDeadline } else { CutReason::InstanceClosed }
-    }
-
-    /// The series for what no service was found for.
-    pub(super) fn unmatched() -> usize {
-        Series::UNMATCHED.index()
     }
 }

@@ -1,7 +1,7 @@
 //! What was no request: it is answered, counted and written to the access log like one.
 
 use gapless_http1::Reject;
-use gapless_routing::{OurAnswer, Terminal};
+use gapless_routing::{OurAnswer, Series, Terminal};
 
 use super::answer::Answer;
 use super::client::Client;
@@ -37,7 +37,7 @@ impl Worker {
 
     fn refuse(&mut self, client: &mut Client, bytes: &[u8], reason: OurAnswer, answer: &Answer<'_>) -> Step {
         let terminal = Terminal::AnsweredByUs(reason);
-        self.mailbox.counts().series(Self::unmatched()).ended(terminal);
+        self.mailbox.counts().series(Series::UNMATCHED.index()).ended(terminal);
         let began_ms = client.head_began_ms.take().unwrap_or(self.clock.now_ms());
         let duration_us = self.clock.now_us().saturating_sub(began_ms * 1_000);
         if self.records.is_some() {

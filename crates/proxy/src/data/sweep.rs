@@ -109,10 +109,7 @@ impl Worker {
                 let cause = exchange.core.failure().unwrap_or(OurAnswer::HoldTimeout);
                 self.answer(client, exchange, cause)
             }
-            Due::ConnectTimeout => match self.attempt_failed(client, exchange, Failure::ConnectTimeout) {
-                Ok(exchange) => Step::Again(Phase::Exchange(exchange)),
-                Err(step) => step,
-            },
+            Due::ConnectTimeout => self.attempt_failed(client, exchange, Failure::ConnectTimeout),
             Due::Late(reason, cut) => match exchange.core.handle_late(reason, cut) {
                 Late::Answer(reason) => self.answer(client, exchange, reason),
                 Late::AnswerForInstance(reason, slot) => {
