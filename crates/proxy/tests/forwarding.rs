@@ -4,6 +4,7 @@ mod world;
 
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use gapless_proxy::data::Settings;
 use world::{Client, Instance, Message, Plan, World, get, ok, post, until};
@@ -406,4 +407,49 @@ fn a_consistent_hash_goes_by_what_it_is_told_and_never_by_the_time() {
     assert_eq!(answered_by(&world, (0..60).map(from)), once);
     let used: std::collections::BTreeSet<&String> = once.iter().collect();
     assert_eq!(used.len(), 4, "clients behind a trusted proxy are told apart: {once:?}");
+}
+
+/// The quickest of twenty exchanges on a connection that has settled: a system acknowledges the first segments of a connection at once anyway.
+fn quickest(mut exchange: impl FnMut()) -> Duration {
+    let times = (0..40).map(|_| {
+        let begun = Instant::now();
+        exchange();
+        begun.elapsed()
+    });
+    times.skip(20).min().unwrap()
+}
+
+#[test]
+fn an_instance_that_writes_head_and_body_apart_is_not_kept_waiting_for_our_acknowledgement() {
+    let instance = Instance::start(|_, connection, _| {
+        connection.stream.set_nodelay(false).unwrap();
+        while connection.message().is_some() {
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
+            connection.send("body");
+        }
+    });
+    let world = World::new(&Plan::of(&[&instance]));
+    let (mut direct, mut client) = (Client::connect(instance.address), world.client());
+    let kept_waiting = quickest(|| drop(direct.ask(get("/"))));
+    let through = quickest(|| assert_eq!(client.ask(get("/")).text(), "body"));
+    assert!(through < kept_waiting / 2, "{through:?} through the proxy, {kept_waiting:?} without it");
+}
+
+#[test]
+fn a_client_that_writes_head_and_body_apart_is_not_kept_waiting_for_our_acknowledgement() {
+    let instance = Instance::named("a");
+    let world = World::new(&Plan::of(&[&instance]));
+    let quickest_to = |mut client: Client| {
+        client.stream.set_nodelay(false).unwrap();
+        quickest(|| {
+            // Three writes: the second waits for the acknowledgement of the first, which is only a part of the head.
+            for part in ["POST / HTTP/1.1\r\nHost: shop", ".test\r\nContent-Length: 4\r\n\r\n", "body"] {
+                client.send(part);
+            }
+            assert_eq!(client.answer().status(), 200);
+        })
+    };
+    let kept_waiting = quickest_to(Client::connect(instance.address));
+    let through = quickest_to(world.client());
+    assert!(through < kept_waiting / 2, "{through:?} through the proxy, {kept_waiting:?} without it");
 }

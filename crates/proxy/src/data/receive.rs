@@ -51,7 +51,10 @@ impl Worker {
             }
             let count = match upstream.stream.read(&mut scratch.read) {
                 ReadOutcome::Bytes(count) => count,
-                ReadOutcome::Blocked => return Ok(Flow::Waits),
+                ReadOutcome::Blocked => {
+                    upstream.stream.await_rest();
+                    return Ok(Flow::Waits);
+                }
                 ReadOutcome::Ended => return self.answer_ended(client, exchange),
                 ReadOutcome::Broken(_) => return Err(Carried::InstanceFailed(Failure::Broken)),
             };

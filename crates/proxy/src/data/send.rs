@@ -76,7 +76,10 @@ impl Worker {
         if client.input.is_empty() {
             let count = match client.stream.read(&mut scratch.read) {
                 ReadOutcome::Bytes(count) => count,
-                ReadOutcome::Blocked => return Ok(Taken::Nothing),
+                ReadOutcome::Blocked => {
+                    client.stream.await_rest();
+                    return Ok(Taken::Nothing);
+                }
                 ReadOutcome::Ended | ReadOutcome::Broken(_) => return Err(Carried::ClientLeft),
             };
             client.progress_ms = self.clock.now_ms();
@@ -91,7 +94,10 @@ impl Worker {
             client.input = input;
             let count = match client.stream.read(&mut scratch.read) {
                 ReadOutcome::Bytes(count) => count,
-                ReadOutcome::Blocked => return Ok(Taken::Nothing),
+                ReadOutcome::Blocked => {
+                    client.stream.await_rest();
+                    return Ok(Taken::Nothing);
+                }
                 ReadOutcome::Ended | ReadOutcome::Broken(_) => return Err(Carried::ClientLeft),
             };
             client.input.extend_from_slice(&scratch.read[..count]);

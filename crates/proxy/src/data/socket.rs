@@ -86,6 +86,13 @@ pub(crate) fn write(socket: &OwnedFd, bytes: &[u8]) -> WriteOutcome {
     }
 }
 
+/// Has what was read acknowledged now rather than with the next write.
+#[inline]
+pub(crate) fn acknowledge(socket: &OwnedFd) {
+    // Fails only for what is no TCP socket, and then nothing is delayed.
+    let _ = sockopt::set_tcp_quickack(socket, true);
+}
+
 /// What stands on a socket that nobody reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Silence {

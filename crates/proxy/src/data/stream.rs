@@ -23,17 +23,20 @@ pub(crate) struct Stream {
     hung_up: bool,
     /// Bytes that were written.
     written: u64,
+    /// Something was read since the last write, which would have carried the acknowledgement of it.
+    owes_acknowledgement: bool,
 }
 
 impl Stream {
     /// A connected socket of which nothing is known yet. Writing is tried at once; reading waits for news.
     pub(crate) fn connected(socket: OwnedFd) -> Self {
-        Self { socket, readable: false, writable: true, ended: false, hung_up: false, written: 0 }
+        Self { writable: true, ..Self::connecting(socket) }
     }
 
     /// A socket that is still connecting.
     pub(crate) fn connecting(socket: OwnedFd) -> Self {
-        Self { socket, readable: false, writable: false, ended: false, hung_up: false, written: 0 }
+        let (readable, writable, ended, hung_up) = (false, false, false, false);
+        Self { socket, readable, writable, ended, hung_up, written: 0, owes_acknowledgement: false }
     }
 
     pub(crate) fn socket(&self) -> &OwnedFd {
@@ -105,11 +108,25 @@ impl Stream {
         }
         let outcome = socket::read(&self.socket, buffer);
         match outcome {
-            ReadOutcome::Bytes(count) => self.readable = self.ended || count == buffer.len(),
+            ReadOutcome::Bytes(count) => {
+                self.readable = self.ended || count == buffer.len();
+                self.owes_acknowledgement = true;
+            }
             ReadOutcome::Blocked => self.readable = false,
             ReadOutcome::Ended | ReadOutcome::Broken(_) => self.ended = true,
         }
         outcome
+    }
+
+    /// Acknowledges what was read, since nothing is written until more of the same message comes.
+    ///
+    /// A peer that writes head and body apart, and leaves the delay of small writes on (Nagle's algorithm, RFC 9293 §3.7.4), sends
+    /// the body only when the head is acknowledged, and systems wait up to 40 ms for something to acknowledge it with.
+    #[inline]
+    pub(crate) fn await_rest(&mut self) {
+        if std::mem::take(&mut self.owes_acknowledgement) {
+            socket::acknowledge(&self.socket);
+        }
     }
 
     /// Writes once, if there may be room.
@@ -123,6 +140,7 @@ impl Stream {
             WriteOutcome::Bytes(count) => {
                 self.writable = count == bytes.len();
                 self.written += count as u64;
+                self.owes_acknowledgement = false;
             }
             WriteOutcome::Blocked => self.writable = false,
             WriteOutcome::Broken(_) => self.hung_up = true,

@@ -32,7 +32,12 @@ impl Worker {
         loop {
             let count = match client.stream.read(&mut scratch.read) {
                 ReadOutcome::Bytes(count) => count,
-                ReadOutcome::Blocked => return Step::Wait(Phase::Waiting),
+                ReadOutcome::Blocked => {
+                    if !client.input.is_empty() {
+                        client.stream.await_rest();
+                    }
+                    return Step::Wait(Phase::Waiting);
+                }
                 // The end between requests, or inside a head that nobody will complete.
                 ReadOutcome::Ended | ReadOutcome::Broken(_) => return Step::Close,
             };
