@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use gapless_drivers::driver::Resources;
 use gapless_drivers::process::{NoPortFree, PortAllocator};
-use gapless_model::InstanceId;
+use gapless_model::{InstanceId, ReleaseId, ServiceName};
 use gapless_wire::config::ServerConfig;
 use tokio::task::AbortHandle;
 
@@ -14,6 +14,8 @@ use tokio::task::AbortHandle;
 pub struct Instances {
     ports: PortAllocator,
     members: BTreeMap<InstanceId, Running>,
+    /// Why the last instance of a release was not started, until one is: one entry per release that has instances to start.
+    not_started: BTreeMap<(ServiceName, ReleaseId), String>,
 }
 
 /// One of them.
@@ -35,7 +37,11 @@ impl Instances {
     #[must_use]
     pub fn new(config: &ServerConfig) -> Instances {
         let ports = config.instance_ports;
-        Instances { ports: PortAllocator::new(ports.first..=ports.last, None), members: BTreeMap::new() }
+        Instances {
+            ports: PortAllocator::new(ports.first..=ports.last, None),
+            members: BTreeMap::new(),
+            not_started: BTreeMap::new(),
+        }
     }
 
     /// The port of an instance: the one it has, or a free one.
@@ -58,6 +64,21 @@ impl Instances {
         running.port = address.port();
         running.address = Some(address);
         running.pid = pid;
+        self.not_started.remove(&(instance.service.clone(), instance.release));
+    }
+
+    /// An instance could not be started.
+    pub fn not_started(&mut self, instance: &InstanceId, reason: String) {
+        self.gone(instance);
+        // Older releases are not started again: what was wrong with them is in their rollouts' history.
+        self.not_started.retain(|(service, _), _| *service != instance.service);
+        self.not_started.insert((instance.service.clone(), instance.release), reason);
+    }
+
+    /// Why the last instance of a release was not started, where none has been since.
+    #[must_use]
+    pub fn why_not_started(&self, service: &ServiceName, release: ReleaseId) -> Option<&str> {
+        self.not_started.get(&(service.clone(), release)).map(String::as_str)
     }
 
     /// Somebody asks for its health from now on; who did so before, no more.

@@ -81,7 +81,7 @@ fn release(shared: &Shared, service: &ServiceName, id: ReleaseId) -> Option<Arc<
 async fn start(shared: Arc<Shared>, instance: InstanceId, number: EffectNumber) {
     let service = instance.service.clone();
     let failed = |reason: String| {
-        shared.instances().gone(&instance);
+        shared.instances().not_started(&instance, reason.clone());
         shared.fact(&service, Input::InstanceStartFailed { instance: instance.clone(), reason });
     };
     let Some(release) = release(&shared, &service, instance.release) else {

@@ -1,14 +1,20 @@
 //! Asking the instances how they are: one task for each, from its start to its end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use gapless_drivers::driver::Listener;
+use gapless_drivers::driver::{Listener, StartOrder};
 use gapless_model::{EffectNumber, InstanceId, Release};
 use gapless_probe::{Change, ProbeFailure, ProbeResult, ProbeState, ProbeTarget, ask};
 use gapless_rollout::{EndedBy, Input, Listing};
+use gapless_wire::api::in_one_line;
 
 use crate::performer::{forget, start_order};
 use crate::shared::Shared;
+
+/// The pause before the sources of an environment are read again for a probe's command.
+const SOURCES_PAUSE: Duration = Duration::from_secs(5);
 
 /// Begins to ask. Every change of its health becomes a fact.
 pub fn watch(shared: &Arc<Shared>, instance: &InstanceId, release: &Arc<Release>) {
@@ -18,23 +24,23 @@ pub fn watch(shared: &Arc<Shared>, instance: &InstanceId, release: &Arc<Release>
     };
     // Only what the instance was given is of interest; no effect is ordered.
     let order = start_order(shared, instance, release, address.port(), EffectNumber(0));
-    let target = order.probe_target(address, &shared.artefacts.folder(&instance.service, &release.digest));
-    let task = tokio::spawn(probe(Arc::clone(shared), instance.clone(), Arc::clone(release), target));
+    let task = tokio::spawn(probe(Arc::clone(shared), order, address, Arc::clone(release)));
     shared.instances().probed(instance, task.abort_handle());
 }
 
-async fn probe(shared: Arc<Shared>, instance: InstanceId, release: Arc<Release>, target: ProbeTarget) {
-    let probe = &release.spec.probe;
+async fn probe(shared: Arc<Shared>, order: StartOrder, address: SocketAddr, release: Arc<Release>) {
+    let (probe, instance) = (&release.spec.probe, &order.instance);
+    let target = target(&shared, &order, address, &release).await;
     let mut state = ProbeState::new(probe);
     let mut was_ready = false;
     loop {
         let result = match ask(&probe.kind, &target, probe.timeout).await {
-            ProbeResult::Passed => believed(&shared, &instance).await,
+            ProbeResult::Passed => believed(&shared, instance).await,
             failed => failed,
         };
         if let ProbeResult::Failed(ProbeFailure::Foreign(foreign)) = &result
             && !was_ready
-            && !is_live(&shared, &instance)
+            && !is_live(&shared, instance)
         {
             // It will not get its port any more; its successor gets another.
             tokio::spawn(give_up(Arc::clone(&shared), instance.clone(), foreign.to_string()));
@@ -47,12 +53,28 @@ async fn probe(shared: Arc<Shared>, instance: InstanceId, release: Arc<Release>,
                 shared.fact(&instance.service, Input::InstanceReady { instance: instance.clone() });
             }
             Some(Change::BecameUnhealthy { failure }) => {
-                let reason = failure.to_string();
+                let reason = order.masked(&failure.to_string(), &target.environment);
                 shared.fact(&instance.service, Input::InstanceUnhealthy { instance: instance.clone(), reason });
             }
             None => {}
         }
         tokio::time::sleep(probe.interval.to_duration()).await;
+    }
+}
+
+/// Whom the probes ask. Where the sources of the environment cannot be read any more nothing is known of the instance's health, and that is no reason
+/// to call it ill: they are tried again.
+async fn target(shared: &Shared, order: &StartOrder, address: SocketAddr, release: &Release) -> ProbeTarget {
+    let folder = shared.artefacts.folder(&order.instance.service, &release.digest);
+    loop {
+        match order.probe_target(&release.spec.probe.kind, address, &folder).await {
+            Ok(target) => return target,
+            Err(error) => {
+                let reason = in_one_line(&error);
+                tracing::warn!(instance = %order.instance, reason, "the environment of a probe's command cannot be read");
+            }
+        }
+        tokio::time::sleep(SOURCES_PAUSE).await;
     }
 }
 

@@ -8,6 +8,7 @@
 //! - [`keeper`]: the other side: the small parent process of one instance, which outlives the controller.
 //! - [`logs`]: what instances write, kept in bounded files.
 //! - [`proxylink`]: the controller's hand on a proxy: its process, its control socket, the listening sockets.
+//! - [`sources`]: variables and secrets that are read at each start of an instance.
 //! - [`state_folder`]: whether a state folder is the controller's own.
 //! - [`whole_file`]: a file written whole and durably, or not at all.
 //! - [`talk`]: what a long-running process says, so that saying can fail nothing.
@@ -29,6 +30,7 @@ pub mod keeper;
 pub mod logs;
 pub mod process;
 pub mod proxylink;
+pub mod sources;
 pub mod state_folder;
 mod sys;
 pub mod talk;

@@ -34,6 +34,12 @@ pub(crate) fn user(name: &str) -> io::Result<Option<User>> {
     Ok(Some(User { name: name.to_owned(), uid: entry.uid.as_raw(), gid: entry.gid.as_raw(), groups, home }))
 }
 
+/// The home of this process's own user.
+pub(crate) fn own_home() -> Option<String> {
+    let own = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok()??;
+    own.dir.into_os_string().into_string().ok()
+}
+
 /// The signals a keeper hears, as a file: SIGCHLD, SIGTERM, SIGINT. They are blocked for this thread, which must be the only one.
 #[derive(Debug)]
 pub(crate) struct Signals {

@@ -12,7 +12,9 @@ mod id;
 mod name;
 mod probe;
 mod release;
+mod sources;
 mod strategy;
+mod template;
 mod time;
 mod traffic;
 
@@ -25,6 +27,8 @@ pub use id::{
 pub use name::{NameInvalid, ReleaseLabel, ServiceName};
 pub use probe::{Health, Probe, ProbeKind, StatusRange};
 pub use release::{Limits, LogLimits, Release, ReleaseSpec, Restart, RunSpec};
+pub use sources::{EnvironmentFile, Presence, SecretSource, Sources};
 pub use strategy::{Check, CheckKind, Order, SecondOrder, Strategy};
+pub use template::{TemplateInvalid, expand, is_own_variable, is_variable};
 pub use time::{Millis, Tick};
 pub use traffic::{Balance, HoldLimits, Host, HostInvalid, PathPrefix, PathPrefixInvalid, Route, TrafficPolicy};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Amount, Check, Digest, Millis, Probe, ReleaseId, ReleaseLabel, Route, SecondOrder, ServiceName, Strategy,
+    Amount, Check, Digest, Millis, Probe, ReleaseId, ReleaseLabel, Route, SecondOrder, ServiceName, Sources, Strategy,
     TrafficPolicy,
 };
 
@@ -59,7 +59,10 @@ pub struct RunSpec {
     /// Program and arguments, at least one; `{port}` and `{release}` are replaced.
     pub command: Vec<String>,
     /// Environment variables besides `PORT`, `GAPLESS_SERVICE`, `GAPLESS_RELEASE` and `GAPLESS_INSTANCE`; `{port}` and `{release}` are replaced.
+    /// Where there are `sources`, `${NAME}` is replaced by what they give for it.
     pub environment: BTreeMap<String, String>,
+    /// Where further variables are read at each start.
+    pub sources: Sources,
     /// The working folder, relative to the release's folder; inside it.
     pub folder: String,
     /// The user it runs as; the controller's own when none is given.

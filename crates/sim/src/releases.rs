@@ -56,6 +56,7 @@ fn spec(shape: &ReleaseShape) -> ReleaseSpec {
         run: RunSpec {
             command: vec!["serve".into()],
             environment: BTreeMap::new(),
+            sources: gapless_model::Sources::default(),
             folder: ".".into(),
             user: None,
             stop_grace: Millis::from_secs(2),

@@ -12,11 +12,13 @@
 mod edit;
 mod error;
 mod key;
+mod placeholder;
 mod read;
 mod reference;
 mod server;
 mod service;
 mod service_keys;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -26,7 +28,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use key::{Fallback, Key, Kind, Section};
 pub use reference::{help, markdown};
 pub use server::{ListenerConfig, SERVER, ServerConfig, parse_server_config};
-pub use service::{RouteTaken, parse_service_config, routes_taken, traffic_defaults};
+pub use service::{RouteTaken, parse_service_config, recorded_service_config, routes_taken, traffic_defaults};
 pub use service_keys::SERVICE;
 pub use value::{Network, NetworkInvalid, PortRange};
 

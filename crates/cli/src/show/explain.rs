@@ -33,6 +33,9 @@ pub fn text(service: &ServiceStatus, style: Style) -> String {
         let name = if nth == 0 { "waits for" } else { "" };
         line(&mut text, name, &format!("{}, for {}", wait.text, length(wait.age_ms)));
     }
+    for remark in &service.remarks {
+        line(&mut text, "remark", &style.paint(Paint::Busy, remark));
+    }
     if let Some(next) = &service.next {
         line(&mut text, "next", &format!("in {}: {}", length(next.in_ms), next.then));
     }

@@ -210,6 +210,7 @@ fn explain_says_what_is_waited_for_and_what_comes_next() {
               phase         Warmup 2/4, for 3.2s; 38% in 12.7s
               waits for     shop.r2.i6 to be ready, for 2.1s
                             all proxies to use table 12, for 12ms
+              remark        the CPU limit is not enforced: no cgroup v2 with that controller can be written
               next          in 57s: the rollout rolls back
               queued        rollout 8
               preview       X-Gapless-Preview: 1.4.0:0123456789abcdef0123456789abcdef
@@ -225,6 +226,7 @@ fn explain_of_a_settled_service_tells_how_its_last_rollout_ended() {
         &expect![[r#"
             shop: 1.3.0 serves
               waits for     nothing
+              remark        the CPU limit is not enforced: no cgroup v2 with that controller can be written
               preview       X-Gapless-Preview: 1.4.0:0123456789abcdef0123456789abcdef
               going back    one table change
               last rollout  7 to 1.4.0 rolled back: shop.r2.i5 exited in load: code 1
@@ -248,6 +250,7 @@ fn explain_tells_who_is_needed() {
         &expect![[r#"
             shop: rollout 7 needs an operator, for 5s: Rollback did not end within 1m
               waits for     nothing
+              remark        the CPU limit is not enforced: no cgroup v2 with that controller can be written
               preview       X-Gapless-Preview: 1.4.0:0123456789abcdef0123456789abcdef
               going back    one table change
         "#]],

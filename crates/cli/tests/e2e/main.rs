@@ -21,6 +21,7 @@ mod refusals;
 mod refused_tables;
 mod secrets;
 mod servers;
+mod sources;
 mod takeover;
 mod talk;
 mod tunnels;

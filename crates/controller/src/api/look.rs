@@ -217,7 +217,7 @@ fn proxy(name: String, member: &Member, wanted: String) -> ProxyStatus {
 }
 
 fn service_status(shared: &Shared, name: &ServiceName) -> Option<ServiceStatus> {
-    let mut status = {
+    let (mut status, current) = {
         let core = shared.core();
         let tended = core.service(name)?;
         let mut status = api::service_status(&tended.state.report(shared.now()));
@@ -230,7 +230,7 @@ fn service_status(shared: &Shared, name: &ServiceName) -> Option<ServiceStatus> 
         }
         status.last_rollout =
             tended.chronicle.last_ended().and_then(|rollout| tended.chronicle.summary(rollout, shared.now()));
-        status
+        (status, tended.state.current().map(|release| release.id))
     };
     let in_flight = shared.in_flight();
     let fleet = shared.instances();
@@ -246,5 +246,9 @@ fn service_status(shared: &Shared, name: &ServiceName) -> Option<ServiceStatus> 
         }
     }
     status.remarks = unenforced.remarks().map(str::to_owned).collect();
+    if let Some(reason) = current.and_then(|current| fleet.why_not_started(name, current)) {
+        let remark = format!("an instance could not be started, and is tried again while what runs goes on: {reason}");
+        status.remarks.push(remark);
+    }
     Some(status)
 }

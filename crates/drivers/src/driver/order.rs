@@ -8,6 +8,7 @@ use gapless_probe::Foreign;
 use serde::{Deserialize, Serialize};
 
 use super::Exit;
+use crate::sources::SourceError;
 
 /// Who orders. Kept with the instance for people to read; what is refused as stale is decided by the term of the driver itself, since a new
 /// controller performs again what its predecessor intended (I5).
@@ -54,6 +55,9 @@ pub enum StartError {
         /// Why.
         reason: String,
     },
+    /// What it reads at each start is not there, or not to be used. It was not started, and nothing of it is left.
+    #[error("its environment is not complete")]
+    Sources(#[source] SourceError),
     /// The machine's fault: no room, no processes, a keeper that does not answer.
     #[error("cannot start a keeper")]
     Keeper(#[source] DriverError),

@@ -26,9 +26,10 @@ mod spec;
 mod state;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -45,6 +46,9 @@ use crate::talk::{end_on_panic, say};
 
 /// The environment variable by which the processes of one instance are known among all others.
 pub(crate) const MARK: &str = "GAPLESS_KEEPER";
+
+/// The largest environment that is given through the pipe: more than the kernel takes for a program (6 MiB at most, execve(2)).
+const ENVIRONMENT_BYTES_MAX: u64 = 8 << 20;
 
 /// What a keeper is started for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,7 +98,7 @@ fn keep(path: &Path, errand: Errand) -> io::Result<()> {
     // A session of its own: what ends the controller's (a terminal that closes) does not end this. Fails only where it is the
     // leader of a group already, which a person at a terminal may make it.
     let _leader_already = rustix::process::setsid();
-    let spec = Spec::read(path)?;
+    let mut spec = Spec::read(path)?;
     let folder = InstanceFolder(path.parent().ok_or(io::ErrorKind::InvalidInput)?.to_owned());
     let Some(_lock) = lock(&folder)? else {
         announce(&Announcement::Already);
@@ -102,13 +106,26 @@ fn keep(path: &Path, errand: Errand) -> io::Result<()> {
     };
     let main = orphan::running_main(&folder);
     match (errand, folder.exit().exists(), folder.read_main_process()) {
-        (Errand::Start, false, None) => serve::start(&spec, &folder),
+        (Errand::Start, false, None) => {
+            if spec.sources.is_some() {
+                spec.environment = given_environment(&spec.mark)?;
+            }
+            serve::start(&spec, &folder)
+        }
         (Errand::TakeOver, false, Some(_)) => match main.and_then(|main| held::Found::take(main, &spec.mark)) {
             Some(found) => serve::take_over(&spec, &folder, found),
             None => already(),
         },
         (Errand::Start | Errand::TakeOver, _, _) => already(),
     }
+}
+
+/// The environment that stands on no disk, from whoever started this process.
+fn given_environment(mark: &str) -> io::Result<BTreeMap<String, String>> {
+    let given = io::stdin().lock().take(ENVIRONMENT_BYTES_MAX);
+    let mut environment: BTreeMap<String, String> = serde_json::from_reader(given)?;
+    environment.insert(MARK.to_owned(), mark.to_owned());
+    Ok(environment)
 }
 
 fn already() -> io::Result<()> {

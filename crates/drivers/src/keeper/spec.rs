@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tree;
 use crate::driver::{Exit, StartOrder};
+use crate::sources::Sourced;
 use crate::whole_file;
 
 /// The newest form of spec file known here.
@@ -27,8 +28,11 @@ pub(crate) struct Spec {
     /// The release's folder, absolute.
     pub(crate) folder: PathBuf,
     pub(crate) command: Vec<String>,
-    /// Complete, `{port}` and `{release}` replaced.
+    /// `{port}` and `{release}` replaced; complete but for what is read from its sources.
     pub(crate) environment: BTreeMap<String, String>,
+    /// What is read at each start. Where there is something, a keeper that starts an instance is given the whole environment on its standard input.
+    #[serde(default)]
+    pub(crate) sources: Option<Sourced>,
     /// The working folder, relative to the release's.
     pub(crate) working_folder: String,
     pub(crate) user: Option<String>,
@@ -68,6 +72,7 @@ impl Spec {
             folder: release,
             command: run.command.iter().map(replace).collect(),
             environment,
+            sources: Sourced::of(run),
             working_folder: run.folder.clone(),
             user: run.user.clone(),
             stop_grace_ms: run.stop_grace.0,

@@ -103,15 +103,20 @@ impl ProcessDriver {
         if Spec::read(&folder.spec()).is_ok_and(|spec| spec.epoch > self.inner.epoch.0) {
             return Err(StartError::Stale);
         }
+        let release = artefact::folder(&self.inner.state, &order.instance.service, &order.artefact);
+        let environment = match order.run.sources.is_empty() {
+            true => None,
+            false => Some(order.environment(&release).await.map_err(StartError::Sources)?),
+        };
         let (inner, for_write, ordered) = (Arc::clone(&self.inner), folder.clone(), order.clone());
         let prepared = blocking(move || {
-            let release = artefact::folder(&inner.state, &ordered.instance.service, &ordered.artefact);
             access::grant(&release, ordered.run.user.as_deref())?;
             launch::write_order(&inner.state, &for_write, &ordered, release, inner.epoch)
         });
         prepared.await.map_err(StartError::Keeper)?;
         let place = self.place(&order.instance);
-        let announced = match launch::launch(&self.inner.gapless, &folder, &order.instance, Errand::Start).await {
+        let errand = Errand::Start(environment.as_ref());
+        let announced = match launch::launch(&self.inner.gapless, &folder, &order.instance, errand).await {
             Ok(announced) => announced,
             Err(error) => {
                 // It may have come as far as a process, which nobody would know of.

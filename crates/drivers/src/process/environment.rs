@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use gapless_model::{ProbeKind, expand};
 use gapless_probe::ProbeTarget;
 
 use crate::driver::StartOrder;
 use crate::keeper::replace;
+use crate::sources::{SourceError, Sourced};
 use crate::sys;
 
 /// What is handed on.
@@ -27,17 +29,33 @@ pub(super) fn of_keeper() -> BTreeMap<String, String> {
     OF_KEEPER.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()
 }
 
-/// What describes the machine, of the controller's environment.
+/// What describes the machine, of the controller's environment. A service manager may give a controller neither `PATH` nor `HOME`.
 pub(crate) fn of_machine() -> BTreeMap<String, String> {
     let mut environment = BTreeMap::from([("PATH".to_owned(), PATH_DEFAULT.to_owned())]);
     environment.extend(HANDED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))));
+    if !environment.contains_key("HOME")
+        && let Some(home) = sys::own_home()
+    {
+        environment.insert("HOME".to_owned(), home);
+    }
     environment
 }
 
 impl StartOrder {
-    /// The instance's whole environment: what describes the machine, above it the release's own, above that `PORT` and `GAPLESS_*`.
-    #[must_use]
-    pub fn environment(&self) -> BTreeMap<String, String> {
+    /// The instance's whole environment: what describes the machine, above it what its sources say, the release's own, and `PORT` and `GAPLESS_*`.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub async fn environment(&self, release: &Path) -> Result<BTreeMap<String, String>, SourceError> {
+        let declared = self.declared_environment();
+        match Sourced::of(&self.run) {
+            Some(sourced) => sourced.complete(declared, release).await,
+            None => Ok(declared),
+        }
+    }
+
+    /// The same without what is read from sources; `${NAME}` stands where that will be put in.
+    pub(crate) fn declared_environment(&self) -> BTreeMap<String, String> {
         let mut environment = of_machine();
         if let Some(user) = self.run.user.as_deref().and_then(|name| sys::user(name).ok().flatten()) {
             environment.insert("HOME".to_owned(), user.home);
@@ -45,7 +63,14 @@ impl StartOrder {
             environment.insert("LOGNAME".to_owned(), user.name);
         }
         for (name, value) in &self.run.environment {
-            environment.insert(name.clone(), replace(value, self.port, self.label.as_str()));
+            let mut value = replace(value, self.port, self.label.as_str());
+            if self.run.sources.is_empty()
+                && let Ok(plain) = expand(&value, |_| None)
+            {
+                // Of a release from before there were sources, `${NAME}` stays what it was.
+                value = plain;
+            }
+            environment.insert(name.clone(), value);
         }
         environment.extend([
             ("PORT".to_owned(), self.port.to_string()),
@@ -56,15 +81,28 @@ impl StartOrder {
         environment
     }
 
-    /// Whom probes of the instance ask, where it listens here, and where its release lies.
+    /// Whom probes of the instance ask, where it listens here, and where its release lies. The sources are read only for a probe that is a
+    /// command.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub async fn probe_target(
+        &self,
+        kind: &ProbeKind,
+        address: SocketAddr,
+        release: &Path,
+    ) -> Result<ProbeTarget, SourceError> {
+        let environment = match kind {
+            ProbeKind::Command { .. } => self.environment(release).await?,
+            ProbeKind::Http { .. } | ProbeKind::Tcp => BTreeMap::new(),
+        };
+        Ok(ProbeTarget { address, environment, folder: release.join(&self.run.folder), label: self.label.to_string() })
+    }
+
+    /// What a command wrote, without the instance's secrets.
     #[must_use]
-    pub fn probe_target(&self, address: SocketAddr, release: &Path) -> ProbeTarget {
-        ProbeTarget {
-            address,
-            environment: self.environment(),
-            folder: release.join(&self.run.folder),
-            label: self.label.to_string(),
-        }
+    pub fn masked(&self, text: &str, environment: &BTreeMap<String, String>) -> String {
+        Sourced::of(&self.run).map_or_else(|| text.to_owned(), |sourced| sourced.masked(text, environment))
     }
 }
 
@@ -78,7 +116,7 @@ mod tests {
         order.run.environment.insert("PORT".into(), "1".into());
         order.run.environment.insert("URL".into(), "http://x:{port}/{release}".into());
         order.run.environment.insert("LANG".into(), "C".into());
-        let environment = order.environment();
+        let environment = order.declared_environment();
         assert_eq!(environment["PORT"], "4000");
         assert_eq!(environment["URL"], "http://x:4000/1.0");
         assert_eq!(environment["LANG"], "C");

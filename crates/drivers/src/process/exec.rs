@@ -10,9 +10,14 @@ use crate::sys;
 /// Runs a command as the instance of this spec runs: in its folder, with its environment, as its user.
 pub(super) async fn exec(spec: &Spec, instance: &InstanceId, order: ExecOrder) -> Result<ExecDone, DriverError> {
     let failed = |reason: String| DriverError::Exec { instance: instance.clone(), reason };
+    let environment = match &spec.sources {
+        Some(sources) => sources.complete(spec.environment.clone(), &spec.folder).await,
+        None => Ok(spec.environment.clone()),
+    };
+    let environment = environment.map_err(|error| failed(gapless_wire::api::in_one_line(&error)))?;
     let command = CommandOrder {
         argv: order.argv,
-        environment: spec.environment.clone(),
+        environment,
         folder: Some(spec.folder.join(&spec.working_folder)),
         user: spec.user.as_deref().map(user).transpose().map_err(&failed)?.flatten(),
     };

@@ -15,6 +15,7 @@ pub(crate) fn order(instance: &str, port: u16, command: &[&str]) -> StartOrder {
         run: RunSpec {
             command: command.iter().map(|text| (*text).to_owned()).collect(),
             environment: BTreeMap::new(),
+            sources: gapless_model::Sources::default(),
             folder: ".".to_owned(),
             user: None,
             stop_grace: Millis(5_000),

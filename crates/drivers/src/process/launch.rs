@@ -1,5 +1,6 @@
 //! Starting a keeper and hearing how it went.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use gapless_model::{Digest, Epoch, InstanceId};
 use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
 use super::environment;
@@ -31,7 +32,7 @@ pub(super) fn write_order(
     epoch: Epoch,
 ) -> Result<(), DriverError> {
     let mark = mark(folder);
-    let mut environment = order.environment();
+    let mut environment = order.declared_environment();
     environment.insert(MARK.to_owned(), mark.clone());
     let log_folder = logs::instance_folder(state, &order.instance);
     let spec = Spec { epoch: epoch.0, ..Spec::new(order, release, environment, log_folder.clone(), mark) };
@@ -45,10 +46,10 @@ pub(super) fn write_order(
 }
 
 /// What a keeper is launched for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Errand {
-    /// To start an instance.
-    Start,
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Errand<'a> {
+    /// To start an instance; with this environment where it is not the one of its order. What of it is secret lies in no file and no argument.
+    Start(Option<&'a BTreeMap<String, String>>),
     /// To take over one whose keeper died.
     TakeOver,
 }
@@ -58,23 +59,40 @@ pub(super) async fn launch(
     gapless: &Path,
     folder: &InstanceFolder,
     instance: &InstanceId,
-    errand: Errand,
+    errand: Errand<'_>,
 ) -> Result<Announcement, DriverError> {
     let refused = |reason: String| DriverError::Keeper { instance: instance.clone(), reason };
     // What it has to say is lost where the disk takes nothing; that is no reason not to keep the instance.
     let log = open_log(&folder.keeper_log()).map_or_else(|_| Stdio::null(), Stdio::from);
     let mut command = Command::new(gapless);
     command.arg("keeper").arg("--spec").arg(folder.spec()).current_dir("/");
-    if errand == Errand::TakeOver {
-        command.arg("--take-over");
+    command.stdin(Stdio::null());
+    let mut told = Vec::new();
+    match errand {
+        Errand::Start(None) => {}
+        Errand::Start(Some(environment)) => {
+            told = serde_json::to_vec(environment).map_err(|error| refused(error.to_string()))?;
+            command.stdin(Stdio::piped());
+        }
+        Errand::TakeOver => {
+            command.arg("--take-over");
+        }
     }
     command.env_clear().envs(environment::of_keeper());
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    command.stdout(Stdio::piped()).stderr(log);
     let mut child = command.spawn().map_err(|error| refused(format!("cannot run {}: {error}", gapless.display())))?;
     let stdout = child.stdout.take().ok_or_else(|| refused("no pipe".to_owned()))?;
+    let stdin = child.stdin.take();
     let mut line = String::new();
     let mut reader = BufReader::new(stdout.take(ANNOUNCEMENT_BYTES_MAX));
-    let read = tokio::time::timeout(LAUNCH_TIMEOUT, reader.read_line(&mut line)).await;
+    let read = tokio::time::timeout(LAUNCH_TIMEOUT, async {
+        if let Some(mut stdin) = stdin {
+            // One that does not read it, because there is a keeper already, says so.
+            let _read_or_not = stdin.write_all(&told).await;
+        }
+        reader.read_line(&mut line).await
+    });
+    let read = read.await;
     if read.is_err() {
         // What it may start after all is found without a keeper, and ended.
         let _gone_already = child.start_kill();

@@ -7,7 +7,7 @@ mod driver;
 mod environment;
 mod exec;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod launch;
 mod link;
 mod listener;

@@ -72,6 +72,7 @@ impl Stage {
             run: RunSpec {
                 command,
                 environment: BTreeMap::new(),
+                sources: gapless_model::Sources::default(),
                 folder: ".".to_owned(),
                 user: None,
                 stop_grace: Millis(5_000),

@@ -63,6 +63,10 @@ pub enum Kind {
     Command,
     /// A table of texts.
     TextMap,
+    /// Files of variables, one or several.
+    EnvironmentFiles,
+    /// A table of secrets with their sources.
+    Secrets,
     /// `true` or `false`.
     Flag,
     /// A whole number.
@@ -134,6 +138,8 @@ impl Kind {
             Kind::Folder => "folder",
             Kind::Command => "list of texts",
             Kind::TextMap => "table of texts",
+            Kind::EnvironmentFiles => "path or list of paths",
+            Kind::Secrets => "table of sources",
             Kind::Flag => "true or false",
             Kind::Count { .. } => "count",
             Kind::Amount { .. } => "count or share",
@@ -161,6 +167,10 @@ impl Kind {
             Kind::Folder => "relative, inside the release".to_owned(),
             Kind::Command => "program and arguments, at least one".to_owned(),
             Kind::TextMap => "up to 256 entries".to_owned(),
+            Kind::EnvironmentFiles => "one path or up to 16, absolute or inside the release".to_owned(),
+            Kind::Secrets => {
+                "up to 64 names, each `{ file = … }`, `{ credential = … }` or `{ command = […] }`".to_owned()
+            }
             Kind::Flag => String::new(),
             Kind::Count { min, max } => format!("{min} to {max}"),
             Kind::Amount { min } => format!("`{min}` or more, or `\"0%\"` to `\"100%\"`"),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use gapless_model::{Amount, Host, Millis, PathPrefix, ServiceName, StatusRange};
+use gapless_model::{Amount, EnvironmentFile, Host, Millis, PathPrefix, SecretSource, ServiceName, StatusRange};
 use toml_edit::{Document, Item, TableLike};
 
 use super::CONFIG_BYTES_MAX;
@@ -265,6 +265,8 @@ impl Group {
     of_type!(path_prefix, PathPrefix, PathPrefix);
     of_type!(texts, Texts, Vec<String>);
     of_type!(text_map, TextMap, BTreeMap<String, String>);
+    of_type!(environment_files, EnvironmentFiles, Vec<EnvironmentFile>);
+    of_type!(secrets, Secrets, BTreeMap<String, SecretSource>);
     of_type!(flag, Flag, bool);
     of_type!(count, Count, u64);
     of_type!(amount, Amount, Amount);

@@ -4,21 +4,40 @@ use std::collections::BTreeSet;
 
 use gapless_model::{
     Balance, Check, CheckKind, HashKey, HoldLimits, Host, Limits, LogLimits, Millis, Order, PathPrefix, Probe,
-    ProbeKind, ReleaseSpec, Restart, Route, RunSpec, SecondOrder, ServiceName, Strategy, TrafficPolicy,
+    ProbeKind, ReleaseSpec, Restart, Route, RunSpec, SecondOrder, ServiceName, Sources, Strategy, TrafficPolicy,
 };
 
 use super::error::{ConfigErrors, Fault, placed};
+use super::placeholder;
 use super::read::{Group, Written, read};
 use super::service_keys::SERVICE;
 
-/// Reads the text of a `gapless.toml`. `file_name` is how errors call it.
+/// Reads the text of a `gapless.toml` that is to be deployed. `file_name` is how errors call it.
 ///
 /// # Errors
 /// Every fault that the first stage (what is written) or, when that has none, the second (what it means) found.
 pub fn parse_service_config(text: &str, file_name: &str) -> Result<ReleaseSpec, ConfigErrors> {
+    understood(text, file_name, placeholder::check)
+}
+
+/// The same for a release that was deployed already, perhaps by an earlier version: what is refused today without changing what a file means was taken
+/// then, and holds.
+///
+/// # Errors
+/// As [`parse_service_config`].
+pub fn recorded_service_config(text: &str, file_name: &str) -> Result<ReleaseSpec, ConfigErrors> {
+    understood(text, file_name, |_, _| ())
+}
+
+fn understood(
+    text: &str,
+    file_name: &str,
+    also: impl Fn(&Written, &mut Vec<Fault>),
+) -> Result<ReleaseSpec, ConfigErrors> {
     let written = read(SERVICE, text).map_err(|faults| placed(file_name, text, faults))?;
     let mut faults = Vec::new();
     let spec = meaning(&written, &mut faults);
+    also(&written, &mut faults);
     match spec {
         Some(spec) if faults.is_empty() => Ok(spec),
         _ => Err(placed(file_name, text, faults)),
@@ -46,7 +65,7 @@ fn meaning(written: &Written, faults: &mut Vec<Fault>) -> Option<ReleaseSpec> {
     floor_fits(instances, floor, &rollout_strategy, top, strategy, faults);
     Some(ReleaseSpec {
         service: top.service_name("service")?,
-        run: run_of(written)?,
+        run: run_of(written, faults)?,
         instances,
         floor,
         routes: routes_of(written, faults),
@@ -83,11 +102,21 @@ fn u32_of(group: &Group, key: &str) -> u32 {
     u32::try_from(group.count(key).unwrap_or_default()).unwrap_or(u32::MAX)
 }
 
-fn run_of(written: &Written) -> Option<RunSpec> {
+fn run_of(written: &Written, faults: &mut Vec<Fault>) -> Option<RunSpec> {
     let (run, limits, logs) = (written.one("run"), written.one("run.limits"), written.one("logs"));
+    let environment = run.text_map("environment").unwrap_or_default();
+    let sources = Sources {
+        files: run.environment_files("env_file").unwrap_or_default(),
+        secrets: run.secrets("secrets").unwrap_or_default(),
+    };
+    for name in sources.secrets.keys().filter(|name| environment.contains_key(*name)) {
+        let fault = Fault::new(format!("the variable `{name}` is in `environment` and in `secrets`"));
+        faults.push(fault.at(run.at("secrets")).hint("keep one of them"));
+    }
     Some(RunSpec {
         command: run.texts("command")?,
-        environment: run.text_map("environment").unwrap_or_default(),
+        environment,
+        sources,
         folder: run.text("folder")?,
         user: run.text("user"),
         stop_grace: millis(run, "stop_grace"),

@@ -71,8 +71,27 @@ pub static SERVICE: &[Section] = &[
                 kind: Kind::TextMap,
                 default: Fallback::Absent("none besides the four above"),
                 doc: "Environment variables. Of the controller's own environment an instance gets only what describes the machine (PATH, HOME, USER, \
-                      LOGNAME, LANG, LC_ALL, LC_CTYPE, TZ, TMPDIR): what a person happened to have set is no part of a release.",
+                      LOGNAME, LANG, LC_ALL, LC_CTYPE, TZ, TMPDIR): what a person happened to have set is no part of a release. PATH and HOME can be set here \
+                      like any other. `${NAME}` becomes what `secrets` or `env_file` give for that name, `$${` is `${` itself.",
                 example: "{ LOG_LEVEL = \"info\" }",
+            },
+            Key {
+                name: "env_file",
+                kind: Kind::EnvironmentFiles,
+                default: Fallback::Absent("none"),
+                doc: "Files of variables, `NAME=value` on each line, read on the machine each time an instance starts. A relative path is inside the release. One \
+                      with a `-` before it may be missing. A later file holds over an earlier one, `environment` and `secrets` over both. What they say is \
+                      kept nowhere.",
+                example: "[\"/etc/shop/env\", \"-/etc/shop/local.env\"]",
+            },
+            Key {
+                name: "secrets",
+                kind: Kind::Secrets,
+                default: Fallback::Absent("none"),
+                doc: "Variables whose values are read by the controller each time an instance starts, and kept nowhere: the content of a `file`, a `credential` that systemd \
+                      gave the controller (`LoadCredential=`), or what a `command` writes to its standard output within 10s (as the controller's user, in the release's \
+                      folder). One line end at the end does not count. Where one cannot be read no instance starts, and those that run go on.",
+                example: "{ DB_PASSWORD = { file = \"/etc/shop/db-password\" }, API_KEY = { credential = \"api-key\" }, TOKEN = { command = [\"pass\", \"shop/token\"] } }",
             },
             Key {
                 name: "folder",

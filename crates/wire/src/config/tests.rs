@@ -439,3 +439,96 @@ mod no_panic {
         }
     }
 }
+
+#[test]
+fn variables_may_come_from_files_and_secrets() {
+    use gapless_model::{EnvironmentFile, Presence, SecretSource};
+    let text = format!(
+        "{LEAST}env_file = [\"/etc/shop/env\", \"-local.env\"]\nenvironment = {{ URL = \"x://${{KEY}}@${{OTHER}}\" }}\n\
+         [run.secrets]\nKEY = {{ file = \"/etc/shop/key\" }}\nA = {{ credential = \"a\" }}\nB = {{ command = [\"pass\", \"b\"] }}\n"
+    );
+    let sources = parse_service_config(&text, "gapless.toml").unwrap_or_else(|errors| panic!("{errors}")).run.sources;
+    let file = |path: &str, presence| EnvironmentFile { path: path.to_owned(), presence };
+    assert_eq!(sources.files, [file("/etc/shop/env", Presence::Required), file("local.env", Presence::Optional)]);
+    assert_eq!(sources.secrets["KEY"], SecretSource::File("/etc/shop/key".into()));
+    assert_eq!(sources.secrets["A"], SecretSource::Credential("a".into()));
+    assert_eq!(sources.secrets["B"], SecretSource::Command(vec!["pass".into(), "b".into()]));
+    let one = format!("{LEAST}env_file = \"/etc/shop/env\"\n");
+    assert_eq!(parse_service_config(&one, "gapless.toml").unwrap().run.sources.files.len(), 1);
+}
+
+#[test]
+fn a_source_that_cannot_be_one_is_refused_and_never_repeated() {
+    refused(
+        &format!("{LEAST}secrets = {{ KEY = \"hunter2\" }}\nenv_file = 3\n"),
+        expect![[r#"
+        error: gapless.toml:4:19: `run.secrets` has for `KEY` a source that must be a table and is a text: a secret does not stand in the file
+        hint: write a source such as { file = "/etc/shop/db-password" }, `credential` or `command`
+        error: gapless.toml:5:12: `run.env_file` must be a path or a list of paths, found the number 3
+        hint: an example: env_file = ["/etc/shop/env", "-/etc/shop/local.env"]"#]],
+    );
+    refused(
+        &format!("{LEAST}[run.secrets]\n\"A B\" = {{ file = \"/x\" }}\n"),
+        expect![[r#"
+        error: gapless.toml:5:1: `run.secrets` has the name "A B", which is none of a variable
+        hint: letters, digits and _ make one, such as DB_PASSWORD"#]],
+    );
+    refused(
+        &format!("{LEAST}[run.secrets]\nPORT = {{ file = \"/x\" }}\n"),
+        expect![[r#"
+        error: gapless.toml:5:1: `run.secrets` has the name "PORT", which Gapless gives a value itself
+        hint: an example: secrets = { DB_PASSWORD = { file = "/etc/shop/db-password" }, API_KEY = { credential = "api-key" }, TOKEN = { command = ["pass", "shop/token"] } }"#]],
+    );
+    refused(
+        &format!("{LEAST}[run.secrets]\nA = {{ file = \"../x\" }}\n"),
+        expect![[r#"
+        error: gapless.toml:5:14: `run.secrets` has for `A` a source that has the path "../x", which is relative and leaves the release by `..`
+        hint: an example: secrets = { DB_PASSWORD = { file = "/etc/shop/db-password" }, API_KEY = { credential = "api-key" }, TOKEN = { command = ["pass", "shop/token"] } }"#]],
+    );
+    refused(
+        &format!("{LEAST}[run.secrets]\nA = {{ fiel = \"/x\" }}\n"),
+        expect![[r#"
+        error: gapless.toml:5:5: `run.secrets` has for `A` a source that has the unknown key `fiel`
+        hint: a source is one of `file`, `credential` and `command`"#]],
+    );
+    refused(
+        &format!("{LEAST}[run.secrets]\nA = {{ credential = \"a/b\" }}\n"),
+        expect![[r#"
+        error: gapless.toml:5:20: `run.secrets` has for `A` a source that names the credential "a/b", which cannot be one
+        hint: the name is the one in LoadCredential=NAME:… of the controller's unit"#]],
+    );
+    refused(
+        &format!("{LEAST}environment = {{ A = \"1\" }}\n[run.secrets]\nA = {{ file = \"/x\" }}\n"),
+        expect![[r#"
+        error: gapless.toml:5:6: the variable `A` is in `environment` and in `secrets`
+        hint: keep one of them"#]],
+    );
+}
+
+#[test]
+fn what_was_meant_for_a_value_does_not_reach_an_instance_as_it_is_written() {
+    let text = "service = \"shop\"\n[run]\ncommand = [\"./shop\", \"--port={prot}\"]\n\
+                environment = { A = \"{Release}\", B = \"${KEY}\", C = \"${X:-1}\" }\n\
+                [health]\ncommand = [\"./ask\", \"{prot}\"]\n";
+    refused(
+        text,
+        expect![[r#"
+        error: gapless.toml:3:1: `run.command` has {prot}, which nothing is put in for
+        hint: did you mean {port}?
+        error: gapless.toml:4:1: `run.environment` has {Release}, which nothing is put in for
+        hint: did you mean {release}?
+        error: gapless.toml:4:1: `run.environment` has for `B` a value in which nothing gives `${KEY}` a value
+        hint: name its source, such as secrets = { KEY = { file = "/etc/shop/secret" } }; `$${` stands for the text `${`
+        error: gapless.toml:4:1: `run.environment` has for `C` a value in which `${X:-1}` is not understood: between the braces stands a name of letters, digits and _
+        hint: `$${` stands for the text `${`
+        error: gapless.toml:6:1: `health.command` has {prot}, which nothing is put in for
+        hint: did you mean {port}?"#]],
+    );
+    super::recorded_service_config(text, "gapless.toml").expect("a release that was deployed before is still one");
+    refused(
+        &format!("{LEAST}environment = {{ B = \"${{KEI}}\" }}\nsecrets = {{ KEY = {{ file = \"/x\" }} }}\n"),
+        expect![[r#"
+            error: gapless.toml:4:1: `run.environment` has for `B` a value in which nothing gives `${KEI}` a value
+            hint: did you mean `${KEY}`?"#]],
+    );
+}

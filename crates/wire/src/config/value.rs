@@ -6,12 +6,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use gapless_model::{Amount, Host, Millis, PathPrefix, ServiceName, StatusRange};
+use gapless_model::{Amount, EnvironmentFile, Host, Millis, PathPrefix, SecretSource, ServiceName, StatusRange};
 use ipnet::IpNet;
 use toml_edit::Item;
 
 use super::error::Fault;
 use super::key::Kind;
+use super::sources;
 
 /// The most entries of a list or table within a file.
 const ENTRIES_MAX: usize = 256;
@@ -29,6 +30,8 @@ pub(super) enum Value {
     PathPrefix(PathPrefix),
     Texts(Vec<String>),
     TextMap(BTreeMap<String, String>),
+    EnvironmentFiles(Vec<EnvironmentFile>),
+    Secrets(BTreeMap<String, SecretSource>),
     Flag(bool),
     Count(u64),
     Amount(Amount),
@@ -96,6 +99,8 @@ impl Kind {
             Kind::Folder => checked(item, folder).map(Value::Text),
             Kind::Command => command(item).map(Value::Texts),
             Kind::TextMap => text_map(item).map(Value::TextMap),
+            Kind::EnvironmentFiles => sources::files(item).map(Value::EnvironmentFiles),
+            Kind::Secrets => sources::secrets(item).map(Value::Secrets),
             Kind::Flag => item.as_bool().map(Value::Flag).ok_or_else(|| wrong_type(item, "`true` or `false`")),
             Kind::Count { min, max } => count(item, *min, *max).map(Value::Count),
             Kind::Amount { min } => amount(item, *min).map(Value::Amount),
@@ -115,7 +120,7 @@ impl Kind {
     }
 }
 
-fn wrong_type(item: &Item, wanted: &str) -> Fault {
+pub(super) fn wrong_type(item: &Item, wanted: &str) -> Fault {
     let mut found = item.type_name().to_owned();
     if let Some(text) = item.as_str() {
         found = format!("the text {:?}", shortened(text));
@@ -126,7 +131,7 @@ fn wrong_type(item: &Item, wanted: &str) -> Fault {
 }
 
 /// A text for an error: its first 60 characters.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(60).chain(['…']).collect() }
 }
 
@@ -160,7 +165,7 @@ fn request_path(text: &str) -> Result<String, String> {
     }
 }
 
-fn folder(text: &str) -> Result<String, String> {
+pub(super) fn folder(text: &str) -> Result<String, String> {
     use std::path::{Component, Path};
     let inside = |component| matches!(component, Component::Normal(_) | Component::CurDir);
     if Path::new(text).components().all(inside) {
@@ -170,7 +175,7 @@ fn folder(text: &str) -> Result<String, String> {
     }
 }
 
-fn texts(item: &Item) -> Result<Vec<String>, Fault> {
+pub(super) fn texts(item: &Item) -> Result<Vec<String>, Fault> {
     let array = item.as_array().ok_or_else(|| wrong_type(item, "a list of texts, such as [\"a\", \"b\"]"))?;
     if array.len() > ENTRIES_MAX {
         return Err(Fault::new(format!("has more than {ENTRIES_MAX} entries")).at(item.span()));
@@ -186,7 +191,7 @@ fn texts(item: &Item) -> Result<Vec<String>, Fault> {
     array.iter().map(entry).collect()
 }
 
-fn command(item: &Item) -> Result<Vec<String>, Fault> {
+pub(super) fn command(item: &Item) -> Result<Vec<String>, Fault> {
     if let Some(line) = item.as_str() {
         let words: Vec<String> = line.split_whitespace().map(|word| format!("{word:?}")).collect();
         return Err(wrong_type(item, "a list: the program and each argument in quotes of its own")

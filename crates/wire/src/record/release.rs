@@ -4,7 +4,7 @@ use gapless_model::{Release, ReleaseId, ReleaseLabel};
 use serde::{Deserialize, Serialize};
 
 use super::RecordError;
-use crate::config::{ConfigErrors, parse_service_config};
+use crate::config::{ConfigErrors, recorded_service_config};
 
 /// A release, as it is kept: its artefact by digest, its configuration as the text that was written.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ impl ReleaseRecord {
             id: ReleaseId(self.id),
             label: ReleaseLabel::new(&self.label).map_err(|_| impossible("release label", &self.label))?,
             digest: self.digest.parse().map_err(|_| impossible("digest", &self.digest))?,
-            spec: parse_service_config(&self.config, "gapless.toml")
+            spec: recorded_service_config(&self.config, "gapless.toml")
                 .map_err(|source| ReleaseUnreadable::Config { id: self.id, source })?,
         })
     }

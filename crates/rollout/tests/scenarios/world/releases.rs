@@ -71,6 +71,7 @@ pub fn release(service: &str, id: u64, text: &str, defaults: &str) -> Arc<Releas
             run: RunSpec {
                 command: vec!["serve".into()],
                 environment: BTreeMap::new(),
+                sources: gapless_model::Sources::default(),
                 folder: ".".into(),
                 user: None,
                 stop_grace: Millis::from_secs(5),
