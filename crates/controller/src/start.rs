@@ -260,6 +260,10 @@ async fn timers(shared: Arc<Shared>) {
                 continue;
             }
         }
+        let watching = shared.core().is_watching();
+        if watching {
+            proxies::freshen(&shared).await;
+        }
         if shared.act(Fleet::fire_timers).is_err() && !shared.is_deciding() {
             return;
         }

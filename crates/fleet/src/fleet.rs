@@ -24,6 +24,7 @@ use gapless_wire::record::{ProxyRecord, ReleaseRecord, STEP_KIND, StepRecord};
 use crate::compaction;
 use crate::decided::{Accepted, Decided, Identity, Moment, TakeError, With};
 use crate::entry::{KnownRelease, ServiceEntry};
+use crate::errors::ErrorWatch;
 use crate::ledger::{Counted, Ledger};
 use crate::members::Members;
 use crate::publication::{News, Publication};
@@ -54,6 +55,7 @@ pub struct Fleet<S> {
     pub publication: Publication,
     /// The counts of the proxies.
     pub ledger: Ledger,
+    errors: ErrorWatch,
 }
 
 /// An input of a service, and its step.
@@ -94,6 +96,7 @@ impl<S: Store> Fleet<S> {
             members: Members::recorded(proxies),
             publication,
             ledger,
+            errors: ErrorWatch::default(),
         }
     }
 
@@ -151,6 +154,11 @@ impl<S: Store> Fleet<S> {
     /// The deadline that comes next, of any service.
     pub fn next_deadline(&self) -> Option<Tick> {
         self.services.values().filter_map(|entry| entry.next_deadline).min()
+    }
+
+    /// Whether some service has a candidate in load: what the proxies counted until now may decide about it.
+    pub fn is_watching(&self) -> bool {
+        self.services.values().any(|entry| entry.state.exposure().is_some())
     }
 
     /// The proxies that are members, as they are on record.
@@ -231,6 +239,7 @@ impl<S: Store> Fleet<S> {
     /// [`TakeError::Journal`] alone.
     pub fn proxy_gone(&mut self, proxy: &ProxyId, at: Moment) -> Result<Vec<Decided>, TakeError> {
         self.ledger.proxy_gone(proxy);
+        self.errors.proxy_gone(proxy);
         let news = self.publication.proxy_gone(proxy);
         if let Some(batch) = self.members.gone(proxy) {
             match self.store.commit(&batch) {
@@ -242,11 +251,25 @@ impl<S: Store> Fleet<S> {
         self.heard(news, at)
     }
 
-    /// What a proxy counted.
-    pub fn counted(&mut self, proxy: &ProxyId, report: &ReportDoc) {
+    /// What a proxy counted. Answers what it means to services with a candidate in load.
+    pub fn counted(&mut self, proxy: &ProxyId, report: &ReportDoc, at: Moment) -> Vec<News> {
         let services = &self.services;
         let counts = |key: &SeriesKey| services.get(&key.service).is_some_and(|entry| entry.counts(key));
         self.ledger.reported(proxy, report, counts);
+        self.errors.reported(proxy, report);
+        self.errors.keep(|service| services.contains_key(service));
+        let (sums, none) = (self.ledger.sums(), BTreeMap::new());
+        let mut news = Vec::new();
+        for (service, entry) in services {
+            let (exposure, of_it) = (entry.state.exposure(), sums.get(service).unwrap_or(&none));
+            let Some(counts) = self.errors.look(service, of_it, exposure, at.tick) else { continue };
+            // While facts wait for room these do not pile up behind them: the next ones tell the same, and more.
+            if let Some(exposure) = exposure.filter(|_| entry.unwritten.is_empty()) {
+                let input = Input::RequestsCounted { candidate: exposure.candidate, counts };
+                news.push(News { service: service.clone(), input });
+            }
+        }
+        news
     }
 
     /// Registers a release and orders its deploy, in one transaction: one without the other never is.

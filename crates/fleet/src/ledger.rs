@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use gapless_model::{ReleaseId, ReleaseLabel, RolloutId, ServiceName};
-use gapless_routing::{Audience, Blame, ProxyId, SeriesCounts, SeriesKey, Terminal};
+use gapless_routing::{Audience, Blame, ProxyId, SeriesCounts, SeriesKey, StatusClass, Terminal};
 use gapless_wire::api::{Receipt, ReleaseCounts, RolloutSummary};
 use gapless_wire::control::{ReportDoc, SeriesDoc};
+
+use crate::errors::Sums;
 
 type Life = BTreeMap<SeriesKey, SeriesCounts>;
 
@@ -84,6 +86,23 @@ impl Ledger {
     #[must_use]
     pub fn series(&self) -> usize {
         self.lives.values().chain(self.gone.values()).map(BTreeMap::len).sum()
+    }
+
+    /// What the proxies have counted of each release of each service until now.
+    pub(crate) fn sums(&self) -> BTreeMap<ServiceName, BTreeMap<ReleaseId, Sums>> {
+        let mut sums: BTreeMap<ServiceName, BTreeMap<ReleaseId, Sums>> = BTreeMap::new();
+        for (key, counts) in self.lives.values().chain(self.gone.values()).flatten() {
+            let Some(release) = key.release else { continue };
+            if !sums.contains_key(&key.service) {
+                sums.insert(key.service.clone(), BTreeMap::new());
+            }
+            let Some(sum) = sums.get_mut(&key.service).map(|of| of.entry(release).or_default()) else { continue };
+            sum.ended += counts.total();
+            let failed = counts.failed_by(Blame::Service);
+            sum.failed += failed;
+            sum.counted += failed + counts.answered_well();
+        }
+        sums
     }
 
     /// A proxy's process ended.
@@ -207,7 +226,7 @@ fn receipt(
             .rev()
             .filter_map(|(release, counts)| release.map(|release| (release, counts)))
             .map(|(release, counts)| release_counts(release, counts, label(release)))
-            .filter(|counts| counts.answered > 0)
+            .filter(|counts| counts.answered > 0 || counts.failed > 0)
             .collect(),
         answered_by_us: ended(&|terminal| matches!(terminal, Terminal::AnsweredByUs(_))),
         client_left: ended(&|terminal| matches!(terminal, Terminal::ClientLeft)),
@@ -217,6 +236,7 @@ fn receipt(
         held: all.held,
         longest_wait_ms: all.held_longest_us / 1_000,
         failed_by_service: failed(Blame::Service),
+        server_errors: ended(&|terminal| terminal == Terminal::Answered(StatusClass::ServerError)),
         failed_by_us: failed(Blame::Us),
         tunnels_draining: 0,
         reasons,
@@ -236,6 +256,7 @@ fn release_counts(release: ReleaseId, counts: &SeriesCounts, label: Option<Relea
     ReleaseCounts {
         label: label.map_or_else(|| format!("r{release}"), |label| label.to_string()),
         answered: by_class.values().sum(),
+        failed: counts.failed_by(Blame::Service),
         by_class,
         p50_us: counts.latency_us.quantile_us(0.5),
         p99_us: counts.latency_us.quantile_us(0.99),

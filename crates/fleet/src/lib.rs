@@ -8,12 +8,14 @@
 //! - [`Fleet`]: input → step → journal → intents, and nothing else. [`recover`](mod@recover) gives it back after a crash.
 //! - [`publication`], [`ledger`], [`chronicle`]: books: tables and their acknowledgements, counts and receipts, what happened.
 //! - [`traces`]: whether a journal may act beside what proxies, keepers and files remember.
+//! - `errors`: how many requests each release fails lately, watched while a candidate is in load.
 //! - `compaction`: when a service at rest takes the place of its records.
 
 pub mod chronicle;
 mod compaction;
 mod decided;
 mod entry;
+mod errors;
 mod fleet;
 pub mod ledger;
 pub mod members;

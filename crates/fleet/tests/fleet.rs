@@ -265,7 +265,7 @@ fn what_is_kept_in_memory_does_not_grow_with_the_deploys_that_are_over() {
     let mut series_after_fifty = 0;
     for number in 1..=250 {
         let orders = deploy(&mut core, number).unwrap();
-        core.counted(&proxy, &report_of_all(number));
+        assert_eq!(core.counted(&proxy, &report_of_all(number), now()), []);
         run(&mut core, orders);
         let rollout = RolloutId(number);
         let summary = core.service(&shop()).unwrap().chronicle.summary(rollout, now().tick).unwrap();
@@ -276,7 +276,7 @@ fn what_is_kept_in_memory_does_not_grow_with_the_deploys_that_are_over() {
             series_after_fifty = core.ledger.series();
         }
     }
-    core.counted(&proxy, &report_of_all(250));
+    assert_eq!(core.counted(&proxy, &report_of_all(250), now()), []);
     assert_eq!(current(&core).as_deref(), Some("250.0"));
     assert!(
         core.ledger.series() <= series_after_fifty,

@@ -39,6 +39,8 @@ pub struct ReleaseSpec {
     pub start_timeout: Millis,
     /// How it replaces the release before it.
     pub strategy: Strategy,
+    /// A share of failed requests so many percentage points above that of the release before turns its rollout back; 0 for never.
+    pub errors_above: u8,
     /// What is asked of it before anyone is switched to it.
     pub checks: Vec<Check>,
     /// How long a rollout to it may take at most.

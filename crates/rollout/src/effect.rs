@@ -11,7 +11,7 @@ use gapless_model::{
     TrafficPolicy, Weight,
 };
 
-use crate::Origin;
+use crate::{Failing, Origin};
 
 /// One effect with what fences it: receivers perform a number once and refuse what is older than they have seen.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -157,6 +157,8 @@ pub enum Cause {
         /// Its last probe.
         reason: String,
     },
+    /// The candidate failed far more of its clients than the release before.
+    CandidateFailing(Failing),
     /// A proxy that serves refused a routing table of the rollout.
     RoutesRefused {
         /// The effect that ordered the table.
@@ -194,6 +196,7 @@ impl fmt::Display for Cause {
             Cause::CandidateUnhealthy { instance, reason } => {
                 write!(f, "{instance} became unhealthy in load: {reason}")
             }
+            Cause::CandidateFailing(failing) => write!(f, "{failing}"),
             Cause::RoutesRefused { routes, reason } => write!(f, "a proxy refused table {routes}: {reason}"),
             Cause::Deadline { phase, after } => write!(f, "{phase} did not end within {after}"),
             Cause::Recorded { words } => f.write_str(words),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use core::net::SocketAddr;
 
-use gapless_model::{EffectNumber, InstanceId, Millis, RolloutId, Tick};
+use gapless_model::{EffectNumber, InstanceId, Millis, ReleaseId, RolloutId, Tick};
 
 use crate::desired::Desired;
 use crate::instance::{Drain, Instance, Life, Listing};
@@ -15,7 +15,7 @@ use crate::rollout::compiled::Reversibility;
 use crate::rollout::{BackStage, Forward, Phase, TestStage, Way};
 use crate::service::Situation;
 use crate::transition::Transition;
-use crate::{Action, Cause, EndedBy};
+use crate::{Action, Cause, EndedBy, ErrorCounts};
 
 /// How often instances of a release may end before they were ready, within one batch or one rollback, until the release is held to
 /// be unable to start. Three: once is chance, twice may be a port or a disk that was busy, the third time says the same again.
@@ -252,6 +252,21 @@ impl Transition {
         }
     }
 
+    /// ## Forward => Rollback
+    /// Where the candidate fails its clients, and only while it is exposed and there is a way back: an operator who vouched for it
+    /// ended one observation, not the guard.
+    pub(crate) fn requests_counted(&mut self, candidate: ReleaseId, counts: &ErrorCounts) {
+        if self.service.exposure().is_none_or(|exposure| exposure.candidate != candidate) {
+            return; // late
+        }
+        let above = self.service.releases.get(&candidate).map_or(0, |release| release.spec.errors_above);
+        if above > 0
+            && let Some(failing) = counts.failing(above)
+        {
+            self.turn_back(Cause::CandidateFailing(failing));
+        }
+    }
+
     pub(crate) fn check_passed(&mut self, check: EffectNumber) {
         let Some((to, stage)) = self.test_stage() else { return };
         let TestStage::Checking { index, effect } = *stage else { return };
@@ -275,7 +290,7 @@ impl Transition {
     }
 
     /// The candidate and its stage, while it is under test.
-    pub(crate) fn test_stage(&mut self) -> Option<(gapless_model::ReleaseId, &mut TestStage)> {
+    pub(crate) fn test_stage(&mut self) -> Option<(ReleaseId, &mut TestStage)> {
         let Situation::Rollout(rollout) = &mut self.service.situation else { return None };
         match &mut rollout.way {
             Way::Forward(Forward { phase: Phase::Test { stage, .. }, .. }) => Some((rollout.to, stage)),
@@ -322,7 +337,7 @@ impl Transition {
     }
 
     /// When an instance of `release` that starts now is given up.
-    pub(crate) fn start_deadline(&self, release: gapless_model::ReleaseId) -> Tick {
+    pub(crate) fn start_deadline(&self, release: ReleaseId) -> Tick {
         let timeout = self.service.releases.get(&release).map_or(Millis::ZERO, |release| release.spec.start_timeout);
         self.now.after(timeout)
     }

@@ -13,6 +13,8 @@ use core::net::SocketAddr;
 
 use gapless_model::{EffectNumber, InstanceId, Release, ReleaseId, RolloutId, Strategy};
 
+use crate::ErrorCounts;
+
 /// Who gave an order, and why; both as the operator's words, for the record.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Origin {
@@ -145,6 +147,14 @@ pub enum Input {
         /// The newest [`PublishRoutes`](crate::Effect::PublishRoutes) effect that every proxy had applied when that was
         /// seen: an instance that went back into load in between is not stopped by a late report.
         routes: EffectNumber,
+    },
+    /// What the proxies counted lately of a candidate in load, and of the release that it is to replace. Told over and over while it is
+    /// exposed; it is on record only where it decided something.
+    RequestsCounted {
+        /// The candidate.
+        candidate: ReleaseId,
+        /// The counts.
+        counts: ErrorCounts,
     },
     /// A check passed.
     CheckPassed {

@@ -26,12 +26,13 @@
 //! **L2**: each phase and each stage of the way back has a deadline and a default action (`rollout::compiled::Late`).
 //!
 //! What a candidate may do: exit or fail to start before it is ready, fewer than [`START_FAILURES_MAX`] times per batch. An exit or bad
-//! health in load or under test turns the rollout back. Instances of the release before are healed throughout and fail nothing.
+//! health in load or under test turns the rollout back, and so does one that fails far more of its clients than the release before ([`ErrorCounts`]). Instances of the release before are healed throughout and fail nothing.
 //! An unhealthy instance leaves load while others are ready, and stays while it is all there is.
 
 mod deadline;
 mod desired;
 mod effect;
+mod errors;
 mod explain;
 mod facts;
 mod healing;
@@ -57,6 +58,7 @@ mod timeline;
 mod transition;
 
 pub use effect::{Admission, Cause, Effect, Intent, Member, NoticeLevel, Outcome, Pool, PoolKind, ServiceRoutes};
+pub use errors::{ErrorCounts, Failing, OVERDUE_AFTER, Reference, Tally};
 pub use facts::START_FAILURES_MAX;
 pub use input::{DeployOrder, EndedBy, Input, Origin, RollbackOrder};
 pub use instance::{Drain, Instance, Life, Listing};
@@ -72,6 +74,6 @@ pub use report::{
 };
 pub use rest::{AtRest, RestInvalid, RestingBackoff};
 pub use rollout::advance::{APPLY_TIMEOUT, STOP_SLACK};
-pub use service::Service;
+pub use service::{Exposure, Service};
 pub use step::{Change, Step, step};
 pub use timeline::{Action, Entry, LiveShare};

@@ -10,6 +10,7 @@ use crate::healing::Backoff;
 use crate::instance::Instance;
 use crate::instances::Instances;
 use crate::planted::PlantedBug;
+use crate::rollout::compiled::Reversibility;
 use crate::rollout::{BackStage, Rollout, Way};
 use crate::table::Table;
 use crate::{Cause, Outcome, ServiceRoutes, SituationReport};
@@ -86,6 +87,17 @@ pub(crate) struct Stuck {
     pub since: Tick,
 }
 
+/// A candidate in load, with a way back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Exposure {
+    /// The rollout.
+    pub rollout: RolloutId,
+    /// The candidate.
+    pub candidate: ReleaseId,
+    /// The release that it is to replace.
+    pub current: ReleaseId,
+}
+
 impl Service {
     /// A service that no release was deployed to yet.
     #[must_use]
@@ -157,6 +169,15 @@ impl Service {
     #[must_use]
     pub fn last_ordinal(&self) -> u64 {
         self.numbers.ordinal
+    }
+
+    /// The candidate that some clients are served by while there is a way back, and the release that it is compared with.
+    #[must_use]
+    pub fn exposure(&self) -> Option<Exposure> {
+        let rollout = self.running().filter(|rollout| rollout.reversibility() == Reversibility::Exposed)?;
+        let current = rollout.from()?;
+        let exposed = self.live(rollout.to) > 0;
+        exposed.then_some(Exposure { rollout: rollout.id, candidate: rollout.to, current })
     }
 
     /// What it is doing.

@@ -90,6 +90,7 @@ impl Transition {
             Input::RoutesRefused { routes, reason } => self.routes_refused(routes, reason),
             Input::RequestsEnded { instance, routes } => self.requests_ended(&instance, routes),
             Input::Drained { instance, routes } => self.drained(&instance, routes),
+            Input::RequestsCounted { candidate, counts } => self.requests_counted(candidate, &counts),
             Input::CheckPassed { check } => self.check_passed(check),
             Input::CheckFailed { check, reason } => self.check_failed(check, reason),
             Input::ReceiptClosed { rollout } => self.receipt_closed(rollout),

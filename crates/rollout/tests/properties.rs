@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gapless_model::{EffectNumber, InstanceId, Millis, RolloutId, Tick};
 use gapless_rollout::{
-    Action, DeployOrder, Drain, Effect, EndedBy, Input, Intent, Life, Listing, Origin, Outcome, Placed, PoolKind,
-    Recorded, RecordedEnd, RecordedIntent, RollbackOrder, Service, ServiceRoutes, SituationReport, Step, follow, step,
+    Action, DeployOrder, Drain, Effect, EndedBy, ErrorCounts, Input, Intent, Life, Listing, Origin, Outcome, Placed,
+    PoolKind, Recorded, RecordedEnd, RecordedIntent, RollbackOrder, Service, ServiceRoutes, SituationReport, Step,
+    Tally, follow, step,
 };
 use proptest::prelude::{ProptestConfig, Strategy as Values, any, prop, proptest};
 use proptest::test_runner::TestCaseError;
@@ -153,9 +154,18 @@ impl Walk {
                 alive: instances.iter().skip(usize::from(which % 2)).cloned().collect(),
                 gone_by: gapless_rollout::EndedBy::Outside,
             }),
+            30 => self.counted(which),
             _ => return self.deadline(),
         };
         input.map_or(Ok(()), |input| self.take(input))
+    }
+
+    /// What the proxies counted of the candidate, or of one that is none any more.
+    fn counted(&self, which: u16) -> Option<Input> {
+        let candidate = self.service.candidate().or(self.service.current())?.id;
+        let of = |failed| Tally { requests: 100, failed, overdue: 0 };
+        let counts = ErrorCounts { candidate: of(u64::from(which % 101)), meanwhile: of(0), ..ErrorCounts::default() };
+        Some(Input::RequestsCounted { candidate, counts })
     }
 
     fn deploy(&mut self, rollout: RolloutId, which: u16) -> Input {

@@ -289,6 +289,13 @@ impl SeriesCounts {
         failed.map(|terminal| self.terminals[terminal.index()]).sum()
     }
 
+    /// How many requests a release answered to the end otherwise than by 5xx.
+    #[must_use]
+    pub fn answered_well(&self) -> u64 {
+        let classes = CLASSES.into_iter().filter(|class| *class != StatusClass::ServerError);
+        classes.map(|class| self.terminals[Terminal::Answered(class).index()]).sum()
+    }
+
     /// Adds all of another.
     pub fn merge(&mut self, other: &SeriesCounts) {
         for (mine, theirs) in self.terminals.iter_mut().zip(&other.terminals) {

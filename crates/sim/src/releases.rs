@@ -97,5 +97,6 @@ fn spec(shape: &ReleaseShape) -> ReleaseSpec {
         },
         restart: Restart { backoff_min: Millis(100), backoff_max: Millis::from_secs(5) },
         releases_kept: 2,
+        errors_above: 10,
     }
 }

@@ -10,6 +10,7 @@
 //! **Invariant W-R3**: effects are kept to be read by people and compared at a replay. They are computed, not read; only where another edition
 //! of the machine decided differently, they are what was performed, and the replay follows them ([`StepRecord::recorded`]).
 
+mod counts;
 mod effect;
 mod input;
 mod manifest;
@@ -22,6 +23,7 @@ use gapless_rollout::{EDITION, Input, Intent, Recorded};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+pub use counts::{RequestsCountedRecord, TallyRecord};
 pub use effect::{EffectRecord, IntentRecord, MemberRecord, OutcomeRecord, PoolRecord};
 pub use input::{InputRecord, OriginRecord, RequestsEndedRecord, RoutesRefusedRecord, StrategyRecord};
 pub use manifest::{ManifestBroken, ManifestRecord, RunningRecord};

@@ -35,6 +35,9 @@ pub fn text(receipt: &Receipt, style: Style) -> String {
     for release in &receipt.releases {
         let classes: Vec<String> = release.by_class.iter().map(|(class, count)| format!("{class} {count}")).collect();
         let mut note = classes.join(", ");
+        if release.failed > 0 && release.failed > release.by_class.get("5xx").copied().unwrap_or(0) {
+            let _ = write!(note, "; {} failed", release.failed);
+        }
         if let (Some(p50), Some(p99)) = (release.p50_us, release.p99_us) {
             let _ = write!(note, "; half within {}, 99% within {}", microseconds(p50), microseconds(p99));
         }
@@ -54,9 +57,13 @@ pub fn text(receipt: &Receipt, style: Style) -> String {
     row("held", receipt.held, wait, Paint::None);
     row(
         "failed by the service",
-        receipt.failed_by_service,
-        String::new(),
-        if receipt.failed_by_service > 0 { Paint::Busy } else { Paint::None },
+        receipt.failed_by_service + receipt.server_errors,
+        if receipt.server_errors > 0 {
+            format!("{} of them answered 5xx", receipt.server_errors)
+        } else {
+            String::new()
+        },
+        if receipt.failed_by_service + receipt.server_errors > 0 { Paint::Busy } else { Paint::None },
     );
     row(
         "failed by us",

@@ -348,6 +348,7 @@ fn paid(failed_by_us: u64) -> Receipt {
         label: label.to_owned(),
         answered,
         by_class: [("2xx".to_owned(), answered - 2), ("4xx".to_owned(), 2)].into(),
+        failed: 0,
         p50_us: Some(830),
         p99_us: Some(12_400),
     };
@@ -365,6 +366,7 @@ fn paid(failed_by_us: u64) -> Receipt {
         held: 12,
         longest_wait_ms: 812,
         failed_by_service: 1,
+        server_errors: 0,
         failed_by_us,
         reasons: [("no_route".to_owned(), 2)].into(),
         tunnels_draining: failed_by_us,
@@ -392,6 +394,27 @@ fn a_receipt_counts_what_the_rollout_cost() {
           failed by us           0
           ends without a release's answer: no_route 2
     "#]],
+    );
+}
+
+#[test]
+fn a_receipt_counts_the_services_own_errors_by_release() {
+    let mut receipt = paid(0);
+    receipt.server_errors = 1_563;
+    receipt.releases.truncate(1);
+    receipt.releases[0].by_class = [("2xx".to_owned(), 437), ("5xx".to_owned(), 1_563)].into();
+    receipt.releases[0].failed = 1_564;
+    let text = receipt::text(&receipt, Style::Plain);
+    let told: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.contains("by the service") || line.contains("by 1.4.0"))
+        .collect();
+    check(
+        &told.join("\n"),
+        &expect![[r#"
+            answered by 1.4.0      12000     2xx 437, 5xx 1563; 1564 failed; half within 830µs, 99% within 12ms
+            failed by the service  1564      1563 of them answered 5xx"#]],
     );
 }
 

@@ -8,6 +8,7 @@ mod bad_input;
 mod clients;
 mod crash;
 mod disks;
+mod failing;
 mod foreign;
 mod full_disk;
 mod keepers;

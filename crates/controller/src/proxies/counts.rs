@@ -10,6 +10,8 @@ use gapless_fleet::ledger::Counted;
 const ANSWER_WITHIN: Duration = Duration::from_millis(2_500);
 /// How long an order waits for the counts that its receipt begins with: a proxy of an earlier release, which cannot be asked, reports each second.
 const BASELINE_WITHIN: Duration = Duration::from_millis(1_500);
+/// How long a deadline waits for the counts that it is decided on.
+const FRESH_WITHIN: Duration = Duration::from_millis(250);
 
 /// Brings the ledger up to this moment. Answers, for people, of which proxies the counts of this moment are not known, and what they had in flight.
 pub async fn ask_counts(shared: &Shared) -> Vec<String> {
@@ -35,6 +37,12 @@ pub async fn counts_before(shared: &Shared) -> Counted {
         format!("proxy {id} did not tell its counts: requests that ended there in the {since} s before are counted too")
     });
     Counted::Asked { unanswered: unanswered.collect() }
+}
+
+/// Has the proxies tell what they counted until now, so that the end of an observation is decided on fresh counts (I10). One that does not
+/// answer at once holds up no deadline.
+pub async fn freshen(shared: &Shared) {
+    ask(shared, FRESH_WITHIN, |member| !member.is_silent()).await;
 }
 
 /// Asks everybody who is connected, and waits for those who are `awaited`. Answers the number of the question.

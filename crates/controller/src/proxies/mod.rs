@@ -20,7 +20,7 @@ mod keep;
 mod place;
 mod tend;
 
-pub use counts::{ask_counts, counts_before};
+pub use counts::{ask_counts, counts_before, freshen};
 pub use crew::{Crew, Member, Role};
 pub use keep::{keep, listeners};
 pub use place::{Place, ProxyUnavailable, kept_tables, newest_epoch};

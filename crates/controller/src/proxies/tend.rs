@@ -231,9 +231,9 @@ fn heard(shared: &Arc<Shared>, id: &ProxyId, event: ProxyEvent) {
             };
             let version = TableVersion::from(report.applied);
             let _ = shared.act(|core, at| {
-                core.counted(id, &report);
                 let mut news = core.publication.reported(id, version, in_flight);
                 news.extend(core.publication.lasting(id, report.lasting()));
+                news.extend(core.counted(id, &report, at));
                 core.heard(news, at)
             });
             let mut crew = shared.proxies();

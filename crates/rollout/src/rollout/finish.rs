@@ -39,6 +39,7 @@ impl Transition {
             | Cause::CheckFailed { .. }
             | Cause::CandidateExited { .. }
             | Cause::CandidateUnhealthy { .. }
+            | Cause::CandidateFailing(_)
             | Cause::RoutesRefused { .. }
             | Cause::Recorded { .. }
             | Cause::Deadline { .. }

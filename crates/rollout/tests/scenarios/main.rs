@@ -1,6 +1,7 @@
 //! Scenarios as an operator would tell them, with what the machine answers.
 
 mod deadlines;
+mod failing;
 mod healing;
 mod operators;
 mod player;

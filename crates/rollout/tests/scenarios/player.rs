@@ -77,6 +77,8 @@ impl Player {
                 let instance = world.instance(rest.parse().unwrap());
                 world.deliver(Input::InstanceReady { instance });
             }
+            // `requests 30/30 old 0/60 before 0/100`: failed of all, of the candidate and of the release before; they went on for three seconds.
+            "requests" => world.requests(rest),
             "proxies" if rest == "silent" => world.silent = true,
             // `proxies refuse 1.1`: every table that holds it; `proxies refuse *`: every table.
             "proxies" if rest.starts_with("refuse ") => world.refused = rest.split(' ').nth(1).map(str::to_owned),

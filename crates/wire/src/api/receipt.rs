@@ -33,8 +33,11 @@ pub struct Receipt {
     pub held: u64,
     /// The longest such wait, in milliseconds.
     pub longest_wait_ms: u64,
-    /// Failures that an instance explains: it refused, closed, stalled or spoke no HTTP. (Its own 5xx are in `releases`.)
+    /// Failures that an instance explains: it refused, closed, stalled or spoke no HTTP. (Its own 5xx are in `server_errors`.)
     pub failed_by_service: u64,
+    /// Answers of 5xx that the service gave itself, over all releases.
+    #[serde(default)]
+    pub server_errors: u64,
     /// Failures that neither an instance nor the client explains: lost. Should be 0.
     pub failed_by_us: u64,
     /// Tunnels (WebSockets and other upgrades) to instances out of load that were still open when it ended. How they end is on no receipt.
@@ -72,6 +75,7 @@ impl Receipt {
             held: 0,
             longest_wait_ms: 0,
             failed_by_service: 0,
+            server_errors: 0,
             failed_by_us: 0,
             tunnels_draining: 0,
             reasons: BTreeMap::new(),
@@ -92,6 +96,9 @@ pub struct ReleaseCounts {
     /// By class of status: `1xx` (101), `2xx`, `3xx`, `4xx`, `5xx`.
     #[serde(default)]
     pub by_class: BTreeMap<String, u64>,
+    /// Requests that it failed: answered 5xx, or not to the end.
+    #[serde(default)]
+    pub failed: u64,
     /// The time to the end of the answer that half of them stayed below, in microseconds.
     #[serde(default)]
     pub p50_us: Option<u64>,

@@ -73,6 +73,7 @@ fn meaning(written: &Written, faults: &mut Vec<Fault>) -> Option<ReleaseSpec> {
         start_timeout: millis(health, "start_timeout"),
         strategy: rollout_strategy,
         checks: written.many("check").iter().filter_map(|group| check_of(group, faults)).collect(),
+        errors_above: u8_of(strategy, "errors_above"),
         rollout_timeout: millis(strategy, "timeout"),
         second_order: match strategy.word("second_order") {
             Some("reject") => SecondOrder::Reject,

@@ -304,6 +304,14 @@ pub static SERVICE: &[Section] = &[
                 example: "\"1h\"",
             },
             Key {
+                name: "errors_above",
+                kind: Kind::Count { min: 0, max: 100 },
+                default: Fallback::Value("10"),
+                doc: "A candidate whose share of failed requests (answers of 5xx, and answers that never came) is so many percentage points above that \
+                      of the release before turns its rollout back while it is observed or baked, where there were requests enough to tell; `0` for never.",
+                example: "25",
+            },
+            Key {
                 name: "second_order",
                 kind: Kind::OneOf(&["queue", "reject", "supersede"]),
                 default: Fallback::Value("\"queue\""),

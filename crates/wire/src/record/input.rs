@@ -9,6 +9,7 @@ use gapless_rollout::{DeployOrder, EndedBy, Input, Origin, RollbackOrder};
 use serde::{Deserialize, Serialize};
 
 use super::RecordError;
+use super::counts::RequestsCountedRecord;
 
 /// Who gave an order and why.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -152,6 +153,8 @@ pub enum InputRecord {
         requests_ended: Option<RequestsEndedRecord>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         routes_refused: Option<RoutesRefusedRecord>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        requests_counted: Option<RequestsCountedRecord>,
     },
     ControllerRestarted {
         alive: Vec<String>,
@@ -182,7 +185,8 @@ pub struct RoutesRefusedRecord {
 
 impl InputRecord {
     /// Time passed, and nothing else happened.
-    const TIME_PASSED: InputRecord = InputRecord::TimerFired { requests_ended: None, routes_refused: None };
+    const TIME_PASSED: InputRecord =
+        InputRecord::TimerFired { requests_ended: None, routes_refused: None, requests_counted: None };
 
     /// The stored form of an input.
     #[must_use]
@@ -227,10 +231,17 @@ impl InputRecord {
             Input::RequestsEnded { instance, routes } => InputRecord::TimerFired {
                 requests_ended: Some(RequestsEndedRecord { instance: instance.to_string(), routes: routes.0 }),
                 routes_refused: None,
+                requests_counted: None,
             },
             Input::RoutesRefused { routes, reason } => InputRecord::TimerFired {
                 requests_ended: None,
                 routes_refused: Some(RoutesRefusedRecord { routes: routes.0, reason: reason.clone() }),
+                requests_counted: None,
+            },
+            Input::RequestsCounted { candidate, counts } => InputRecord::TimerFired {
+                requests_ended: None,
+                routes_refused: None,
+                requests_counted: Some(RequestsCountedRecord::of(*candidate, counts)),
             },
             Input::TimerFired => InputRecord::TIME_PASSED,
             Input::ControllerRestarted { alive, gone_by } => InputRecord::ControllerRestarted {
@@ -293,7 +304,10 @@ impl InputRecord {
             InputRecord::TimerFired { routes_refused: Some(refused), .. } => {
                 Input::RoutesRefused { routes: EffectNumber(refused.routes), reason: refused.reason.clone() }
             }
-            InputRecord::TimerFired { requests_ended: None, routes_refused: None } => Input::TimerFired,
+            InputRecord::TimerFired { requests_counted: Some(counted), .. } => counted.to_input(),
+            InputRecord::TimerFired { requests_ended: None, routes_refused: None, requests_counted: None } => {
+                Input::TimerFired
+            }
             InputRecord::ControllerRestarted { alive, gone_by } => Input::ControllerRestarted {
                 gone_by: gone_by.to_ended_by(),
                 alive: alive.iter().map(|id| instance(id)).collect::<Result<BTreeSet<_>, _>>()?,
@@ -358,6 +372,7 @@ pub(super) fn parsed<T: FromStr>(what: &'static str, text: &str) -> Result<T, Re
 #[cfg(test)]
 mod tests {
     use gapless_model::ServiceName;
+    use gapless_rollout::{ErrorCounts, Tally};
     use proptest::prelude::{Just, any, prop, prop_assert_eq, prop_assume, prop_oneof, proptest};
     use proptest::strategy::Strategy as Values;
 
@@ -402,6 +417,17 @@ mod tests {
             (number(), ".*").prop_map(|(check, reason)| Input::CheckFailed { check, reason }),
             rollout().prop_map(|rollout| Input::ReceiptClosed { rollout }),
             Just(Input::TimerFired),
+            (any::<u64>(), any::<[u64; 10]>()).prop_map(|(candidate, numbers)| {
+                let tally =
+                    |at: usize| Tally { requests: numbers[at], failed: numbers[at + 1], overdue: numbers[at + 2] };
+                let counts = ErrorCounts {
+                    candidate: tally(0),
+                    failing_for: Millis(numbers[9]),
+                    meanwhile: tally(3),
+                    before: tally(6),
+                };
+                Input::RequestsCounted { candidate: ReleaseId(candidate), counts }
+            }),
             (prop::collection::btree_set(instances(), 0..5), any::<bool>()).prop_map(|(alive, outside)| {
                 let gone_by = if outside { EndedBy::Outside } else { EndedBy::Itself };
                 Input::ControllerRestarted { alive, gone_by }
@@ -473,5 +499,10 @@ mod tests {
             serde_json::to_string(&record).unwrap(),
             r#"{"type":"timer_fired","routes_refused":{"routes":9,"reason":"too large"}}"#
         );
+        let tally = |requests, failed| Tally { requests, failed, overdue: 0 };
+        let counts = ErrorCounts { candidate: tally(30, 30), meanwhile: tally(60, 0), ..ErrorCounts::default() };
+        let record = InputRecord::of(&Input::RequestsCounted { candidate: ReleaseId(3), counts });
+        let written = serde_json::to_string(&record).unwrap();
+        assert!(written.starts_with(r#"{"type":"timer_fired","requests_counted":{"candidate":3,"#), "{written}");
     }
 }

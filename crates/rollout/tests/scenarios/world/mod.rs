@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use gapless_model::{EffectNumber, InstanceId, Millis, Release, RolloutId, ServiceName, Tick};
 use gapless_rollout::{
-    Action, BatchReport, Change, DeployOrder, Effect, EndedBy, Input, Intent, Listing, Origin, PhaseName,
-    RollbackOrder, Service, ServiceRoutes, Step, step,
+    Action, BatchReport, Change, DeployOrder, Effect, EndedBy, ErrorCounts, Input, Intent, Listing, Origin, PhaseName,
+    RollbackOrder, Service, ServiceRoutes, Step, Tally, step,
 };
 
 /// How long the obliging world takes for each answer.
@@ -306,6 +306,19 @@ impl World {
         let to = self.service.releases().find(|release| release.label.as_str() == label).map(|release| release.id);
         assert!(label.is_empty() || to.is_some(), "{label} is not kept");
         self.input(Input::RollbackOrdered(RollbackOrder { rollout, to, origin }));
+    }
+
+    /// Tells what the proxies counted of the candidate, as `FAILED/REQUESTS old FAILED/REQUESTS before FAILED/REQUESTS`.
+    pub fn requests(&mut self, text: &str) {
+        let words: Vec<&str> = text.split(' ').collect();
+        let tally = |at: usize| {
+            let (failed, requests) = words.get(at).and_then(|word| word.split_once('/')).unwrap_or(("0", "0"));
+            Tally { requests: requests.parse().unwrap(), failed: failed.parse().unwrap(), overdue: 0 }
+        };
+        let failing_for = Millis::from_secs(3);
+        let counts = ErrorCounts { candidate: tally(0), failing_for, meanwhile: tally(2), before: tally(4) };
+        let candidate = self.service.candidate().or(self.service.current()).expect("a release").id;
+        self.input(Input::RequestsCounted { candidate, counts });
     }
 
     fn next_rollout(&self) -> RolloutId {

@@ -91,6 +91,7 @@ pub fn release(service: &str, id: u64, text: &str, defaults: &str) -> Arc<Releas
             },
             start_timeout: millis(&get("start_timeout", "10s")),
             strategy,
+            errors_above: get("errors_above", "10").parse().unwrap(),
             checks: (1..=checks).map(check).collect(),
             rollout_timeout: millis(&get("rollout_timeout", "10m")),
             second_order: match get("second", "queue").as_str() {
