@@ -45,8 +45,6 @@ pub struct Bounds {
     pub write_stall_ms: u64,
     /// For how long a client must have been waited for before the rate of its body is looked at.
     pub body_grace_ms: u64,
-    /// How long ago the last look was.
-    pub look_every_ms: u64,
 }
 
 /// How far a request's body has come.
@@ -91,7 +89,7 @@ pub trait Sight {
 }
 
 impl Bounds {
-    /// What is due for a request now. Notes in it how long its client was waited for.
+    /// What is due for a request now.
     pub fn due<C: Copy>(&self, exchange: &mut Exchange<C>, sight: &mut impl Sight) -> Due {
         if sight.has_output() {
             let most_ms = exchange.policy().map_or(self.write_stall_ms, |policy| policy.idle_timeout.0);
@@ -140,8 +138,7 @@ impl Bounds {
         if self.now_ms.saturating_sub(progress_ms) > idle_ms {
             return CLIENT_STALLED;
         }
-        exchange.body_awaited_ms += self.look_every_ms;
-        let awaited_ms = exchange.body_awaited_ms;
+        let awaited_ms = exchange.body_wait.total_ms(self.now_ms);
         let slow = !exchange.has_begun_answer() && awaited_ms > self.body_grace_ms && bytes < rate * awaited_ms / 1_000;
         if slow { CLIENT_STALLED } else { Due::Nothing }
     }

@@ -7,6 +7,7 @@ use gapless_routing::{
 };
 
 use crate::attempt::{Answer, Attempt, Connection, Left};
+use crate::body_wait::BodyWait;
 use crate::failure::{Excuse, Failure};
 use crate::half_closed::HalfClosed;
 use crate::hold::{HoldAsk, Holding, Place};
@@ -55,8 +56,7 @@ pub struct Exchange<C> {
     wants_new_connection: bool,
     status: u16,
     accepted_us: u64,
-    /// For how long nothing but the client was waited for while its body came.
-    pub(crate) body_awaited_ms: u64,
+    pub(crate) body_wait: BodyWait,
     pub(crate) half_closed: Option<HalfClosed>,
 }
 
@@ -77,7 +77,7 @@ impl<C: Copy> Exchange<C> {
             wants_new_connection: false,
             status: 0,
             accepted_us: 0,
-            body_awaited_ms: 0,
+            body_wait: BodyWait::default(),
             half_closed: None,
         }
     }
@@ -99,7 +99,7 @@ impl<C: Copy> Exchange<C> {
         self.wants_new_connection = false;
         self.status = 0;
         self.accepted_us = now_us;
-        self.body_awaited_ms = 0;
+        self.body_wait = BodyWait::default();
         self.half_closed = None;
     }
 
@@ -115,6 +115,18 @@ impl<C: Copy> Exchange<C> {
             State::Delivering(_) => Todo::Deliver,
             State::Ended => Todo::Forget,
         }
+    }
+
+    /// All that came of its body was passed on, and nobody but the client is waited for.
+    #[inline]
+    pub fn handle_body_awaited(&mut self, now_ms: u64) {
+        self.body_wait.begin(now_ms);
+    }
+
+    /// More of its body came.
+    #[inline]
+    pub fn handle_body_received(&mut self, now_ms: u64) {
+        self.body_wait.end(now_ms);
     }
 
     /// What is known of the request.

@@ -10,6 +10,7 @@
 //! All three are held by `tests/properties.rs`, for random orders of events.
 
 mod attempt;
+mod body_wait;
 mod due;
 mod exchange;
 mod failure;

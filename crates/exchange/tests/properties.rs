@@ -316,7 +316,7 @@ impl Witness {
     }
 
     fn look(&mut self, exchange: &mut Exchange<u64>, upload: Upload, output: bool, ended: bool) {
-        let bounds = Bounds { now_ms: self.now_ms, write_stall_ms: 10_000, body_grace_ms: 1_000, look_every_ms: 100 };
+        let bounds = Bounds { now_ms: self.now_ms, write_stall_ms: 10_000, body_grace_ms: 1_000 };
         let sight = &mut Seen { upload, output, ended, still_ms: self.now_ms % 20_000, now_ms: self.now_ms };
         match bounds.due(exchange, sight) {
             Due::Nothing | Due::AskClient => {}

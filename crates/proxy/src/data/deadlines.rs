@@ -14,7 +14,6 @@ use super::slab::Slab;
 use super::stream::Stream;
 use super::tunnel::Ending;
 use super::upstream::Upstream;
-use super::worker::SWEEP_MS;
 
 /// What is due for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,7 +159,6 @@ impl Deadlines<'_> {
             now_ms: self.now_ms,
             write_stall_ms: self.settings.write_stall_ms,
             body_grace_ms: self.settings.body_grace_ms,
-            look_every_ms: SWEEP_MS,
         };
         let (unsent, upload) = (exchange.is_unsent(), exchange.upload());
         let Exchange { core, asked, instance_took, .. } = exchange;

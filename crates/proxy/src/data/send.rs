@@ -76,12 +76,10 @@ impl Worker {
         if client.input.is_empty() {
             let count = match client.stream.read(&mut scratch.read) {
                 ReadOutcome::Bytes(count) => count,
-                ReadOutcome::Blocked => {
-                    client.stream.await_rest();
-                    return Ok(Taken::Nothing);
-                }
+                ReadOutcome::Blocked => return Ok(self.await_body(client, exchange)),
                 ReadOutcome::Ended | ReadOutcome::Broken(_) => return Err(Carried::ClientLeft),
             };
+            exchange.core.handle_body_received(self.clock.now_ms());
             client.progress_ms = self.clock.now_ms();
             let used = self.take_pieces(exchange, &scratch.read[..count]).map_err(Carried::BodyRefused)?;
             self.buffers.append(&mut client.input, &scratch.read[used..count]);
@@ -94,18 +92,25 @@ impl Worker {
             client.input = input;
             let count = match client.stream.read(&mut scratch.read) {
                 ReadOutcome::Bytes(count) => count,
-                ReadOutcome::Blocked => {
-                    client.stream.await_rest();
-                    return Ok(Taken::Nothing);
-                }
+                ReadOutcome::Blocked => return Ok(self.await_body(client, exchange)),
                 ReadOutcome::Ended | ReadOutcome::Broken(_) => return Err(Carried::ClientLeft),
             };
+            exchange.core.handle_body_received(self.clock.now_ms());
             client.input.extend_from_slice(&scratch.read[..count]);
             return Ok(Taken::Something);
         }
         self.buffers.append(&mut client.input, &input[used..]);
         self.buffers.take_back(input);
         Ok(Taken::Something)
+    }
+
+    /// Nothing of the body is there. Time counts against the client only where it was told to go on and its instance has taken what came.
+    fn await_body(&mut self, client: &mut Client, exchange: &mut Exchange) -> Taken {
+        client.stream.await_rest();
+        if exchange.is_all_sent() && !exchange.awaits_continue() {
+            exchange.core.handle_body_awaited(self.clock.now_ms());
+        }
+        Taken::Nothing
     }
 
     /// Renders the pieces of the body that `input` begins with; returns how many bytes they took.

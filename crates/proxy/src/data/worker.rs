@@ -30,7 +30,7 @@ const READ_BYTES: usize = 64 * 1024;
 pub(super) const READS_PER_TURN: usize = 16;
 
 /// How often everything that waits is looked at, in milliseconds. Deadlines are that exact.
-pub(super) const SWEEP_MS: u64 = 100;
+const SWEEP_MS: u64 = 100;
 
 /// How often the event queue is asked again before deadlines are judged, at most: so many full batches and nobody's news is older than this look.
 const LOOKS_MAX: usize = 64;
