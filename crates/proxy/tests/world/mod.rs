@@ -293,6 +293,14 @@ impl Client {
         }
     }
 
+    /// Whether something is there to read now.
+    pub fn has_input(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let there = !self.kept.is_empty() || self.stream.peek(&mut [0]).is_ok_and(|count| count > 0);
+        self.stream.set_nonblocking(false).unwrap();
+        there
+    }
+
     /// The next head, or none when the connection ends first.
     pub fn head(&mut self) -> Option<String> {
         loop {
