@@ -58,10 +58,6 @@ fn killed_proxy_is_back(world: &World, label: &str) {
     assert!(last - first <= 2_000, "only what was in flight is lost: {:#?}", sums.incidents);
 }
 
-fn warnings(world: &World) -> String {
-    world.status()["controller"]["warnings"].to_string()
-}
-
 #[test]
 fn a_proxy_whose_folder_takes_nothing_is_started_serves_and_is_found_again() {
     let mut world = World::up();
@@ -74,14 +70,14 @@ fn a_proxy_whose_folder_takes_nothing_is_started_serves_and_is_found_again() {
     until_under_way(&load);
     world.assert_done(&world.deploy(&Service::sample(&[]), "1.1", "rolling"));
     assert_nothing_lost(&end(load), &["1.0", "1.1"]);
-    world.eventually("it says that its table is not kept", || warnings(&world).contains("is not kept on disk"));
+    world.eventually("it says that its table is not kept", || world.warnings().contains("is not kept on disk"));
     let proxy = world.proxy_pid();
     world.kill_controller();
     world.start_controller(&[]);
     assert_eq!(world.proxy_pid(), proxy, "it is found without a file");
     mode(0o700);
     world.eventually("the table is kept when the folder takes it", || {
-        folder.join("table.json").exists() && !warnings(&world).contains("is not kept on disk")
+        folder.join("table.json").exists() && !world.warnings().contains("is not kept on disk")
     });
 }
 

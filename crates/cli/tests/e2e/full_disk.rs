@@ -58,8 +58,7 @@ fn on_a_full_disk_a_death_is_told_and_mended_and_a_controller_starts() {
     kill(pid);
     world.eventually("status tells of the death", || world.live().iter().all(|(instance, _)| *instance != killed));
     world.eventually("a new instance took its place", || world.live().len() == 3);
-    let warnings = world.status()["controller"]["warnings"].to_string();
-    assert!(warnings.contains("the disk is full"), "{warnings}");
+    world.eventually_warned(&["the disk is full"]);
     let refused = world.deploy(&Service::sample(&[]), "1.1", "rolling");
     assert_ne!(refused.code, 0, "{}", world.tell(&refused));
 

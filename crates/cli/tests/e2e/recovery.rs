@@ -305,10 +305,7 @@ fn a_member_whose_record_cannot_be_read_is_named_in_status_with_a_cure_that_work
     world.eventually("the rollout waits for it", || {
         world.status()["services"][0]["waits"].to_string().contains("applied")
     });
-    let warned = world.status()["controller"]["warnings"].to_string();
-    for part in ["proxy of-tomorrow: ", "cannot be read", "gapless recover"] {
-        assert!(warned.contains(part), "{part:?} is not said: {warned}");
-    }
+    world.eventually_warned(&["proxy of-tomorrow: ", "cannot be read", "gapless recover"]);
     until_manifest_knows(&world, "1.1");
     follow(&mut world, "From what runs");
     world.eventually("the instances are in load", || world.live().len() == 3);

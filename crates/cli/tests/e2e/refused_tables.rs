@@ -120,8 +120,7 @@ fn a_rollout_whose_tables_a_proxy_refuses_is_never_done() {
     assert_eq!(ended.code, 4, "nothing is there to go back to: {}", world.tell(&ended));
     assert!(began.elapsed() < PATIENCE, "it does not wait for its deadline");
     assert!(ended.stdout.contains("it is not to its taste"), "{}", world.tell(&ended));
-    let warnings = world.status()["controller"]["warnings"].to_string();
-    assert!(warnings.contains("it is not to its taste"), "{warnings}");
+    world.eventually_warned(&["it is not to its taste"]);
     assert_eq!(
         played.asked.lock().expect("a list").first(),
         Some(&0),

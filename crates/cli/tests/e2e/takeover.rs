@@ -96,8 +96,7 @@ fn a_frozen_proxy_is_replaced_and_no_rollout_says_that_it_failed_nothing() {
     world.eventually("another proxy answers in its place", || {
         get(&world, Duration::from_secs(3)).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
     });
-    let warned = world.status()["controller"]["warnings"].to_string();
-    assert!(warned.contains("has not answered") && warned.contains(&frozen.to_string()), "{warned}");
+    world.eventually_warned(&["has not answered", &frozen.to_string()]);
     let order = world.deploy_detached(&service, "1.1");
     assert_eq!(order.code, 0, "{}", world.tell(&order));
     let until = Instant::now() + Duration::from_secs(4); // more than the drain's deadline: a wrong machine would be done
@@ -186,8 +185,7 @@ fn a_controller_starts_beside_its_only_proxy_that_is_frozen_and_takes_its_connec
     world.kill_controller();
     signal(frozen, Signal::STOP);
     world.start_controller(&[]);
-    let warned = world.status()["controller"]["warnings"].to_string();
-    assert!(warned.contains("has not answered") && warned.contains(&format!("kill -KILL {frozen}")), "{warned}");
+    world.eventually_warned(&["has not answered", &format!("kill -KILL {frozen}")]);
     world.eventually("another proxy serves", || world.proxy_pid() != frozen);
     for _ in 0..20 {
         let answer = get(&world, PATIENCE).expect("an answer: no connection waits for the frozen one");
@@ -225,12 +223,11 @@ fn settings_hold_for_a_proxy_that_is_taken_over_and_those_that_cannot_are_said()
     let mut answer = String::new();
     slow.read_to_string(&mut answer).expect("the new time-out holds, not the ten seconds from before");
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
-    let warned = world.status()["controller"]["warnings"].to_string();
-    assert!(warned.contains("runs 2 threads") && warned.contains(&format!("kill -TERM {proxy}")), "{warned}");
+    world.eventually_warned(&["runs 2 threads", &format!("kill -TERM {proxy}")]);
     signal(proxy, Signal::TERM);
     world.eventually("another proxy serves", || world.proxy_pid() != proxy);
     world.eventually("nothing is to be said any more", || {
-        proxies(&world).len() == 1 && !world.status()["controller"]["warnings"].to_string().contains("threads")
+        proxies(&world).len() == 1 && !world.warnings().contains("threads")
     });
 }
 

@@ -242,6 +242,19 @@ impl World {
         }
     }
 
+    /// Waits until a warning of the controller holds all of these: what it warns of is looked at from time to time, not at the moment of a test.
+    pub fn eventually_warned(&self, parts: &[&str]) {
+        self.eventually(&format!("a warning holds {parts:?}"), || {
+            let warnings = self.warnings();
+            parts.iter().all(|part| warnings.contains(part))
+        });
+    }
+
+    /// All that the controller warns of now.
+    pub fn warnings(&self) -> String {
+        self.status()["controller"]["warnings"].to_string()
+    }
+
     /// What a failed assertion shows.
     pub fn tell(&self, ended: &Ended) -> String {
         format!("exit {}\nstdout:\n{}\nstderr:\n{}\n{}", ended.code, ended.stdout, ended.stderr, self.log())
