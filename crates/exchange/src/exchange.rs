@@ -2,8 +2,8 @@
 
 use gapless_model::{Millis, TrafficPolicy};
 use gapless_routing::{
-    CutReason, KeySent, OurAnswer, Progress, RetryAsk, RetryBudget, RetryRefused, Series, Slot, StatusClass, Terminal,
-    may_retry,
+    CutReason, KeySent, Method, OurAnswer, Progress, RetryAsk, RetryBudget, RetryRefused, Series, Slot, StatusClass,
+    Terminal, may_retry,
 };
 
 use crate::attempt::{Answer, Attempt, Connection, Left};
@@ -12,7 +12,7 @@ use crate::failure::{Excuse, Failure};
 use crate::half_closed::HalfClosed;
 use crate::hold::{HoldAsk, Holding, Place};
 use crate::news::{Delivery, Failed, Lasting, Late, Next, Todo};
-use crate::request::{Method, Request};
+use crate::request::Request;
 use crate::tries::Tries;
 
 /// Where a request stands. Each state has what is true in it and no more.
@@ -452,7 +452,7 @@ impl<C: Copy> Exchange<C> {
     ) -> Result<bool, Option<RetryRefused>> {
         let policy = self.policy.as_ref().ok_or(None)?;
         let ask = RetryAsk {
-            method: if self.request.is_idempotent() { b"GET" } else { b"POST" },
+            method: self.request.method,
             idempotency_key: self.request.key,
             progress,
             body: failed.body,

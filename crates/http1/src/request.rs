@@ -253,3 +253,15 @@ fn check_host(value: &[u8]) -> Rejected<&str> {
     }
     std::str::from_utf8(value).map_err(|_| Reject::HostInvalid)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Method;
+
+    #[test]
+    fn only_methods_that_are_known_to_be_are_idempotent_and_they_have_a_case() {
+        for (method, idempotent) in [("GET", true), ("PUT", true), ("POST", false), ("PATCH", false), ("get", false)] {
+            assert_eq!(Method(method).is_idempotent(), idempotent, "{method}");
+        }
+    }
+}

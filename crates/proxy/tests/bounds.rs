@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use gapless_model::Millis;
 use gapless_proxy::data::Settings;
-use gapless_proxy::seam::Command as Order;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use world::{Client, Instance, PATIENCE, Plan, World, get, ok, until};
 
@@ -35,8 +34,7 @@ fn proxy_in_a_process_of_its_own() {
     let world = World::with(&plan, Settings::default(), 1);
     if std::env::var_os(SETTINGS_AGAIN).is_some() {
         // As with each session of a controller.
-        let settings = Arc::new(Settings::default());
-        world.plane.post_all(|| Order::Settings { settings: Arc::clone(&settings), records: None });
+        world.plane.set(Settings::default(), None);
     }
     println!("\nlistening {}", world.address);
     let _until_the_parent_ends = std::io::stdin().read_to_end(&mut Vec::new());

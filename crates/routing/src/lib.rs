@@ -44,6 +44,6 @@ pub use passive::{Ejection, Outlier, Tally};
 pub use pin::{Keyring, Pin, PinDecision, PinScope, PinSpec, Pins};
 pub use preview::{PeerTrust, PreviewAsked, PreviewKey, PreviewToken, PreviewTokenInvalid};
 pub use registry::{Audience, INSTANCE_SLOTS_MAX, Registry, SERIES_MAX, Series, SeriesKey, Slot};
-pub use retry::{BodyKept, KeySent, Progress, RetryAsk, RetryBudget, RetryPermit, RetryRefused, may_retry};
+pub use retry::{BodyKept, KeySent, Method, Progress, RetryAsk, RetryBudget, RetryPermit, RetryRefused, may_retry};
 pub use spec::{Fallback, InstanceSpec, Intake, PoolSpec, ServiceSpec, TableSpec};
 pub use table::{Instance, Pool, Service, ServiceRoute, Table};

@@ -26,9 +26,9 @@ pub enum Progress {
 
 /// What the rules look at.
 #[derive(Clone, Copy, Debug)]
-pub struct RetryAsk<'a> {
-    /// As sent, upper case.
-    pub method: &'a [u8],
+pub struct RetryAsk {
+    /// Whether it may be done twice.
+    pub method: Method,
     /// Whether it carries an `Idempotency-Key`.
     pub idempotency_key: KeySent,
     /// How far the attempt had come.
@@ -39,6 +39,15 @@ pub struct RetryAsk<'a> {
     pub sends: u8,
     /// Failed attempts that reached no instance, since the request was last held.
     pub unsent: u8,
+}
+
+/// Whether doing a request twice does what doing it once does (RFC 9110 §9.2.2).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Method {
+    /// It does.
+    Idempotent,
+    /// It may not.
+    Other,
 }
 
 /// Whether a request carries an `Idempotency-Key`.
@@ -111,7 +120,7 @@ const UNSENT_RETRIES_MAX: u8 = 16;
 /// # Errors
 /// [`RetryRefused`] is the first rule that forbids it.
 pub fn may_retry(
-    ask: &RetryAsk<'_>,
+    ask: &RetryAsk,
     policy: &TrafficPolicy,
     budget: &mut RetryBudget,
     now: Tick,
@@ -125,7 +134,7 @@ pub fn may_retry(
     }
     let keyed = policy.replay_with_idempotency_key && ask.idempotency_key == KeySent::Yes;
     let sent = matches!(ask.progress, Progress::Sent | Progress::SentOnKept);
-    if sent && !idempotent(ask.method) && !keyed {
+    if sent && ask.method == Method::Other && !keyed {
         return Err(RetryRefused::NotIdempotent);
     }
     if ask.body == BodyKept::Dropped {
@@ -142,11 +151,6 @@ pub fn may_retry(
             }
         }
     }
-}
-
-/// RFC 9110 §9.2.2. CONNECT and unknown methods are not; method names are case-sensitive.
-fn idempotent(method: &[u8]) -> bool {
-    matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
 }
 
 /// What a retry costs, in the unit of [`RetryBudget::deposit`].
@@ -208,8 +212,8 @@ mod tests {
     use super::*;
     use crate::build::tests::policy;
 
-    fn verdict(method: &str, key: KeySent, progress: Progress, body: BodyKept, (sends, unsent): (u8, u8)) -> String {
-        let ask = RetryAsk { method: method.as_bytes(), idempotency_key: key, progress, body, sends, unsent };
+    fn verdict(method: Method, key: KeySent, progress: Progress, body: BodyKept, (sends, unsent): (u8, u8)) -> String {
+        let ask = RetryAsk { method, idempotency_key: key, progress, body, sends, unsent };
         match may_retry(&ask, &policy(), &mut RetryBudget::new(Tick(0)), Tick(0)) {
             Ok(permit) if permit.is_replay() => "replay".into(),
             Ok(_) => "retry".into(),
@@ -221,31 +225,30 @@ mod tests {
     fn what_was_never_sent_goes_elsewhere_and_what_was_sent_only_when_twice_is_once() {
         use BodyKept::{Dropped, Whole};
         use KeySent::{No, Yes};
+        use Method::{Idempotent, Other};
         use Progress::{AnswerBegun, NeverSent, Sent, SentOnKept, Unprocessed};
         for (expected, method, key, progress, body, failed) in [
-            ("retry", "POST", No, NeverSent, Whole, (0, 1)),
-            ("retry", "POST", No, NeverSent, Whole, (0, 2)),
-            ("retry", "POST", No, NeverSent, Whole, (0, 16)),
-            ("it was tried as often as allowed", "POST", No, NeverSent, Whole, (0, 17)),
-            ("retry", "GET", No, NeverSent, Whole, (2, 1)),
-            ("it was tried as often as allowed", "GET", No, NeverSent, Whole, (3, 1)),
-            ("replay", "GET", No, Sent, Whole, (2, 0)),
-            ("it was tried as often as allowed", "GET", No, Sent, Whole, (3, 0)),
-            ("its body was too long to keep", "POST", No, NeverSent, Dropped, (0, 1)),
-            ("replay", "POST", No, Unprocessed, Whole, (1, 0)),
-            ("it was sent and is not idempotent", "POST", No, Sent, Whole, (1, 0)),
-            ("it was sent and is not idempotent", "POST", No, SentOnKept, Whole, (1, 0)),
-            ("replay", "POST", Yes, Sent, Whole, (1, 0)),
-            ("replay", "GET", No, Sent, Whole, (1, 0)),
-            ("replay", "GET", No, SentOnKept, Whole, (1, 0)),
-            ("it was tried as often as allowed", "GET", No, SentOnKept, Whole, (3, 0)),
-            ("replay", "PUT", No, Sent, Whole, (1, 0)),
-            ("it was sent and is not idempotent", "PATCH", No, Sent, Whole, (1, 0)),
-            ("it was sent and is not idempotent", "get", No, Sent, Whole, (1, 0)),
-            ("its body was too long to keep", "PUT", No, Sent, Dropped, (1, 0)),
-            ("its answer had begun", "GET", No, AnswerBegun, Whole, (1, 0)),
+            ("retry", Other, No, NeverSent, Whole, (0, 1)),
+            ("retry", Other, No, NeverSent, Whole, (0, 2)),
+            ("retry", Other, No, NeverSent, Whole, (0, 16)),
+            ("it was tried as often as allowed", Other, No, NeverSent, Whole, (0, 17)),
+            ("retry", Idempotent, No, NeverSent, Whole, (2, 1)),
+            ("it was tried as often as allowed", Idempotent, No, NeverSent, Whole, (3, 1)),
+            ("replay", Idempotent, No, Sent, Whole, (2, 0)),
+            ("it was tried as often as allowed", Idempotent, No, Sent, Whole, (3, 0)),
+            ("its body was too long to keep", Other, No, NeverSent, Dropped, (0, 1)),
+            ("replay", Other, No, Unprocessed, Whole, (1, 0)),
+            ("it was sent and is not idempotent", Other, No, Sent, Whole, (1, 0)),
+            ("it was sent and is not idempotent", Other, No, SentOnKept, Whole, (1, 0)),
+            ("replay", Other, Yes, Sent, Whole, (1, 0)),
+            ("replay", Idempotent, No, Sent, Whole, (1, 0)),
+            ("replay", Idempotent, No, SentOnKept, Whole, (1, 0)),
+            ("it was tried as often as allowed", Idempotent, No, SentOnKept, Whole, (3, 0)),
+            ("replay", Idempotent, No, Sent, Whole, (1, 0)),
+            ("its body was too long to keep", Idempotent, No, Sent, Dropped, (1, 0)),
+            ("its answer had begun", Idempotent, No, AnswerBegun, Whole, (1, 0)),
         ] {
-            assert_eq!(verdict(method, key, progress, body, failed), expected, "{method} {progress:?}");
+            assert_eq!(verdict(method, key, progress, body, failed), expected, "{method:?} {progress:?}");
         }
     }
 
@@ -253,7 +256,7 @@ mod tests {
     fn a_release_that_allows_no_retry_has_none() {
         let policy = gapless_model::TrafficPolicy { retries_max: 0, ..policy() };
         let (key, body) = (KeySent::No, BodyKept::Whole);
-        let (method, progress) = (b"GET", Progress::NeverSent);
+        let (method, progress) = (Method::Idempotent, Progress::NeverSent);
         let ask = RetryAsk { method, idempotency_key: key, progress, body, sends: 0, unsent: 1 };
         assert_eq!(may_retry(&ask, &policy, &mut RetryBudget::new(Tick(0)), Tick(0)), Err(RetryRefused::Often));
     }
@@ -265,7 +268,7 @@ mod tests {
         for request in 0..10_000_u64 {
             budget.deposit();
             let ask = RetryAsk {
-                method: b"GET",
+                method: Method::Idempotent,
                 idempotency_key: KeySent::No,
                 progress: Progress::Sent,
                 body: BodyKept::Whole,

@@ -180,9 +180,7 @@ impl Station {
                 }
             }
         }
-        let settings = Arc::new(self.settings.clone());
-        let records = self.access_log.as_ref().map(|log| log.records.clone());
-        self.plane.post_all(|| Command::Settings { settings: Arc::clone(&settings), records: records.clone() });
+        self.plane.set(self.settings.clone(), self.access_log.as_ref().map(|log| &log.records));
         trouble
     }
 

@@ -35,7 +35,6 @@ pub(super) struct Backend {
     poller: Poller,
     reporter: Reporter,
     settings: Arc<Settings>,
-    connections_max: usize,
     connections: Slab<Upstream>,
     instances: Instances,
 }
@@ -94,14 +93,14 @@ pub(super) enum NoConnection {
 
 impl Backend {
     /// With neither connections nor instances.
-    pub(super) fn new(poller: Poller, reporter: Reporter, settings: Arc<Settings>, connections_max: usize) -> Self {
+    pub(super) fn new(poller: Poller, reporter: Reporter, settings: Arc<Settings>) -> Self {
         let (connections, instances) = (Slab::new(), Instances::new());
-        Self { poller, reporter, settings, connections_max, connections, instances }
+        Self { poller, reporter, settings, connections, instances }
     }
 
     /// The settings have changed.
-    pub(super) fn set(&mut self, settings: Arc<Settings>, connections_max: usize) {
-        (self.settings, self.connections_max) = (settings, connections_max);
+    pub(super) fn set(&mut self, settings: Arc<Settings>) {
+        self.settings = settings;
     }
 
     /// How many connections there are.
@@ -279,7 +278,7 @@ impl Backend {
 
     /// Begins a connection of its own.
     fn connect(&mut self, ask: &Assignment) -> Result<(Key, Link), NoConnection> {
-        if self.connections.len() >= self.connections_max
+        if self.connections.len() >= self.settings.connections_max
             && let Some(idle) = self.connections.find(|connection| matches!(connection.duty, Duty::Idle { .. }))
         {
             // One that is needed goes before one that may be.

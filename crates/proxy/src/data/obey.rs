@@ -38,7 +38,7 @@ impl Worker {
                 }
                 Command::Settings { settings, records } => {
                     (self.settings, self.records) = (settings, records);
-                    self.backend.set(Arc::clone(&self.settings), self.connections_max());
+                    self.backend.set(Arc::clone(&self.settings));
                 }
                 Command::DistrustFraming { service, release } => {
                     self.backend.distrust_framing(&service, release);
@@ -153,15 +153,10 @@ impl Worker {
         }
     }
 
-    /// The most connections of clients, and to instances, whatever the settings of now say: the descriptors are what they are.
-    pub(super) fn connections_max(&self) -> usize {
-        self.settings.connections_max.min(self.descriptors_max)
-    }
-
     /// Accepts what waits.
     pub(super) fn accept(&mut self, index: usize) {
         for _ in 0..ACCEPTS_PER_TURN {
-            if self.clients.len() >= self.connections_max() {
+            if self.clients.len() >= self.settings.connections_max {
                 return self.pause_listener(index);
             }
             let Some(socket) = self.listeners.get(index).and_then(|listener| listener.socket.as_ref()) else { return };
@@ -220,7 +215,7 @@ impl Worker {
 
     /// Looks at paused listening sockets again.
     pub(super) fn resume_listeners(&mut self) {
-        if self.clients.len() >= self.connections_max() {
+        if self.clients.len() >= self.settings.connections_max {
             return;
         }
         for index in 0..self.listeners.len() {

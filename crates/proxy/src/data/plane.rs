@@ -21,6 +21,8 @@ pub struct DataPlane {
     workers: Vec<WorkerHandle>,
     threads: Vec<JoinHandle<()>>,
     origin: Instant,
+    /// The most clients that a thread's share of the process's descriptors is enough for.
+    clients_max: usize,
 }
 
 impl DataPlane {
@@ -36,9 +38,9 @@ impl DataPlane {
         events: &SyncSender<Event>,
         records: Option<&SyncSender<AccessRecord>>,
     ) -> std::io::Result<Self> {
-        let descriptors_max = clients_per_thread(threads);
-        let settings = Arc::new(settings);
-        let mut plane = Self { workers: Vec::new(), threads: Vec::new(), origin: Instant::now() };
+        let clients_max = clients_per_thread(threads);
+        let mut plane = Self { workers: Vec::new(), threads: Vec::new(), origin: Instant::now(), clients_max };
+        let settings = plane.within_descriptors(settings);
         for index in 0..threads.max(1) {
             let (handle, mailbox) = WorkerHandle::new()?;
             let worker = Worker::new(WorkerParts {
@@ -46,7 +48,6 @@ impl DataPlane {
                 events: events.clone(),
                 records: records.cloned(),
                 settings: Arc::clone(&settings),
-                descriptors_max,
                 origin: plane.origin,
                 threads: threads.max(1),
                 index,
@@ -78,6 +79,17 @@ impl DataPlane {
     /// The oldest table that any thread still dispatches by: this version is acknowledged. None while a thread has none.
     pub fn applied(&self) -> Option<TableVersion> {
         self.workers.iter().map(WorkerHandle::applied).min().flatten()
+    }
+
+    /// Has every thread go by these settings from now on, and write access records there.
+    pub fn set(&self, settings: Settings, records: Option<&SyncSender<AccessRecord>>) {
+        let settings = self.within_descriptors(settings);
+        self.post_all(|| Command::Settings { settings: Arc::clone(&settings), records: records.cloned() });
+    }
+
+    /// Whatever settings say, the descriptors are what they are.
+    fn within_descriptors(&self, settings: Settings) -> Arc<Settings> {
+        Arc::new(Settings { connections_max: settings.connections_max.min(self.clients_max), ..settings })
     }
 
     /// Gives a listening socket to a thread, by its index.

@@ -79,8 +79,6 @@ pub(crate) struct Worker {
     pub(super) reporter: Reporter,
     pub(super) records: Option<SyncSender<AccessRecord>>,
     pub(super) settings: Arc<Settings>,
-    /// The most clients that this thread's share of the process's descriptors is enough for.
-    pub(super) descriptors_max: usize,
     pub(super) table: Arc<Table>,
     pub(super) clock: Clock,
     pub(super) ids: RequestIds,
@@ -113,8 +111,6 @@ pub(crate) struct WorkerParts {
     pub(crate) events: SyncSender<Event>,
     pub(crate) records: Option<SyncSender<AccessRecord>>,
     pub(crate) settings: Arc<Settings>,
-    /// The most clients that its share of the process's descriptors is enough for.
-    pub(crate) descriptors_max: usize,
     pub(crate) origin: Instant,
     pub(crate) threads: usize,
     /// Which of them it is.
@@ -130,15 +126,13 @@ impl Worker {
         let poller = Poller::new()?;
         poller.watch_readable(parts.mailbox.descriptor(), Token::Mailbox)?;
         let reporter = Reporter::new(parts.events, parts.mailbox.handle());
-        let connections_max = parts.settings.connections_max.min(parts.descriptors_max);
-        let backend = Backend::new(poller.clone(), reporter.clone(), Arc::clone(&parts.settings), connections_max);
+        let backend = Backend::new(poller.clone(), reporter.clone(), Arc::clone(&parts.settings));
         Ok(Self {
             poller,
             mailbox: parts.mailbox,
             reporter,
             records: parts.records,
             settings: parts.settings,
-            descriptors_max: parts.descriptors_max,
             table: Arc::new(Table::empty()),
             clock: Clock::new(parts.origin),
             ids: RequestIds::new(),
