@@ -1,12 +1,12 @@
 //! What the proxy reports, and the books that make counts cumulative per series although a series' cells are used again.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
-use gapless_model::InstanceId;
-use gapless_routing::{Series, SeriesCounts, SeriesKey};
+use gapless_model::{Health, InstanceId, TableVersion};
+use gapless_routing::{Registry, Series, SeriesCounts, SeriesKey};
 use gapless_wire::control::{HealthReport, InFlightDoc, ReportDoc, SeriesDoc, VersionDoc};
 
-use super::station::Station;
 use crate::data::DataPlane;
 
 /// What was counted before a series' cells were used again, and what the controller was told.
@@ -19,6 +19,19 @@ pub(super) struct Books {
     /// As last sent on this connection.
     sent: BTreeMap<Option<SeriesKey>, SeriesCounts>,
     number: u64,
+}
+
+/// What a report is made of.
+#[derive(Debug)]
+pub(super) struct Seen<'s> {
+    /// The version that may be told as applied. Read before the counts: a request that an older table sent is then in them.
+    pub(super) applied: Option<TableVersion>,
+    pub(super) registry: &'s Registry,
+    pub(super) plane: &'s DataPlane,
+    /// The health of instances by the probes, and on how many threads they are ejected.
+    pub(super) health: &'s BTreeMap<InstanceId, (Health, u32)>,
+    pub(super) uptime: Duration,
+    pub(super) troubles: Vec<String>,
 }
 
 /// Final counts kept of series that were given back: as many as may be counted at once.
@@ -50,81 +63,79 @@ impl Books {
         }
         counts
     }
-}
 
-impl Station {
     /// A report of now: every instance with requests in flight, and the series that changed since the last one on this connection. A
     /// series that was given back changes once more, to its final counts: a controller that came after its end needs them for the
     /// receipt of a rollout that began before.
-    pub(super) fn report(&mut self) -> ReportDoc {
-        // The version first: a request that an older table sent is then counted in what is read afterwards.
-        let applied = self.acknowledgeable().map(VersionDoc::from).unwrap_or_default();
-        let in_flight = self.in_flight();
+    pub(super) fn report(&mut self, seen: Seen<'_>) -> ReportDoc {
+        let Seen { applied, registry, plane, health, uptime, troubles } = seen;
+        // Before the series: what ends in between is then in both rather than in neither.
+        let in_flight = in_flight(registry, plane);
         let mut changed = Vec::new();
-        let keys = self.registry.series().map(|(series, key)| (series, Some(key)));
+        let keys = registry.series().map(|(series, key)| (series, Some(key)));
         for (series, key) in keys.chain([(Series::UNMATCHED, None)]) {
-            let counts = self.books.counts(series, key, &self.plane);
-            if self.books.sent.get(&key.cloned()) != Some(&counts) {
+            let counts = self.counts(series, key, plane);
+            if self.sent.get(&key.cloned()) != Some(&counts) {
                 changed.push((key.cloned(), counts));
             }
         }
-        let open: HashSet<&SeriesKey> = self.registry.series().map(|(_, key)| key).collect();
-        for (key, counts) in self.books.closed.iter().filter(|(key, _)| !open.contains(key)) {
-            if self.books.sent.get(&Some(key.clone())) != Some(counts) {
+        let open: HashSet<&SeriesKey> = registry.series().map(|(_, key)| key).collect();
+        for (key, counts) in self.closed.iter().filter(|(key, _)| !open.contains(key)) {
+            if self.sent.get(&Some(key.clone())) != Some(counts) {
                 changed.push((Some(key.clone()), counts.clone()));
             }
         }
         changed.sort_by(|a, b| a.0.cmp(&b.0));
         let series = SeriesDoc::of_all(&changed);
-        self.books.sent.extend(changed);
-        self.books.number += 1;
+        self.sent.extend(changed);
+        self.number += 1;
         let sum = |read: fn(&crate::seam::WorkerCounts) -> u64| -> u64 {
-            self.plane.workers().iter().map(|worker| read(worker.counts())).sum()
+            plane.workers().iter().map(|worker| read(worker.counts())).sum()
         };
         ReportDoc {
-            number: self.books.number,
-            uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            applied,
+            number: self.number,
+            uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
+            applied: applied.map(VersionDoc::from).unwrap_or_default(),
             in_flight,
             series,
-            health: self.health(),
+            health: health_docs(health),
             connections: sum(|counts| counts.connections.read()),
             upstream_connections: sum(|counts| counts.upstream_connections.read()),
             tunnels: sum(|counts| counts.tunnels.read()),
             holding: sum(|counts| counts.holding.read()),
             dropped: sum(|counts| counts.dropped.read()),
             asked: 0,
-            troubles: self.troubles(),
+            troubles,
         }
     }
+}
 
-    fn in_flight(&self) -> Vec<InFlightDoc> {
-        let by_slot = self.plane.in_flight();
-        let mut by_instance: BTreeMap<&InstanceId, (u64, u64)> = BTreeMap::new();
-        for (slot, instance, _) in self.registry.instances() {
-            if let Some(count) = by_slot.get(&slot.index()) {
-                let (requests, lasting) = by_instance.entry(instance).or_default();
-                *requests += count;
-                *lasting += self.plane.lasting_on(slot.index());
-            }
+fn in_flight(registry: &Registry, plane: &DataPlane) -> Vec<InFlightDoc> {
+    let by_slot = plane.in_flight();
+    let mut by_instance: BTreeMap<&InstanceId, (u64, u64)> = BTreeMap::new();
+    for (slot, instance, _) in registry.instances() {
+        if let Some(count) = by_slot.get(&slot.index()) {
+            let (requests, lasting) = by_instance.entry(instance).or_default();
+            *requests += count;
+            *lasting += plane.lasting_on(slot.index());
         }
-        // The two are read one after the other, while threads go on counting.
-        let doc = |(instance, (requests, lasting)): (&InstanceId, (u64, u64))| InFlightDoc {
-            instance: instance.to_string(),
-            requests,
-            lasting: lasting.min(requests),
-        };
-        by_instance.into_iter().map(doc).collect()
     }
+    // The two are read one after the other, while threads go on counting.
+    let doc = |(instance, (requests, lasting)): (&InstanceId, (u64, u64))| InFlightDoc {
+        instance: instance.to_string(),
+        requests,
+        lasting: lasting.min(requests),
+    };
+    by_instance.into_iter().map(doc).collect()
+}
 
-    fn health(&self) -> Vec<HealthReport> {
-        let doc = |(instance, (health, ejected)): (&InstanceId, &(gapless_model::Health, u32))| HealthReport {
-            instance: instance.to_string(),
-            probes: (*health).into(),
-            ejected_on: *ejected,
-        };
-        self.health.iter().map(doc).collect()
-    }
+fn health_docs(health: &BTreeMap<InstanceId, (Health, u32)>) -> Vec<HealthReport> {
+    let doc = |(instance, (health, ejected)): (&InstanceId, &(Health, u32))| HealthReport {
+        instance: instance.to_string(),
+        probes: (*health).into(),
+        ejected_on: *ejected,
+    };
+    health.iter().map(doc).collect()
 }
 
 #[cfg(test)]
@@ -136,7 +147,7 @@ mod tests {
     use gapless_wire::control::SealedTable;
 
     use super::super::keeping::Keeping;
-    use super::super::station::Equipment;
+    use super::super::station::{Equipment, Station};
     use super::super::store::Store;
     use super::*;
     use crate::data::Settings;

@@ -11,12 +11,12 @@ use std::time::Instant;
 use gapless_drivers::proxylink::Listening;
 use gapless_model::{Health, InstanceId, TableVersion, Term};
 use gapless_routing::{Registry, Slot, Table, TableInvalid, TableSpec};
-use gapless_wire::control::{SealBroken, SealedTable, SettingsDoc};
+use gapless_wire::control::{ReportDoc, SealBroken, SealedTable, SettingsDoc};
 
 use super::access_log::AccessLog;
 use super::fence::{Admission, Fence, Stale};
 use super::keeping::{Keeping, Kept};
-use super::report::Books;
+use super::report::{Books, Seen};
 use super::store::Found;
 use crate::data::{DataPlane, Settings};
 use crate::seam::{Command, Event};
@@ -182,6 +182,13 @@ impl Station {
         }
         self.plane.set(self.settings.clone(), self.access_log.as_ref().map(|log| &log.records));
         trouble
+    }
+
+    /// A report of now, with what changed since the last one on this connection.
+    pub(super) fn report(&mut self) -> ReportDoc {
+        let (applied, troubles, uptime) = (self.acknowledgeable(), self.troubles(), self.started.elapsed());
+        let Self { registry, plane, health, .. } = self;
+        self.books.report(Seen { applied, registry, plane, health, uptime, troubles })
     }
 
     /// What is not as it should be though the proxy serves.

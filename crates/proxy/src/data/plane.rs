@@ -10,7 +10,7 @@ use std::time::Instant;
 use gapless_model::{TableVersion, Tick};
 use gapless_routing::{INSTANCE_SLOTS_MAX, SeriesCounts, Table};
 
-use super::descriptors::clients_per_thread;
+use super::io::descriptors::clients_per_thread;
 use super::settings::Settings;
 use super::worker::{Stopped, Worker, WorkerParts};
 use crate::seam::{AccessRecord, Command, Event, WorkerHandle};

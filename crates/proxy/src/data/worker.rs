@@ -1,33 +1,24 @@
-//! The loop of one thread: wait for events, hand each to the connection it is about, sweep now and then.
+//! The loop of one thread: wait for events, hand each to the connection it is about, carry out orders, look now and then at what is due.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
-use gapless_routing::{RetryBudget, Table};
+use gapless_model::Millis;
+use gapless_routing::Table;
 use rustix::event::Timespec;
 use rustix::event::epoll;
 
-use super::backend::Backend;
-use super::buffers::Buffers;
-use super::client::Client;
-use super::clock::Clock;
 use super::crash_point::CrashPoint;
-use super::exchange::Exchange;
-use super::hold::Holds;
-use super::ids::RequestIds;
-use super::poller::{BATCH, Batch, Poller, Token, batch};
+use super::drive::clients::Clients;
+use super::drive::context::{Beginning, Context, Drain};
+use super::io::buffers::Scratch;
+use super::io::kernel::release_memory;
+use super::io::listeners::Listeners;
+use super::io::poller::{BATCH, Batch, Poller, Token, batch};
 use super::reporter::Reporter;
 use super::settings::Settings;
-use super::slab::{Key, Slab};
-use crate::seam::{AccessRecord, Event, Mailbox};
-
-/// Bytes read at once, and so the most that one connection moves before others have their turn.
-const READ_BYTES: usize = 64 * 1024;
-
-/// Reads of one connection and direction before others have their turn: a fast sender must not keep the thread to itself.
-pub(super) const READS_PER_TURN: usize = 16;
+use crate::seam::{AccessRecord, Command, Event, Mailbox};
 
 /// How often everything that waits is looked at, in milliseconds. Deadlines are that exact.
 const SWEEP_MS: u64 = 100;
@@ -35,37 +26,17 @@ const SWEEP_MS: u64 = 100;
 /// How often the event queue is asked again before deadlines are judged, at most: so many full batches and nobody's news is older than this look.
 const LOOKS_MAX: usize = 64;
 
-/// Room that every connection uses while it is served, and none keeps.
-#[derive(Debug)]
-pub(super) struct Scratch {
-    pub(super) read: Box<[u8]>,
-    pub(super) out: Vec<u8>,
-}
+/// Connections accepted in one turn, so that those that are there already have theirs.
+const ACCEPTS_PER_TURN: usize = 64;
 
-/// A listening socket of this thread.
-#[derive(Debug)]
-pub(super) struct Listener {
-    pub(super) socket: Option<OwnedFd>,
-    /// Taken out of the event queue because no connection can be accepted now.
-    pub(super) paused: bool,
-}
+/// How long a proxy that goes away waits for the last words of those that it cut, in milliseconds.
+const LAST_WORDS_MS: u64 = 3_000;
 
 /// Whether the thread goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Course {
+enum Course {
     On,
     Stop,
-}
-
-/// Whether the whole proxy goes away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Drain {
-    /// It does not.
-    No,
-    /// It does; what is left then is cut.
-    Until { ms: u64 },
-    /// Nothing is left, and the control side was told.
-    Over,
 }
 
 /// A worker thread ended because it was told to; nothing else makes one.
@@ -74,35 +45,16 @@ pub(crate) struct Stopped(());
 
 /// Everything one thread owns.
 pub(crate) struct Worker {
-    pub(super) poller: Poller,
-    pub(super) mailbox: Mailbox,
-    pub(super) reporter: Reporter,
-    pub(super) records: Option<SyncSender<AccessRecord>>,
-    pub(super) settings: Arc<Settings>,
-    pub(super) table: Arc<Table>,
-    pub(super) clock: Clock,
-    pub(super) ids: RequestIds,
-    pub(super) buffers: Buffers,
-    pub(super) listeners: Vec<Listener>,
-    pub(super) clients: Slab<Client>,
-    pub(super) backend: Backend,
-    pub(super) holds: Holds,
-    /// Exchanges that ended, to be used again.
-    #[expect(clippy::vec_box, reason = "the boxes are what is used again")]
-    pub(super) spare: Vec<Box<Exchange>>,
-    /// Clients that have more to do than one turn allows.
-    pub(super) again: Vec<Key>,
-    pub(super) drain: Drain,
-    pub(super) retry_budget: RetryBudget,
-    /// How many threads share the bounds of the service.
-    pub(super) threads: usize,
-    pub(super) crash_point: CrashPoint,
-    /// The most clients there were since the memory of a burst was given back.
-    pub(super) clients_peak: usize,
-    turn: u64,
+    poller: Poller,
+    mailbox: Mailbox,
+    listeners: Listeners,
+    clients: Clients,
+    cx: Context,
+    scratch: Scratch,
+    crash_point: CrashPoint,
     sweep_next_ms: u64,
     /// When the instances of each release are compared with each other next.
-    pub(super) compare_next_ms: u64,
+    compare_next_ms: u64,
 }
 
 /// What a worker starts with.
@@ -123,34 +75,21 @@ impl Worker {
     /// # Errors
     /// When the system gives no event queue.
     pub(crate) fn new(parts: WorkerParts) -> std::io::Result<Self> {
+        let WorkerParts { mailbox, events, records, settings, origin, threads, index } = parts;
         let poller = Poller::new()?;
-        poller.watch_readable(parts.mailbox.descriptor(), Token::Mailbox)?;
-        let reporter = Reporter::new(parts.events, parts.mailbox.handle());
-        let backend = Backend::new(poller.clone(), reporter.clone(), Arc::clone(&parts.settings));
+        poller.watch_readable(mailbox.descriptor(), Token::Mailbox)?;
+        let reporter = Reporter::new(events, mailbox.handle());
+        let beginning = Beginning { poller: poller.clone(), reporter, records, settings, origin, threads };
         Ok(Self {
-            poller,
-            mailbox: parts.mailbox,
-            reporter,
-            records: parts.records,
-            settings: parts.settings,
-            table: Arc::new(Table::empty()),
-            clock: Clock::new(parts.origin),
-            ids: RequestIds::new(),
-            buffers: Buffers::default(),
-            listeners: Vec::new(),
-            clients: Slab::new(),
-            backend,
-            holds: Holds::default(),
-            spare: Vec::new(),
-            again: Vec::new(),
-            drain: Drain::No,
-            retry_budget: RetryBudget::new(gapless_model::Tick(0)),
-            threads: parts.threads.max(1),
-            crash_point: CrashPoint::of_thread(parts.index),
-            clients_peak: 0,
-            turn: 0,
+            listeners: Listeners::new(poller.clone()),
+            clients: Clients::new(poller.clone()),
+            cx: Context::new(beginning),
+            scratch: Scratch::new(),
+            crash_point: CrashPoint::of_thread(index),
             sweep_next_ms: 0,
             compare_next_ms: 0,
+            poller,
+            mailbox,
         })
     }
 
@@ -159,25 +98,23 @@ impl Worker {
     /// # Errors
     /// When the system takes the event queue away: the thread cannot go on, and the process not without it.
     pub(crate) fn run(mut self) -> std::io::Result<Stopped> {
-        let mut scratch =
-            Scratch { read: vec![0; READ_BYTES].into_boxed_slice(), out: Vec::with_capacity(2 * READ_BYTES) };
         let mut batch = batch();
         loop {
             let timeout = self.timeout();
             let count = self.poller.wait(&mut batch, timeout.as_ref())?;
-            self.clock.update();
+            self.cx.clock.update();
             if self.crash_point.is_broken() {
                 return Err(std::io::Error::other("it was told to end"));
             }
-            if self.turn(&batch[..count], &mut scratch) == Course::Stop {
+            if self.turn(&batch[..count]) == Course::Stop {
                 return Ok(Stopped(()));
             }
-            if self.clock.now_ms() >= self.sweep_next_ms {
-                if self.catch_up(&mut batch, &mut scratch)? == Course::Stop {
+            if self.cx.clock.now_ms() >= self.sweep_next_ms {
+                if self.catch_up(&mut batch)? == Course::Stop {
                     return Ok(Stopped(()));
                 }
-                self.sweep_next_ms = self.clock.now_ms() + SWEEP_MS;
-                self.sweep(&mut scratch);
+                self.sweep_next_ms = self.cx.clock.now_ms() + SWEEP_MS;
+                self.sweep();
             }
         }
     }
@@ -187,11 +124,11 @@ impl Worker {
     ///
     /// # Errors
     /// When the system takes the event queue away.
-    fn catch_up(&mut self, batch: &mut Batch, scratch: &mut Scratch) -> std::io::Result<Course> {
+    fn catch_up(&mut self, batch: &mut Batch) -> std::io::Result<Course> {
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         for _ in 0..LOOKS_MAX {
             let count = self.poller.wait(batch, Some(&at_once))?;
-            if self.turn(&batch[..count], scratch) == Course::Stop {
+            if self.turn(&batch[..count]) == Course::Stop {
                 return Ok(Course::Stop);
             }
             if count < BATCH {
@@ -203,17 +140,17 @@ impl Worker {
 
     /// How long nothing can become due: until the next sweep where there is anything to look at, else for ever.
     fn timeout(&self) -> Option<Timespec> {
-        if !self.again.is_empty() {
+        if !self.cx.again.is_empty() {
             return Some(Timespec { tv_sec: 0, tv_nsec: 0 });
         }
-        let idle = self.clients.len() == 0 && self.backend.len() == 0 && self.drain == Drain::No;
-        if idle && !self.listeners.iter().any(|listener| listener.paused) {
+        let idle = self.clients.len() == 0 && self.cx.backend.len() == 0 && self.cx.drain == Drain::No;
+        if idle && !self.listeners.are_paused() {
             return None;
         }
-        if self.holds.is_releasing() {
+        if self.cx.holds.is_releasing() {
             return Some(Timespec { tv_sec: 0, tv_nsec: 1_000_000 });
         }
-        let left_ms = self.sweep_next_ms.saturating_sub(self.clock.now_ms()).clamp(1, SWEEP_MS);
+        let left_ms = self.sweep_next_ms.saturating_sub(self.cx.clock.now_ms()).clamp(1, SWEEP_MS);
         Some(Timespec { tv_sec: 0, tv_nsec: left_ms as i64 * 1_000_000 })
     }
 
@@ -221,58 +158,142 @@ impl Worker {
     ///
     /// Connections to instances come first: one that was closed while idle must be known before a request of the same
     /// batch would take it.
-    fn turn(&mut self, batch: &[epoll::Event], scratch: &mut Scratch) -> Course {
+    fn turn(&mut self, batch: &[epoll::Event]) -> Course {
         let mut called = false;
         for event in batch {
             match Token::of(event) {
-                Token::Upstream(key) => self.backend.note(key, event.flags, self.clock.now_ms()),
+                Token::Upstream(key) => self.cx.backend.note(key, event.flags, self.cx.clock.now_ms()),
                 Token::Mailbox => called = true,
                 Token::Client(_) | Token::Listener(_) => {}
             }
         }
-        if called && self.obey(scratch) == Course::Stop {
+        if called && self.obey() == Course::Stop {
             return Course::Stop;
         }
         for event in batch {
             match Token::of(event) {
-                Token::Client(key) => {
-                    if let Some(client) = self.clients.get_mut(key) {
-                        client.stream.note(event.flags);
-                        self.drive(key, scratch);
-                    }
-                }
+                Token::Client(key) => self.clients.hear(key, event.flags, &mut self.cx, &mut self.scratch),
                 Token::Upstream(key) => {
-                    if let Some(client) = self.backend.client_of(key) {
-                        self.drive(client, scratch);
+                    if let Some(client) = self.cx.backend.client_of(key) {
+                        self.clients.drive(client, &mut self.cx, &mut self.scratch);
                     }
                 }
                 Token::Listener(index) => self.accept(index),
                 Token::Mailbox => {}
             }
         }
-        if !self.again.is_empty() {
-            for key in std::mem::take(&mut self.again) {
-                self.drive(key, scratch);
-            }
+        for key in std::mem::take(&mut self.cx.again) {
+            self.clients.drive(key, &mut self.cx, &mut self.scratch);
         }
-        if self.holds.is_releasing() {
-            self.release_held(scratch);
-        }
+        self.release_held();
         Course::On
     }
 
-    /// Numbers choices, for taking turns.
-    #[inline]
-    pub(super) fn turn_next(&mut self) -> u64 {
-        self.turn += 1;
-        self.turn
+    /// Lets some of the requests go on whose hold has ended.
+    fn release_held(&mut self) {
+        if self.cx.holds.is_releasing() {
+            let keys = self.cx.holds.take_released();
+            self.clients.let_go(keys, &mut self.cx, &mut self.scratch);
+        }
     }
 
-    /// Registers a listening socket, level-triggered.
-    pub(super) fn register_listener(&self, index: usize) -> Result<(), rustix::io::Errno> {
-        match self.listeners.get(index).and_then(|listener| listener.socket.as_ref()) {
-            Some(socket) => self.poller.watch_readable(socket, Token::Listener(index)),
-            None => Ok(()),
+    /// Carries out every order that waits.
+    fn obey(&mut self) -> Course {
+        for command in self.mailbox.take() {
+            let cx = &mut self.cx;
+            match command {
+                Command::Install(table) => self.install(table),
+                Command::Listen(listener) => self.listeners.add(listener.into()),
+                Command::StopListening => self.listeners.close(),
+                Command::SetHealth { instance, health } => {
+                    cx.backend.set_health(&instance, health);
+                    cx.holds.release_all();
+                    cx.backend.tell_panics(&cx.table, cx.clock.tick());
+                }
+                Command::Settings { settings, records } => cx.set(settings, records),
+                Command::DistrustFraming { service, release } => cx.backend.distrust_framing(&service, release),
+                Command::DrainTunnels { instance, within } => {
+                    let instances = cx.backend.instances();
+                    let wanted = |slot| instances.get(slot).is_some_and(|state| state.id == instance);
+                    self.clients.end_tunnels(Some(within), cx.clock.now_ms(), wanted);
+                }
+                Command::Drain { within } => self.begin_drain(within),
+                Command::Stop => {
+                    self.clients.cut(cx);
+                    return Course::Stop;
+                }
+            }
+        }
+        // Before anybody who comes now.
+        self.release_held();
+        Course::On
+    }
+
+    fn install(&mut self, table: Arc<Table>) {
+        let cx = &mut self.cx;
+        let version = table.version();
+        if version < cx.table.version() {
+            return;
+        }
+        cx.table = table;
+        cx.backend.follow(&cx.table, cx.clock.now_us());
+        let instances = cx.backend.instances();
+        let gone = |slot| instances.get(slot).is_none_or(|state| !state.in_table);
+        self.clients.end_tunnels(None, cx.clock.now_ms(), gone);
+        cx.holds.release_all();
+        self.mailbox.acknowledge(version);
+        cx.reporter.tell(Event::Applied(version));
+    }
+
+    fn begin_drain(&mut self, within: Millis) {
+        self.listeners.close();
+        let now_ms = self.cx.clock.now_ms();
+        self.cx.drain = Drain::Until { ms: now_ms + within.0 };
+        self.clients.end_tunnels(Some(within), now_ms, |_| true);
+    }
+
+    /// Looks at everything that waits. A few times a second for all together, so that no request arms a timer.
+    fn sweep(&mut self) {
+        let Self { clients, cx, scratch, listeners, .. } = self;
+        clients.look(cx, scratch);
+        let (now_ms, now) = (cx.clock.now_ms(), cx.clock.tick());
+        cx.backend.sweep_idle(now_ms);
+        let keys = cx.holds.take_probing();
+        clients.let_go(keys, cx, scratch);
+        if now_ms >= self.compare_next_ms {
+            self.compare_next_ms = now_ms + cx.settings.compare_every_ms;
+            cx.backend.compare_peers(&cx.table, now);
+        }
+        cx.backend.tell_returns(now);
+        if clients.len() < cx.settings.connections_max {
+            listeners.resume();
+        }
+        if clients.is_burst_over() {
+            cx.release_spare();
+            release_memory();
+        }
+        self.check_drained();
+    }
+
+    /// Tells, once, when a proxy that goes away serves nothing any more.
+    fn check_drained(&mut self) {
+        if let Drain::Until { ms } = self.cx.drain
+            && (self.clients.len() == 0 || self.cx.clock.now_ms() >= ms + LAST_WORDS_MS)
+        {
+            self.cx.drain = Drain::Over;
+            self.cx.reporter.tell(Event::Drained);
+        }
+    }
+
+    /// Accepts what waits at a listening socket.
+    fn accept(&mut self, index: usize) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            if self.clients.len() >= self.cx.settings.connections_max {
+                return self.listeners.pause(index);
+            }
+            let Some((socket, peer)) = self.listeners.accept(index) else { return };
+            self.crash_point.accepted();
+            self.clients.admit(socket, peer, &self.cx);
         }
     }
 }
