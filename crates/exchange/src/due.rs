@@ -3,7 +3,7 @@
 //! A client can be slow in four ways (a slow head, a slow body, a slow reader, gone without a word), an instance in four more. The head is not here: there
 //! is no request before it is whole. `docs/guide/requests.md` has the same list for operators.
 
-use gapless_model::TrafficPolicy;
+use gapless_model::{Millis, TrafficPolicy};
 use gapless_routing::{CutReason, OurAnswer};
 
 use crate::attempt::{Answer, Attempt, Connection};
@@ -123,6 +123,29 @@ impl Bounds {
             }
             (_, Upload::AwaitsClient { bytes }) => self.awaits_client(exchange, sight.progress_ms(), bytes),
         }
+    }
+
+    /// When to look next at the latest if nothing happens before: nothing is due earlier. What is counted from look to look is looked at each time.
+    pub fn look_next_ms<C: Copy>(&self, exchange: &Exchange<C>, sight: &impl Sight) -> u64 {
+        if sight.has_output() {
+            return self.now_ms;
+        }
+        if let Some(until_ms) = exchange.held_until_ms() {
+            return until_ms;
+        }
+        let (Some(attempt), Some(policy)) = (exchange.attempt(), exchange.policy()) else { return u64::MAX };
+        let began_ms = attempt.began_us / 1_000;
+        let after = |since_ms: u64, timeout: Millis| since_ms.saturating_add(timeout.0).saturating_add(1);
+        let due_ms = match (attempt.answer, sight.upload()) {
+            (_, Upload::AwaitsInstance) => self.now_ms,
+            (_, Upload::AwaitsClient { .. }) if policy.body_rate_min > 0 => self.now_ms,
+            (_, Upload::AwaitsContinue) => after(began_ms, policy.response_timeout),
+            (Answer::None, Upload::Whole { .. }) if sight.client_has_ended() => self.now_ms,
+            (Answer::None, Upload::Whole { at_ms }) => after(at_ms.max(began_ms), policy.response_timeout),
+            (_, Upload::Whole { .. } | Upload::AwaitsClient { .. }) => after(sight.progress_ms(), policy.idle_timeout),
+        };
+        let may_connect = attempt.answer == Answer::None && attempt.connection == Connection::New && sight.is_unsent();
+        if may_connect { due_ms.min(after(began_ms, policy.connect_timeout)) } else { due_ms }
     }
 
     fn is_connect_late<C>(&self, attempt: &Attempt<C>, policy: &TrafficPolicy, sight: &impl Sight) -> bool {

@@ -318,7 +318,12 @@ impl Witness {
     fn look(&mut self, exchange: &mut Exchange<u64>, upload: Upload, output: bool, ended: bool) {
         let bounds = Bounds { now_ms: self.now_ms, write_stall_ms: 10_000, body_grace_ms: 1_000 };
         let sight = &mut Seen { upload, output, ended, still_ms: self.now_ms % 20_000, now_ms: self.now_ms };
-        match bounds.due(exchange, sight) {
+        let (look_next_ms, due) = (bounds.look_next_ms(exchange, sight), bounds.due(exchange, sight));
+        assert!(
+            due == Due::Nothing || look_next_ms <= self.now_ms,
+            "{due:?} is due, and nobody would look before {look_next_ms}"
+        );
+        match due {
             Due::Nothing | Due::AskClient => {}
             Due::HoldTimeout => {
                 assert_eq!(exchange.poll(), Todo::Wait);

@@ -10,6 +10,7 @@ use std::time::Instant;
 use gapless_model::{TableVersion, Tick};
 use gapless_routing::{INSTANCE_SLOTS_MAX, SeriesCounts, Table};
 
+use super::drive::context::Threads;
 use super::io::descriptors::clients_per_thread;
 use super::settings::Settings;
 use super::worker::{Stopped, Worker, WorkerParts};
@@ -48,8 +49,7 @@ impl DataPlane {
                 events: events.clone(),
                 records: records.cloned(),
                 settings: Arc::clone(&settings),
-                origin: plane.origin,
-                threads: threads.max(1),
+                threads: Threads { origin: plane.origin, count: threads },
                 index,
             })?;
             let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || serve(worker))?;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::Instant;
 
 use gapless_model::Millis;
 use gapless_routing::Table;
@@ -11,8 +10,7 @@ use rustix::event::epoll;
 
 use super::crash_point::CrashPoint;
 use super::drive::clients::Clients;
-use super::drive::context::{Beginning, Context, Drain};
-use super::io::buffers::Scratch;
+use super::drive::context::{Context, Drain, Threads};
 use super::io::kernel::release_memory;
 use super::io::listeners::Listeners;
 use super::io::poller::{BATCH, Batch, Poller, Token, batch};
@@ -20,7 +18,7 @@ use super::reporter::Reporter;
 use super::settings::Settings;
 use crate::seam::{AccessRecord, Command, Event, Mailbox};
 
-/// How often everything that waits is looked at, in milliseconds. Deadlines are that exact.
+/// How often it is looked whether anything is due, in milliseconds. Deadlines are that exact.
 const SWEEP_MS: u64 = 100;
 
 /// How often the event queue is asked again before deadlines are judged, at most: so many full batches and nobody's news is older than this look.
@@ -50,7 +48,6 @@ pub(crate) struct Worker {
     listeners: Listeners,
     clients: Clients,
     cx: Context,
-    scratch: Scratch,
     crash_point: CrashPoint,
     sweep_next_ms: u64,
     /// When the instances of each release are compared with each other next.
@@ -63,8 +60,7 @@ pub(crate) struct WorkerParts {
     pub(crate) events: SyncSender<Event>,
     pub(crate) records: Option<SyncSender<AccessRecord>>,
     pub(crate) settings: Arc<Settings>,
-    pub(crate) origin: Instant,
-    pub(crate) threads: usize,
+    pub(crate) threads: Threads,
     /// Which of them it is.
     pub(crate) index: usize,
 }
@@ -75,16 +71,16 @@ impl Worker {
     /// # Errors
     /// When the system gives no event queue.
     pub(crate) fn new(parts: WorkerParts) -> std::io::Result<Self> {
-        let WorkerParts { mailbox, events, records, settings, origin, threads, index } = parts;
+        let WorkerParts { mailbox, events, records, settings, threads, index } = parts;
         let poller = Poller::new()?;
         poller.watch_readable(mailbox.descriptor(), Token::Mailbox)?;
         let reporter = Reporter::new(events, mailbox.handle());
-        let beginning = Beginning { poller: poller.clone(), reporter, records, settings, origin, threads };
+        let mut cx = Context::new(poller.clone(), reporter, settings, threads);
+        cx.records = records;
         Ok(Self {
             listeners: Listeners::new(poller.clone()),
             clients: Clients::new(poller.clone()),
-            cx: Context::new(beginning),
-            scratch: Scratch::new(),
+            cx,
             crash_point: CrashPoint::of_thread(index),
             sweep_next_ms: 0,
             compare_next_ms: 0,
@@ -172,10 +168,10 @@ impl Worker {
         }
         for event in batch {
             match Token::of(event) {
-                Token::Client(key) => self.clients.hear(key, event.flags, &mut self.cx, &mut self.scratch),
+                Token::Client(key) => self.clients.hear(key, event.flags, &mut self.cx),
                 Token::Upstream(key) => {
                     if let Some(client) = self.cx.backend.client_of(key) {
-                        self.clients.drive(client, &mut self.cx, &mut self.scratch);
+                        self.clients.drive(client, &mut self.cx);
                     }
                 }
                 Token::Listener(index) => self.accept(index),
@@ -183,7 +179,7 @@ impl Worker {
             }
         }
         for key in std::mem::take(&mut self.cx.again) {
-            self.clients.drive(key, &mut self.cx, &mut self.scratch);
+            self.clients.drive(key, &mut self.cx);
         }
         self.release_held();
         Course::On
@@ -193,7 +189,7 @@ impl Worker {
     fn release_held(&mut self) {
         if self.cx.holds.is_releasing() {
             let keys = self.cx.holds.take_released();
-            self.clients.let_go(keys, &mut self.cx, &mut self.scratch);
+            self.clients.let_go(keys, &mut self.cx);
         }
     }
 
@@ -210,12 +206,15 @@ impl Worker {
                     cx.holds.release_all();
                     cx.backend.tell_panics(&cx.table, cx.clock.tick());
                 }
-                Command::Settings { settings, records } => cx.set(settings, records),
+                Command::Settings { settings, records } => {
+                    cx.set(settings, records);
+                    self.clients.arm_all(cx);
+                }
                 Command::DistrustFraming { service, release } => cx.backend.distrust_framing(&service, release),
                 Command::DrainTunnels { instance, within } => {
                     let instances = cx.backend.instances();
                     let wanted = |slot| instances.get(slot).is_some_and(|state| state.id == instance);
-                    self.clients.end_tunnels(Some(within), cx.clock.now_ms(), wanted);
+                    self.clients.end_tunnels(Some(within), cx, wanted);
                 }
                 Command::Drain { within } => self.begin_drain(within),
                 Command::Stop => {
@@ -239,7 +238,7 @@ impl Worker {
         cx.backend.follow(&cx.table, cx.clock.now_us());
         let instances = cx.backend.instances();
         let gone = |slot| instances.get(slot).is_none_or(|state| !state.in_table);
-        self.clients.end_tunnels(None, cx.clock.now_ms(), gone);
+        self.clients.end_tunnels(None, cx, gone);
         cx.holds.release_all();
         self.mailbox.acknowledge(version);
         cx.reporter.tell(Event::Applied(version));
@@ -249,17 +248,17 @@ impl Worker {
         self.listeners.close();
         let now_ms = self.cx.clock.now_ms();
         self.cx.drain = Drain::Until { ms: now_ms + within.0 };
-        self.clients.end_tunnels(Some(within), now_ms, |_| true);
+        self.clients.end_tunnels(Some(within), &self.cx, |_| true);
     }
 
     /// Looks at everything that waits. A few times a second for all together, so that no request arms a timer.
     fn sweep(&mut self) {
-        let Self { clients, cx, scratch, listeners, .. } = self;
-        clients.look(cx, scratch);
+        let Self { clients, cx, listeners, .. } = self;
+        clients.look(cx);
         let (now_ms, now) = (cx.clock.now_ms(), cx.clock.tick());
         cx.backend.sweep_idle(now_ms);
         let keys = cx.holds.take_probing();
-        clients.let_go(keys, cx, scratch);
+        clients.let_go(keys, cx);
         if now_ms >= self.compare_next_ms {
             self.compare_next_ms = now_ms + cx.settings.compare_every_ms;
             cx.backend.compare_peers(&cx.table, now);

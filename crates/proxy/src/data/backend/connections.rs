@@ -211,7 +211,7 @@ impl Backend {
             return self.close_connection(key);
         }
         connection.duty = Duty::Idle { since_ms: now_ms };
-        let serial = connection.serial;
+        let (serial, until_ms) = (connection.serial, now_ms.saturating_add(connection.idle_max_ms));
         if connection.stream.is_readable() {
             // Something was told while the connection was busy. Nothing will be told of it again.
             match connection.stream.listen() {
@@ -228,6 +228,7 @@ impl Backend {
                     && state.idle.has_room(rest, now_ms, most) =>
             {
                 state.idle.insert(key, rest, client, now_ms);
+                self.connections.arm(key, until_ms);
             }
             _ => self.close_connection(key),
         }
@@ -331,12 +332,17 @@ impl Backend {
 
     /// Closes connections that were idle for too long.
     pub(crate) fn sweep_idle(&mut self, now_ms: u64) {
-        let mut late = Vec::new();
-        self.connections.keys_where(&mut late, |connection| {
-            matches!(connection.duty, Duty::Idle { since_ms } if now_ms.saturating_sub(since_ms) >= connection.idle_max_ms)
-        });
-        let closed = !late.is_empty();
-        late.into_iter().for_each(|key| self.close_connection(key));
+        let mut closed = false;
+        for key in self.connections.take_due(now_ms) {
+            let Some(until_ms) = self.connections.get(key).and_then(Upstream::idle_until_ms) else { continue };
+            if now_ms >= until_ms {
+                self.close_connection(key);
+                closed = true;
+            } else {
+                // It carried another request since.
+                self.connections.arm(key, until_ms);
+            }
+        }
         // Numbers of connections that are gone are skipped when one is taken; here they are cleared away.
         let connections = &self.connections;
         for (_, state) in self.instances.iter_mut() {

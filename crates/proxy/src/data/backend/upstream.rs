@@ -66,3 +66,13 @@ pub(crate) struct Upstream {
     /// How long the instance keeps it when idle, as far as is known.
     pub(crate) idle_max_ms: u64,
 }
+
+impl Upstream {
+    /// Until when it may wait for another request; none where it does not wait.
+    pub(crate) fn idle_until_ms(&self) -> Option<u64> {
+        match self.duty {
+            Duty::Idle { since_ms } => Some(since_ms.saturating_add(self.idle_max_ms)),
+            Duty::Connecting { .. } | Duty::Busy { .. } => None,
+        }
+    }
+}

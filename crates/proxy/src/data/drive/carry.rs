@@ -16,11 +16,10 @@ use super::{hold, ours, outcome};
 use crate::data::backend::idle::Speaker;
 use crate::data::backend::upstream::{Duty, Upstream};
 use crate::data::frontend::client::Client;
-use crate::data::io::buffers::Scratch;
 use crate::data::io::output::Flushed;
 
 /// ## Exchange => Waiting | Exchange | Tunnel | Lingering | closed
-pub(crate) fn turn(exchange: &mut Exchange, client: &mut Client, cx: &mut Context, scratch: &mut Scratch) -> Step {
+pub(crate) fn turn(exchange: &mut Exchange, client: &mut Client, cx: &mut Context) -> Step {
     match exchange.core.poll() {
         Todo::Carry => {}
         Todo::Route => return dispatch_again(exchange, client, cx),
@@ -38,7 +37,7 @@ pub(crate) fn turn(exchange: &mut Exchange, client: &mut Client, cx: &mut Contex
         return outcome::give_up(exchange, client, cx, Terminal::Cut(CutReason::Internal));
     };
     let before = client.stream.written() + upstream.stream.written();
-    let carried = carry(exchange, client, &mut upstream, &mut Turn { cx, scratch });
+    let carried = carry(exchange, client, &mut upstream, cx);
     if client.stream.written() + upstream.stream.written() != before {
         client.progress_ms = cx.clock.now_ms();
     }
@@ -59,11 +58,6 @@ pub(crate) fn turn(exchange: &mut Exchange, client: &mut Client, cx: &mut Contex
     }
 }
 
-struct Turn<'t> {
-    cx: &'t mut Context,
-    scratch: &'t mut Scratch,
-}
-
 /// Carries both ways until both wait.
 ///
 /// # Errors
@@ -72,7 +66,7 @@ fn carry(
     exchange: &mut Exchange,
     client: &mut Client,
     upstream: &mut Upstream,
-    on: &mut Turn<'_>,
+    cx: &mut Context,
 ) -> Result<(), Carried> {
     if let Duty::Connecting { client: key } = upstream.duty {
         if !upstream.stream.is_writable() {
@@ -80,14 +74,14 @@ fn carry(
         }
         upstream.stream.connect_outcome().map_err(|_| Carried::InstanceFailed(Failure::Refused))?;
         upstream.duty = Duty::Busy { client: key };
-        on.cx.holds.release_all();
+        cx.holds.release_all();
     }
     let unsent = !(exchange.sending.complete && exchange.sending.is_all_sent());
     exchange.receiving.overtaken = upstream.stream.is_readable() && unsent;
-    let sent = send(exchange, client, upstream, on)?;
-    let received = receive(exchange, client, upstream, on)?;
+    let sent = send(exchange, client, upstream, cx)?;
+    let received = receive(exchange, client, upstream, cx)?;
     if sent == Flow::More || received == Flow::More {
-        on.cx.again.push(client.key);
+        cx.again.push(client.key);
     }
     let is_over = match (sent, received) {
         (Flow::Done, Flow::Done) => true,
@@ -107,7 +101,7 @@ fn send(
     exchange: &mut Exchange,
     client: &mut Client,
     upstream: &mut Upstream,
-    on: &mut Turn<'_>,
+    cx: &mut Context,
 ) -> Result<Flow, Carried> {
     let Exchange { core, asked, sending, .. } = exchange;
     let replay_bytes_max = if core.has_begun_answer() {
@@ -120,11 +114,11 @@ fn send(
         asked,
         client,
         instance: &mut upstream.stream,
-        read: &mut on.scratch.read,
-        buffers: &mut on.cx.buffers,
-        now_ms: on.cx.clock.now_ms(),
+        read: &mut cx.scratch.read,
+        buffers: &mut cx.buffers,
+        now_ms: cx.clock.now_ms(),
         replay_bytes_max,
-        body_bytes_max: on.cx.settings.body_bytes_max,
+        body_bytes_max: cx.settings.body_bytes_max,
     })
 }
 
@@ -133,16 +127,15 @@ fn receive(
     exchange: &mut Exchange,
     client: &mut Client,
     upstream: &mut Upstream,
-    on: &mut Turn<'_>,
+    cx: &mut Context,
 ) -> Result<Flow, Carried> {
-    let Turn { cx, scratch } = on;
     let Exchange { core, asked, sending, receiving, .. } = exchange;
     let had_begun = core.has_begun_answer();
     let (persistence, idle_max_ms, now_ms) = (cx.persistence(), cx.settings.idle_max_ms, cx.clock.now_ms());
     let (buffers, counts) = (&mut cx.buffers, cx.reporter.counts());
     let mut answering =
         Answering { core, asked, sending, client, upstream, buffers, counts, now_ms, persistence, idle_max_ms };
-    let received = receiving.advance(&mut answering, scratch);
+    let received = receiving.advance(&mut answering, &mut cx.scratch);
     if let (false, true, Some(slot)) = (had_begun, core.has_begun_answer(), core.last_slot()) {
         cx.note_answer(slot, core);
     }

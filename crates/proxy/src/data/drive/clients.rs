@@ -10,7 +10,6 @@ use super::connection::{Connection, Turn};
 use super::context::Context;
 use super::tunnel::{EndWithin, Tunnel};
 use crate::data::frontend::client::Client;
-use crate::data::io::buffers::Scratch;
 use crate::data::io::poller::{Poller, Token};
 use crate::data::io::slab::{Key, Slab};
 
@@ -48,39 +47,66 @@ impl Clients {
         if !matches!(watched, Some(Ok(()))) {
             self.connections.release(key);
             cx.counts().connections.take(1);
+            return;
         }
+        self.arm(key, cx);
     }
 
     /// Takes the news of a connection, and gives it its turn.
-    pub(crate) fn hear(&mut self, key: Key, flags: EventFlags, cx: &mut Context, scratch: &mut Scratch) {
+    pub(crate) fn hear(&mut self, key: Key, flags: EventFlags, cx: &mut Context) {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.client.stream.note(flags);
-            self.drive(key, cx, scratch);
+            self.drive(key, cx);
         }
     }
 
     /// Gives a connection its turn.
-    pub(crate) fn drive(&mut self, key: Key, cx: &mut Context, scratch: &mut Scratch) {
-        self.with(key, cx, |connection, cx| connection.turn(cx, scratch));
+    pub(crate) fn drive(&mut self, key: Key, cx: &mut Context) {
+        self.with(key, cx, |connection, cx| connection.turn(cx));
     }
 
     /// Gives those their turn whose requests are held no more.
-    pub(crate) fn let_go(&mut self, keys: Vec<Key>, cx: &mut Context, scratch: &mut Scratch) {
+    pub(crate) fn let_go(&mut self, keys: Vec<Key>, cx: &mut Context) {
         for key in keys {
             self.with(key, cx, |connection, cx| {
                 connection.let_go(cx);
-                connection.turn(cx, scratch)
+                connection.turn(cx)
             });
         }
     }
 
-    /// Does what is due for any of them.
-    pub(crate) fn look(&mut self, cx: &mut Context, scratch: &mut Scratch) {
+    /// Does what is due for any of them. Those that nothing can be due for yet are not looked at.
+    pub(crate) fn look(&mut self, cx: &mut Context) {
+        let due = self.connections.take_due(cx.clock.now_ms());
+        let due = if cx.is_cutting() { self.keys() } else { due };
+        for key in due {
+            self.with(key, cx, |connection, cx| connection.look(cx));
+        }
+    }
+
+    /// Has all of them looked at in time though settings have changed.
+    pub(crate) fn arm_all(&mut self, cx: &Context) {
+        for key in self.keys() {
+            self.arm(key, cx);
+        }
+    }
+
+    /// Has a connection looked at in time.
+    fn arm(&mut self, key: Key, cx: &Context) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            let look_ms = connection.look_next_ms(cx);
+            self.connections.arm(key, look_ms);
+        }
+    }
+
+    fn tunnel(&mut self, key: Key) -> Option<&mut Tunnel> {
+        self.connections.get_mut(key)?.tunnel_mut()
+    }
+
+    fn keys(&self) -> Vec<Key> {
         let mut keys = Vec::new();
         self.connections.keys_where(&mut keys, |_| true);
-        for key in keys {
-            self.with(key, cx, |connection, cx| connection.look(cx, scratch));
-        }
+        keys
     }
 
     /// Takes a connection out for as long as it has its turn.
@@ -97,28 +123,27 @@ impl Clients {
                 return;
             }
         }
+        self.connections.arm(key, connection.look_next_ms(cx));
         self.connections.put_back(key, connection);
     }
 
     /// Gives tunnels through the instances for which `wanted` holds a time to end, spread evenly, unless they have one that is sooner.
     /// Without `within` the time is the service's own.
-    pub(crate) fn end_tunnels(&mut self, within: Option<Millis>, now_ms: u64, wanted: impl Fn(usize) -> bool) {
-        let mut keys = Vec::new();
-        self.connections
-            .keys_where(&mut keys, |connection| connection.tunnel().and_then(Tunnel::slot).is_some_and(&wanted));
-        let count = keys.len() as u64;
+    pub(crate) fn end_tunnels(&mut self, within: Option<Millis>, cx: &Context, wanted: impl Fn(usize) -> bool) {
+        let mut keys = self.keys();
+        keys.retain(|&key| self.tunnel(key).and_then(|tunnel| tunnel.slot()).is_some_and(&wanted));
+        let (count, now_ms) = (keys.len() as u64, cx.clock.now_ms());
         for (index, key) in (0..).zip(keys) {
-            if let Some(tunnel) = self.connections.get_mut(key).and_then(Connection::tunnel_mut) {
+            if let Some(tunnel) = self.tunnel(key) {
                 tunnel.end_within(&EndWithin { within, now_ms, place: (index, count) });
             }
+            self.arm(key, cx);
         }
     }
 
     /// Gives everything that is served its end in the ledger: the thread ends.
     pub(crate) fn cut(&mut self, cx: &mut Context) {
-        let mut keys = Vec::new();
-        self.connections.keys_where(&mut keys, |_| true);
-        for key in keys {
+        for key in self.keys() {
             self.with(key, cx, |connection, cx| {
                 connection.cut(cx);
                 Turn::Over

@@ -8,7 +8,6 @@ use super::{carry, hold, late, outcome};
 use crate::data::frontend::client::Client;
 use crate::data::frontend::lingering::Lingering;
 use crate::data::frontend::waiting::Waiting;
-use crate::data::io::buffers::Scratch;
 use gapless_routing::{CutReason, Terminal};
 
 /// Steps of one connection before others have their turn: a client that sends requests without end must not keep the
@@ -54,14 +53,14 @@ impl Connection {
     }
 
     /// Goes from phase to phase until it has to wait.
-    pub(crate) fn turn(&mut self, cx: &mut Context, scratch: &mut Scratch) -> Turn {
+    pub(crate) fn turn(&mut self, cx: &mut Context) -> Turn {
         for _ in 0..STEPS_MAX {
             let client = &mut self.client;
             let step = match &mut self.phase {
-                Phase::Waiting(waiting) => waiting.turn(client, cx, scratch),
-                Phase::Exchange(exchange) => carry::turn(exchange, client, cx, scratch),
-                Phase::Tunnel(tunnel) => tunnel.turn(client, cx, scratch),
-                Phase::Lingering(lingering) => lingering.turn(client, cx, scratch),
+                Phase::Waiting(waiting) => waiting.turn(client, cx),
+                Phase::Exchange(exchange) => carry::turn(exchange, client, cx),
+                Phase::Tunnel(tunnel) => tunnel.turn(client, cx),
+                Phase::Lingering(lingering) => lingering.turn(client, cx),
             };
             match step {
                 Step::Wait => return Turn::Waits,
@@ -73,7 +72,7 @@ impl Connection {
     }
 
     /// Does what is due for it now.
-    pub(crate) fn look(&mut self, cx: &mut Context, scratch: &mut Scratch) -> Turn {
+    pub(crate) fn look(&mut self, cx: &mut Context) -> Turn {
         let client = &mut self.client;
         let step = match &mut self.phase {
             Phase::Waiting(waiting) => waiting.look(client, cx),
@@ -86,8 +85,20 @@ impl Connection {
             Step::Close => Turn::Over,
             step => {
                 self.follow(step, cx);
-                self.turn(cx, scratch)
+                self.turn(cx)
             }
+        }
+    }
+
+    /// When to look at it next at the latest, if nothing happens before: nothing is due earlier.
+    #[inline]
+    pub(crate) fn look_next_ms(&mut self, cx: &Context) -> u64 {
+        let client = &mut self.client;
+        match &mut self.phase {
+            Phase::Waiting(waiting) => waiting.look_next_ms(client, &cx.settings),
+            Phase::Exchange(exchange) => late::look_next_ms(exchange, client, cx),
+            Phase::Tunnel(tunnel) => tunnel.look_next_ms(client, cx.clock.now_ms()),
+            Phase::Lingering(lingering) => lingering.look_next_ms(),
         }
     }
 
@@ -120,14 +131,6 @@ impl Connection {
     }
 
     /// Its tunnel, if it is one.
-    pub(crate) fn tunnel(&self) -> Option<&Tunnel> {
-        match &self.phase {
-            Phase::Tunnel(tunnel) => Some(tunnel),
-            Phase::Waiting(_) | Phase::Exchange(_) | Phase::Lingering(_) => None,
-        }
-    }
-
-    /// The same, to change it.
     pub(crate) fn tunnel_mut(&mut self) -> Option<&mut Tunnel> {
         match &mut self.phase {
             Phase::Tunnel(tunnel) => Some(tunnel),

@@ -15,7 +15,7 @@ use super::holds::Holds;
 use super::ids::RequestIds;
 use crate::data::backend::connections::Backend;
 use crate::data::backend::instances::Verdict;
-use crate::data::io::buffers::Buffers;
+use crate::data::io::buffers::{Buffers, Scratch};
 use crate::data::io::clock::Clock;
 use crate::data::io::poller::Poller;
 use crate::data::io::slab::Key;
@@ -37,6 +37,15 @@ pub(crate) enum Drain {
     Over,
 }
 
+/// The threads of a proxy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Threads {
+    /// When their clocks began.
+    pub(crate) origin: Instant,
+    /// How many they are.
+    pub(crate) count: usize,
+}
+
 /// What a connection's turn is given.
 pub(crate) struct Context {
     pub(crate) backend: Backend,
@@ -48,6 +57,7 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     pub(crate) ids: RequestIds,
     pub(crate) buffers: Buffers,
+    pub(crate) scratch: Scratch,
     pub(crate) reporter: Reporter,
     pub(crate) records: Option<SyncSender<AccessRecord>>,
     /// Clients that have more to do than one turn allows.
@@ -60,20 +70,9 @@ pub(crate) struct Context {
     choices: u64,
 }
 
-/// What a thread's context begins with.
-pub(crate) struct Beginning {
-    pub(crate) poller: Poller,
-    pub(crate) reporter: Reporter,
-    pub(crate) records: Option<SyncSender<AccessRecord>>,
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) origin: Instant,
-    pub(crate) threads: usize,
-}
-
 impl Context {
-    /// With neither a table nor connections.
-    pub(crate) fn new(beginning: Beginning) -> Self {
-        let Beginning { poller, reporter, records, settings, origin, threads } = beginning;
+    /// With neither a table nor connections, for one of so many threads.
+    pub(crate) fn new(poller: Poller, reporter: Reporter, settings: Arc<Settings>, threads: Threads) -> Self {
         Self {
             backend: Backend::new(poller, reporter.clone(), Arc::clone(&settings)),
             holds: Holds::default(),
@@ -81,13 +80,14 @@ impl Context {
             retry_budget: RetryBudget::new(Tick(0)),
             settings,
             drain: Drain::No,
-            clock: Clock::new(origin),
+            clock: Clock::new(threads.origin),
             ids: RequestIds::new(),
             buffers: Buffers::default(),
+            scratch: Scratch::new(),
             reporter,
-            records,
+            records: None,
             again: Vec::new(),
-            threads: threads.max(1),
+            threads: threads.count.max(1),
             spare: Vec::new(),
             choices: 0,
         }

@@ -1,12 +1,12 @@
 //! Requests that wait while no instance may serve them: in order, so many at most, so long at most.
 
-use gapless_exchange::HoldAsk;
+use gapless_exchange::{HoldAsk, Holding};
 use gapless_model::{HoldLimits, ServiceName};
 use gapless_routing::{OurAnswer, Terminal};
 
 use super::context::Context;
 use super::exchange::Exchange;
-use super::holds::{Asker, Waits, WaitsFor};
+use super::holds::WaitsFor;
 use super::step::Step;
 use super::{ours, outcome};
 use crate::data::frontend::answer::Answer;
@@ -38,13 +38,12 @@ pub(crate) fn hold(exchange: &mut Exchange, client: &mut Client, cx: &mut Contex
         now_ms: cx.clock.now_ms(),
     });
     let waits_for = if exchange.core.failure().is_some() { WaitsFor::Connection } else { WaitsFor::Table };
-    match cx.holds.insert(service, place, Asker { key: client.key, waits_for }) {
-        Waits::No => ours::answer(exchange, client, cx, *cause),
-        Waits::Yes => {
-            cx.counts().holding.add(1);
-            Step::Wait
-        }
+    if place == Holding::Refused {
+        return ours::answer(exchange, client, cx, *cause);
     }
+    cx.holds.insert(service, place, client.key, waits_for);
+    cx.counts().holding.add(1);
+    Step::Wait
 }
 
 /// A client that has ended its side does not wait: nearly always it is gone, a place in the hold is worth more, and no instance has

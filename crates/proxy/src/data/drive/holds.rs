@@ -23,13 +23,6 @@ struct Queue {
     probing: bool,
 }
 
-/// Who is held, and for what.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Asker {
-    pub(crate) key: Key,
-    pub(crate) waits_for: WaitsFor,
-}
-
 /// What a held request waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WaitsFor {
@@ -37,14 +30,6 @@ pub(crate) enum WaitsFor {
     Table,
     /// An instance that takes connections.
     Connection,
-}
-
-/// Whether a request waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum Waits {
-    Yes,
-    No,
 }
 
 /// The hold queues of one thread.
@@ -85,32 +70,25 @@ impl Holds {
         self.number_last + 1
     }
 
-    /// Takes a request in where it was given a place; whether it was.
-    pub(crate) fn insert(&mut self, service: &ServiceName, place: Holding, asker: Asker) -> Waits {
+    /// Takes a request in at the place that it was given.
+    pub(crate) fn insert(&mut self, service: &ServiceName, place: Holding, key: Key, waits_for: WaitsFor) {
+        let queue = self.queues.entry(service.clone()).or_default();
         let number = match place {
-            Holding::Refused => return Waits::No,
+            Holding::Refused => return,
             Holding::New { number } => {
                 self.number_last = number;
                 number
             }
             Holding::Again { number } => {
-                self.end_release(service);
+                // One that was let go is back: whatever it waited for has not come, and the others wait on. (A newcomer that merely
+                // stands behind those that are being let go says nothing of the kind.)
+                queue.releasing = false;
                 number
             }
         };
-        let queue = self.queues.entry(service.clone()).or_default();
-        queue.waiting.insert(number, asker.key);
-        queue.probing |= asker.waits_for == WaitsFor::Connection;
+        queue.waiting.insert(number, key);
+        queue.probing |= waits_for == WaitsFor::Connection;
         self.waiting += 1;
-        Waits::Yes
-    }
-
-    /// One that was let go is back: whatever it waited for has not come, and the others wait on. (A newcomer that merely stands behind
-    /// those that are being let go says nothing of the kind.)
-    fn end_release(&mut self, service: &ServiceName) {
-        if let Some(queue) = self.queues.get_mut(service) {
-            queue.releasing = false;
-        }
     }
 
     /// Takes out some of those that are let go.

@@ -4,6 +4,7 @@ use gapless_exchange::{Bounds, Due, Failure, Late, Sight, Upload};
 use gapless_http1::Version;
 use gapless_routing::{CutReason, OurAnswer, Terminal};
 
+use super::asked::Core;
 use super::context::Context;
 use super::exchange::Exchange;
 use super::failed::attempt_failed;
@@ -98,8 +99,23 @@ pub(crate) fn look(exchange: &mut Exchange, client: &mut Client, cx: &mut Contex
     }
 }
 
+/// When to look next at the latest, if nothing happens before.
+pub(crate) fn look_next_ms(exchange: &mut Exchange, client: &mut Client, cx: &Context) -> u64 {
+    with_sight(exchange, client, cx, |bounds, core, sight| bounds.look_next_ms(core, sight))
+}
+
 /// What is due. Notes on the way how far the peers have come.
 fn judge(exchange: &mut Exchange, client: &mut Client, cx: &Context) -> Due {
+    with_sight(exchange, client, cx, |bounds, core, sight| bounds.due(core, sight))
+}
+
+#[inline]
+fn with_sight<T>(
+    exchange: &mut Exchange,
+    client: &mut Client,
+    cx: &Context,
+    ask: impl FnOnce(Bounds, &mut Core, &mut Connections<'_>) -> T,
+) -> T {
     let bounds = Bounds {
         now_ms: cx.clock.now_ms(),
         write_stall_ms: cx.settings.write_stall_ms,
@@ -110,5 +126,5 @@ fn judge(exchange: &mut Exchange, client: &mut Client, cx: &Context) -> Due {
     let upstream = core.attempt().and_then(|attempt| cx.backend.get(attempt.carrier()));
     let instance = upstream.map(|upstream| &upstream.stream);
     let (version, now_ms) = (asked.version, bounds.now_ms);
-    bounds.due(core, &mut Connections { client, instance, instance_took, unsent, upload, version, now_ms })
+    ask(bounds, core, &mut Connections { client, instance, instance_took, unsent, upload, version, now_ms })
 }

@@ -214,32 +214,21 @@ impl Receiving {
                 Part::Body { decoder, delivery } => {
                     let (count, piece) = decoder.decode(rest)?;
                     rest = &rest[count..];
-                    let chunked = delivery.framing == Framing::Chunked;
                     match piece {
+                        Piece::Starved if rest.is_empty() => return Ok(Digested::All),
+                        Piece::Starved => return Ok(Digested::Left(rest.len())),
                         Piece::Data(data) => {
                             self.body_bytes += data.len() as u64;
-                            if chunked {
-                                write_chunk(out, data);
-                            } else if data.len() >= DIRECT_BYTES_MIN {
-                                // A broken connection is noticed by the caller, who sends `out` next.
-                                let _ = on.client.send(on.buffers, out);
-                                out.clear();
-                                let _ = on.client.send(on.buffers, data);
-                            } else {
-                                out.extend_from_slice(data);
-                            }
+                            pass_data(on, delivery.framing, data, out);
                         }
                         Piece::Trailers(lines) => {
-                            if chunked {
+                            if delivery.framing == Framing::Chunked {
                                 write_trailers(out, lines);
                             }
                             self.end(on);
                         }
-                        Piece::Starved => {
-                            return Ok(if rest.is_empty() { Digested::All } else { Digested::Left(rest.len()) });
-                        }
                         Piece::End => {
-                            if chunked {
+                            if delivery.framing == Framing::Chunked {
                                 out.extend_from_slice(LAST_CHUNK);
                             }
                             self.end(on);
@@ -311,6 +300,21 @@ fn is_aligned(head_bytes: usize, upstream: &mut Upstream, first: &[u8]) -> bool 
         upstream.alignment = Alignment::Aligned;
     }
     true
+}
+
+/// A piece of the answer's body.
+#[inline]
+fn pass_data(on: &mut Answering<'_>, framing: Framing, data: &[u8], out: &mut Vec<u8>) {
+    if framing == Framing::Chunked {
+        write_chunk(out, data);
+    } else if data.len() >= DIRECT_BYTES_MIN {
+        // A broken connection is noticed by the caller, who sends `out` next.
+        let _ = on.client.send(on.buffers, out);
+        out.clear();
+        let _ = on.client.send(on.buffers, data);
+    } else {
+        out.extend_from_slice(data);
+    }
 }
 
 /// Whether the answer is a stream of events (the HTML standard's `text/event-stream`), which ends when somebody tires of it.

@@ -18,8 +18,9 @@ use super::step::Step;
 use super::websocket::{CLOSE_SERVICE_RESTART, CLOSE_SERVICE_RESTART_MASKED, Frames};
 use crate::data::backend::upstream::Upstream;
 use crate::data::frontend::client::Client;
-use crate::data::io::buffers::{Buffers, Scratch};
+use crate::data::io::buffers::Buffers;
 use crate::data::io::output::{Flushed, Output};
+use crate::data::io::slab::NEVER_MS;
 use crate::data::io::socket::ReadOutcome;
 
 /// Reads per direction and turn.
@@ -130,7 +131,7 @@ impl Tunnel {
     }
 
     /// ## Tunnel => Lingering | closed
-    pub(crate) fn turn(&mut self, client: &mut Client, cx: &mut Context, scratch: &mut Scratch) -> Step {
+    pub(crate) fn turn(&mut self, client: &mut Client, cx: &mut Context) -> Step {
         let carrier = self.exchange.core.attempt().map(|attempt| attempt.carrier());
         let Some((key, mut upstream)) = carrier.and_then(|key| Some((key, cx.backend.take(key)?))) else {
             return self.end(client, cx, Terminal::Cut(CutReason::Internal));
@@ -140,7 +141,7 @@ impl Tunnel {
             client,
             upstream: &mut upstream,
             buffers: &mut cx.buffers,
-            read: &mut scratch.read,
+            read: &mut cx.scratch.read,
             now_ms: cx.clock.now_ms(),
         });
         cx.backend.put_back(key, upstream);
@@ -194,6 +195,17 @@ impl Tunnel {
             return self.end(client, cx, Terminal::Cut(CutReason::ClientStalled));
         }
         Step::Wait
+    }
+
+    /// When to look next at the latest, if nothing happens before.
+    pub(crate) fn look_next_ms(&self, client: &Client, now_ms: u64) -> u64 {
+        let ending_ms = match self.ending {
+            Ending::None => NEVER_MS,
+            Ending::At(ms) | Ending::Asked(ms) | Ending::Told(ms) => ms,
+        };
+        let left_ms = self.client_ended_ms.map_or(NEVER_MS, |since_ms| since_ms + HALF_CLOSED_MS);
+        // What it takes is looked at each time.
+        if client.output.is_empty() { ending_ms.min(left_ms) } else { now_ms }
     }
 
     /// Gives it a time to end, unless it has one that is sooner.

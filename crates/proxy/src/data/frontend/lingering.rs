@@ -3,7 +3,6 @@
 use super::client::Client;
 use crate::data::drive::context::Context;
 use crate::data::drive::step::Step;
-use crate::data::io::buffers::Scratch;
 use crate::data::io::output::Flushed;
 use crate::data::io::socket::ReadOutcome;
 
@@ -38,7 +37,7 @@ impl Lingering {
     }
 
     /// ## Lingering => closed
-    pub(crate) fn turn(&mut self, client: &mut Client, cx: &mut Context, scratch: &mut Scratch) -> Step {
+    pub(crate) fn turn(&mut self, client: &mut Client, cx: &mut Context) -> Step {
         match client.flush(&mut cx.buffers) {
             Flushed::All => {}
             Flushed::Some => return Step::Wait,
@@ -49,12 +48,17 @@ impl Lingering {
             client.stream.end_sending();
         }
         loop {
-            match client.stream.read(&mut scratch.read) {
+            match client.stream.read(&mut cx.scratch.read) {
                 ReadOutcome::Bytes(count) if count as u64 <= self.patience => self.patience -= count as u64,
                 ReadOutcome::Blocked => return Step::Wait,
                 ReadOutcome::Bytes(_) | ReadOutcome::Ended | ReadOutcome::Broken(_) => return Step::Close,
             }
         }
+    }
+
+    /// When to look next at the latest.
+    pub(crate) fn look_next_ms(&self) -> u64 {
+        self.until_ms
     }
 
     /// Closes the connection when its time is up and the client takes nothing of what it was sent.

@@ -14,9 +14,9 @@ use crate::data::drive::dispatch::dispatch;
 use crate::data::drive::exchange::{Draft, Exchange};
 use crate::data::drive::ours;
 use crate::data::drive::step::Step;
-use crate::data::io::buffers::Scratch;
 use crate::data::io::output::Flushed;
 use crate::data::io::socket::ReadOutcome;
+use crate::data::settings::Settings;
 
 /// Between requests, or in a head that is not whole.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl Waiting {
     }
 
     /// ## Waiting => Waiting | Exchange | Lingering | closed
-    pub(crate) fn turn(&mut self, client: &mut Client, cx: &mut Context, scratch: &mut Scratch) -> Step {
+    pub(crate) fn turn(&mut self, client: &mut Client, cx: &mut Context) -> Step {
         match client.flush(&mut cx.buffers) {
             Flushed::All => {}
             // The client does not take its answers: it gets no further ones.
@@ -48,8 +48,15 @@ impl Waiting {
                 return step;
             }
         }
+        let mut read = std::mem::take(&mut cx.scratch.read);
+        let step = self.read_head(client, cx, &mut read);
+        cx.scratch.read = read;
+        step
+    }
+
+    fn read_head(&mut self, client: &mut Client, cx: &mut Context, read: &mut [u8]) -> Step {
         loop {
-            let count = match client.stream.read(&mut scratch.read) {
+            let count = match client.stream.read(read) {
                 ReadOutcome::Bytes(count) => count,
                 ReadOutcome::Blocked => {
                     if !client.input.is_empty() {
@@ -61,7 +68,7 @@ impl Waiting {
                 ReadOutcome::Ended | ReadOutcome::Broken(_) => return Step::Close,
             };
             client.progress_ms = cx.clock.now_ms();
-            let bytes = &scratch.read[..count];
+            let bytes = &read[..count];
             let step = if client.input.is_empty() {
                 let step = self.offer(client, cx, bytes);
                 if step.is_none() {
@@ -75,6 +82,15 @@ impl Waiting {
             if let Some(step) = step {
                 return step;
             }
+        }
+    }
+
+    /// When to look next at the latest, if nothing happens before.
+    #[inline]
+    pub(crate) fn look_next_ms(&self, client: &Client, settings: &Settings) -> u64 {
+        match self.head_began_ms {
+            Some(began_ms) => began_ms.saturating_add(settings.head_timeout_ms).saturating_add(1),
+            None => client.progress_ms.saturating_add(settings.keep_alive_ms).saturating_add(1),
         }
     }
 
