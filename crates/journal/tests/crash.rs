@@ -151,7 +151,8 @@ fn a_journal_that_a_killed_controller_s_child_has_for_a_moment_longer_is_waited_
     drop(SqliteStore::open(folder.path()).unwrap());
     // As a process has it that the controller was starting when it was killed.
     let left = std::fs::File::open(folder.path().join("journal.lock")).unwrap();
-    rustix::fs::flock(&left, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    // It waits: a child that another test is starting may have a copy of ours for a moment.
+    rustix::fs::flock(&left, rustix::fs::FlockOperation::LockExclusive).unwrap();
     let exec = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(300));
         drop(left);
