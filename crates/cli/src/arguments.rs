@@ -58,6 +58,8 @@ pub enum Verb {
     Plan(verb::plan::Args),
     /// Show services, releases, instances and proxies
     Status(verb::status::Args),
+    /// List what happened: rollouts, lost instances, crash loops
+    Events(verb::events::Args),
     /// Say what a service waits for, since when, and what happens next
     Explain(verb::explain::Args),
     /// Go back to the release before the current one, or to a named one

@@ -7,6 +7,7 @@ pub mod completions;
 pub mod demo;
 pub mod deploy;
 pub mod down;
+pub mod events;
 pub mod explain;
 pub mod help;
 pub mod history;
@@ -44,6 +45,7 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Deploy(args) => deploy::run(&args, context),
         Verb::Plan(args) => plan::run(&args, context),
         Verb::Status(args) => status::run(&args, context),
+        Verb::Events(args) => events::run(&args, context),
         Verb::Explain(args) => explain::run(&args, context),
         Verb::Rollback(args) => rollback::run(&args, context),
         Verb::Abort(args) => abort::run(&args, context),

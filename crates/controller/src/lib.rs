@@ -15,6 +15,7 @@ mod clock;
 mod crash_point;
 mod deploy;
 mod down;
+mod happened;
 mod identity;
 mod instances;
 mod logs;

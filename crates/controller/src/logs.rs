@@ -4,16 +4,22 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use gapless_drivers::logs::{LogLine, LogSelector, LogStream, Logs};
-use gapless_model::{ReleaseLabel, ServiceName};
+use gapless_model::{EffectNumber, InstanceId, ReleaseLabel, ServiceName};
 use gapless_wire::api;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use crate::api::send;
+use crate::performer;
 use crate::shared::Shared;
 
 /// Lines told when no number is asked for.
 const TAIL_DEFAULT: usize = 100;
+
+/// Lines of an instance that are told as its last.
+const LAST_LINES: usize = 10;
+/// Characters of each of them.
+const LINE_CHARS_MAX: usize = 300;
 
 /// `?release=LABEL&tail=N&follow=true`
 #[derive(Debug, Deserialize)]
@@ -49,6 +55,32 @@ pub async fn write(shared: Arc<Shared>, selector: LogSelector, follow: bool, lin
             () = lines.closed() => return,
         }
     }
+}
+
+/// The last lines of an instance, as they may be shown on a terminal and kept in a receipt: without its secrets. None where its log cannot be
+/// read, or its secrets cannot.
+pub async fn last_words(shared: &Shared, instance: &InstanceId) -> Option<api::LastWords> {
+    let selector = LogSelector {
+        service: instance.service.clone(),
+        release: None,
+        instance: Some(instance.clone()),
+        since: None,
+        tail: LAST_LINES,
+    };
+    let lines = shared.driver.logs(selector).await.ok()?;
+    let release = lines.iter().find_map(|line| line.label.as_ref()).map(ToString::to_string).unwrap_or_default();
+    let known = performer::release(shared, &instance.service, instance.release)?;
+    let order = performer::start_order(shared, instance, &known, 0, EffectNumber(0));
+    let folder = shared.artefacts.folder(&instance.service, &known.digest);
+    let lines = lines.into_iter().map(|line| line.line.text).collect();
+    let lines = order.without_secrets(lines, &folder).await?;
+    let lines = lines.iter().map(|line| plain(line, LINE_CHARS_MAX)).collect();
+    Some(api::LastWords { instance: instance.to_string(), release, lines })
+}
+
+/// Somebody else's words, bounded, without what a terminal would obey.
+pub fn plain(text: &str, chars_max: usize) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { '?' } else { c }).take(chars_max).collect()
 }
 
 /// Which lines are asked for.

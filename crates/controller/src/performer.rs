@@ -8,12 +8,12 @@ use gapless_drivers::check::{self, CheckTarget};
 use gapless_drivers::driver::{DriverError, Fence, StartOrder};
 use gapless_fleet::TakeError;
 use gapless_model::{Check, EffectNumber, InstanceId, Millis, Release, ReleaseId, RolloutId, ServiceName};
-use gapless_rollout::{Effect, Input, Intent, NoticeLevel};
+use gapless_rollout::{Cause, Effect, Input, Intent, NoticeLevel, Outcome};
 use gapless_wire::api::in_one_line;
 use tokio::sync::mpsc;
 
 use crate::shared::Shared;
-use crate::{prober, proxies};
+use crate::{logs, prober, proxies};
 
 /// An effect to perform.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,8 +45,8 @@ pub async fn perform(shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Or
                 NoticeLevel::Warning => tracing::warn!(%service, message, "notice"),
                 NoticeLevel::Error => tracing::error!(%service, message, "notice"),
             },
-            Effect::CloseReceipt { rollout, outcome: _ } => {
-                tokio::spawn(close_receipt(shared, service, rollout));
+            Effect::CloseReceipt { rollout, outcome } => {
+                tokio::spawn(close_receipt(shared, service, rollout, outcome));
             }
             Effect::KeepReleases { .. } => {
                 tokio::spawn(collect(shared, service));
@@ -73,7 +73,8 @@ pub fn start_order(
     }
 }
 
-fn release(shared: &Shared, service: &ServiceName, id: ReleaseId) -> Option<Arc<Release>> {
+/// A release that is known.
+pub fn release(shared: &Shared, service: &ServiceName, id: ReleaseId) -> Option<Arc<Release>> {
     let core = shared.core();
     core.service(service)?.releases.get(&id).map(|known| Arc::clone(&known.release))
 }
@@ -158,8 +159,12 @@ async fn run_check(
     }
 }
 
-async fn close_receipt(shared: Arc<Shared>, service: ServiceName, rollout: RolloutId) {
+async fn close_receipt(shared: Arc<Shared>, service: ServiceName, rollout: RolloutId, outcome: Outcome) {
     let unknown = proxies::ask_counts(&shared).await;
+    let last_words = match outcome.cause().and_then(Cause::instance) {
+        Some(instance) => logs::last_words(&shared, instance).await,
+        None => None,
+    };
     loop {
         let in_flight = shared.in_flight();
         let closed = shared.act(|core, at| {
@@ -174,6 +179,7 @@ async fn close_receipt(shared: Arc<Shared>, service: ServiceName, rollout: Rollo
             receipt.tunnels_draining = left.filter_map(|instance| in_flight.get(&instance.to_string())).sum();
             receipt.complete &= unknown.is_empty();
             receipt.unknown.clone_from(&unknown);
+            receipt.last_words.clone_from(&last_words);
             core.close_receipt(&service, rollout, &receipt, at)
         });
         match closed {

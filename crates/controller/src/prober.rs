@@ -5,16 +5,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gapless_drivers::driver::{Listener, StartOrder};
-use gapless_model::{EffectNumber, InstanceId, Release};
+use gapless_model::{EffectNumber, InstanceId, Millis, Release};
 use gapless_probe::{Change, ProbeFailure, ProbeResult, ProbeState, ProbeTarget, ask};
 use gapless_rollout::{EndedBy, Input, Listing};
 use gapless_wire::api::in_one_line;
+use tokio::time::Instant;
 
+use crate::logs::plain;
 use crate::performer::{forget, start_order};
 use crate::shared::Shared;
 
 /// The pause before the sources of an environment are read again for a probe's command.
 const SOURCES_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long an instance may not be ready before it is told why: shorter where it has less time than that.
+const COMPLAINT_AFTER: Duration = Duration::from_secs(2);
+/// The least time between two reasons.
+const COMPLAINT_EVERY: Duration = Duration::from_secs(1);
+/// Reasons told of one instance: one that fails with something else each time fills no journal.
+const COMPLAINTS_MAX: u8 = 20;
+/// Characters of a reason that are kept.
+const REASON_CHARS_MAX: usize = 300;
 
 /// Begins to ask. Every change of its health becomes a fact.
 pub fn watch(shared: &Arc<Shared>, instance: &InstanceId, release: &Arc<Release>) {
@@ -33,6 +44,7 @@ async fn probe(shared: Arc<Shared>, order: StartOrder, address: SocketAddr, rele
     let target = target(&shared, &order, address, &release).await;
     let mut state = ProbeState::new(probe);
     let mut was_ready = false;
+    let mut complaint = Complaint::after(release.spec.start_timeout);
     loop {
         let result = match ask(&probe.kind, &target, probe.timeout).await {
             ProbeResult::Passed => believed(&shared, instance).await,
@@ -45,6 +57,12 @@ async fn probe(shared: Arc<Shared>, order: StartOrder, address: SocketAddr, rele
             // It will not get its port any more; its successor gets another.
             tokio::spawn(give_up(Arc::clone(&shared), instance.clone(), foreign.to_string()));
             return;
+        }
+        if let ProbeResult::Failed(failure) = &result
+            && !was_ready
+        {
+            let reason = order.masked(&failure.about(&probe.kind, target.address), &target.environment);
+            complaint.make(&shared, instance, failure, reason).await;
         }
         let now = shared.now();
         match state.observe(result, now) {
@@ -75,6 +93,53 @@ async fn target(shared: &Shared, order: &StartOrder, address: SocketAddr, releas
             }
         }
         tokio::time::sleep(SOURCES_PAUSE).await;
+    }
+}
+
+/// Why an instance is not ready, told when it has not been for a while, and again when the reason changes.
+struct Complaint {
+    /// Nothing is told before.
+    quiet_until: Instant,
+    /// What was told last.
+    last: String,
+    /// How often something may still be told: each time is a record in the journal.
+    left: u8,
+}
+
+impl Complaint {
+    /// What an instance that has just been started fails with says nothing yet.
+    fn after(start_timeout: Millis) -> Complaint {
+        let quiet = COMPLAINT_AFTER.min(start_timeout.to_duration() / 2);
+        Complaint { quiet_until: Instant::now() + quiet, last: String::new(), left: COMPLAINTS_MAX }
+    }
+
+    async fn make(&mut self, shared: &Shared, instance: &InstanceId, failure: &ProbeFailure, mut reason: String) {
+        let now = Instant::now();
+        if now < self.quiet_until || self.left == 0 {
+            return;
+        }
+        self.quiet_until = now + COMPLAINT_EVERY;
+        if let ProbeFailure::Connect(_) = failure {
+            reason.push_str(&elsewhere(shared.driver.listening(instance).await));
+        }
+        let reason = plain(&reason, REASON_CHARS_MAX);
+        if reason != self.last {
+            self.left -= 1;
+            self.last.clone_from(&reason);
+            shared.fact(&instance.service, Input::ProbeFailed { instance: instance.clone(), reason });
+        }
+    }
+}
+
+/// Where an instance listens that does not listen where it is asked.
+fn elsewhere(listening: Option<Vec<SocketAddr>>) -> String {
+    match listening {
+        None => String::new(),
+        Some(none) if none.is_empty() => "; it listens on no port".to_owned(),
+        Some(addresses) => {
+            let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            format!("; it listens on {}", addresses.join(", "))
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use gapless_wire::record::ReleaseRecord;
 
 use crate::chronicle::Chronicle;
 use crate::decided::Moment;
+use crate::events::Events;
 use crate::publication::Publication;
 
 /// One service with what is known around it.
@@ -21,6 +22,8 @@ pub struct ServiceEntry {
     pub next_deadline: Option<Tick>,
     /// What happened to it.
     pub chronicle: Chronicle,
+    /// What happened to it outside of them too.
+    pub events: Events,
     /// Every release that a record names.
     pub releases: BTreeMap<ReleaseId, KnownRelease>,
     /// The releases that may not be deleted; all of them before the machine said anything.
@@ -48,6 +51,7 @@ impl ServiceEntry {
             state,
             next_deadline: None,
             chronicle: Chronicle::default(),
+            events: Events::default(),
             releases: BTreeMap::new(),
             kept: None,
             records: 0,
@@ -68,6 +72,7 @@ impl ServiceEntry {
     /// Takes over what a step gave; used by live steps and by the replay alike. Answers its effects.
     pub(crate) fn moves_on(&mut self, step: Step, at: Moment) -> Vec<Intent> {
         self.chronicle.told(&step, at);
+        self.events.stepped(&self.state, &step, at);
         for intent in &step.effects {
             if let Effect::KeepReleases { releases } = &intent.effect {
                 self.kept = Some(releases.clone());

@@ -242,6 +242,7 @@ fn receipt(
         reasons,
         complete,
         unknown: Vec::new(),
+        last_words: None,
         counted_before: Vec::new(),
         rollout,
     }

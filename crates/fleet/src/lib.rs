@@ -6,7 +6,8 @@
 //! controller is one shell around it, the simulation another: what is simulated is what ships.
 //!
 //! - [`Fleet`]: input → step → journal → intents, and nothing else. [`recover`](mod@recover) gives it back after a crash.
-//! - [`publication`], [`ledger`], [`chronicle`]: books: tables and their acknowledgements, counts and receipts, what happened.
+//! - [`publication`], [`ledger`], [`chronicle`], [`events`]: books: tables and their acknowledgements, counts and receipts, what happened in each
+//!   rollout and to each service.
 //! - [`traces`]: whether a journal may act beside what proxies, keepers and files remember.
 //! - `errors`: how many requests each release fails lately, watched while a candidate is in load.
 //! - `compaction`: when a service at rest takes the place of its records.
@@ -16,6 +17,7 @@ mod compaction;
 mod decided;
 mod entry;
 mod errors;
+pub mod events;
 mod fleet;
 pub mod ledger;
 pub mod members;

@@ -77,6 +77,37 @@ impl fmt::Display for ProbeFailure {
     }
 }
 
+impl ProbeFailure {
+    /// The failure as a sentence about what was asked: `connection refused on 127.0.0.1:22015`, `/healthz answered 404`.
+    #[must_use]
+    pub fn about(&self, kind: &ProbeKind, address: SocketAddr) -> String {
+        let asked = match kind {
+            ProbeKind::Http { path, .. } => path.as_str(),
+            ProbeKind::Tcp => "the connection",
+            ProbeKind::Command { .. } => "the health command",
+        };
+        match self {
+            ProbeFailure::Connect(reason) => {
+                // `Connection refused (os error 111)`: the number tells nobody more.
+                let words = reason.split(" (os error").next().unwrap_or(reason);
+                let mut letters = words.chars();
+                let first = letters.next().map(|first| first.to_ascii_lowercase()).into_iter();
+                format!("{} on {address}", first.chain(letters).collect::<String>())
+            }
+            ProbeFailure::TimedOut(timeout) => match kind {
+                ProbeKind::Tcp => format!("no connection to {address} within {timeout}"),
+                ProbeKind::Http { .. } | ProbeKind::Command { .. } => {
+                    format!("{asked} did not answer within {timeout}")
+                }
+            },
+            ProbeFailure::Status(status) => format!("{asked} answered {status}"),
+            ProbeFailure::Answer(reason) => format!("{asked} gave no proper answer: {reason}"),
+            ProbeFailure::Command(reason) => format!("{asked} failed: {reason}"),
+            ProbeFailure::Foreign(foreign) => foreign.to_string(),
+        }
+    }
+}
+
 /// Asks once. Always answers within `timeout` (and the moment it takes to kill a command).
 pub async fn ask(kind: &ProbeKind, target: &ProbeTarget, timeout: Millis) -> ProbeResult {
     let asked = async {

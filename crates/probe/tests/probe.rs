@@ -50,6 +50,9 @@ async fn an_answer_is_judged_by_its_status() {
     assert_eq!(http("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No\r\n\r\n", PATIENT).await, ProbeResult::Passed);
     let failed = http("HTTP/1.1 503 Not yet\r\n\r\n", PATIENT).await;
     assert_eq!(failed, ProbeResult::Failed(ProbeFailure::Status(503)));
+    let kind = ProbeKind::Http { path: "/health".into(), host: None, expect: StatusRange::SUCCESS };
+    let told = ProbeFailure::Status(404).about(&kind, SocketAddr::from(([127, 0, 0, 1], 9)));
+    assert_eq!(told, "/health answered 404");
 }
 
 #[tokio::test]
@@ -77,7 +80,8 @@ async fn one_that_never_listens_fails() {
     assert_eq!(ask(&ProbeKind::Tcp, &target(address), PATIENT).await, ProbeResult::Passed);
     drop(free);
     let result = ask(&ProbeKind::Tcp, &target(address), PATIENT).await;
-    assert!(matches!(result, ProbeResult::Failed(ProbeFailure::Connect(_))), "{result:?}");
+    let ProbeResult::Failed(failure @ ProbeFailure::Connect(_)) = result else { panic!("{result:?}") };
+    assert_eq!(failure.about(&ProbeKind::Tcp, address), format!("connection refused on {address}"));
 }
 
 #[tokio::test]

@@ -114,6 +114,7 @@ impl Then {
             Action::Began { .. }
             | Action::Queued { .. }
             | Action::Ready(_)
+            | Action::NotReady { .. }
             | Action::Published { .. }
             | Action::Applied { .. }
             | Action::RequestsEnded(_)

@@ -107,6 +107,17 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Why it did not end well, where it did not.
+    #[must_use]
+    pub fn cause(&self) -> Option<&Cause> {
+        match self {
+            Outcome::RolledBack { reason } | Outcome::NeedsOperator { reason } => Some(reason),
+            Outcome::Done | Outcome::Superseded { .. } | Outcome::Refused { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -173,6 +184,17 @@ pub enum Cause {
         /// How long it had.
         after: Millis,
     },
+    /// A phase did not reach its end in time, because an instance was not ready, and its probes said why.
+    NotReady {
+        /// Which phase.
+        phase: crate::PhaseName,
+        /// How long it had.
+        after: Millis,
+        /// An instance that was not ready.
+        instance: InstanceId,
+        /// Its last probe.
+        reason: String,
+    },
     /// Another edition of the machine decided so, for a reason that this one knows only in its words.
     Recorded {
         /// As they were recorded.
@@ -183,6 +205,27 @@ pub enum Cause {
         /// How long it had.
         after: Millis,
     },
+}
+
+impl Cause {
+    /// The instance that it is about, where it is about one.
+    #[must_use]
+    pub fn instance(&self) -> Option<&InstanceId> {
+        match self {
+            Cause::StartFailed { instance, .. }
+            | Cause::CandidateExited { instance, .. }
+            | Cause::CandidateUnhealthy { instance, .. }
+            | Cause::NotReady { instance, .. } => Some(instance),
+            Cause::Operator(_)
+            | Cause::Superseded { .. }
+            | Cause::CheckFailed { .. }
+            | Cause::CandidateFailing(_)
+            | Cause::RoutesRefused { .. }
+            | Cause::Deadline { .. }
+            | Cause::Recorded { .. }
+            | Cause::RolloutTimeout { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for Cause {
@@ -199,6 +242,9 @@ impl fmt::Display for Cause {
             Cause::CandidateFailing(failing) => write!(f, "{failing}"),
             Cause::RoutesRefused { routes, reason } => write!(f, "a proxy refused table {routes}: {reason}"),
             Cause::Deadline { phase, after } => write!(f, "{phase} did not end within {after}"),
+            Cause::NotReady { phase, after, instance, reason } => {
+                write!(f, "{phase} did not end within {after}: {instance} is not ready: {reason}")
+            }
             Cause::Recorded { words } => f.write_str(words),
             Cause::RolloutTimeout { after } => write!(f, "the rollout did not end within {after}"),
         }

@@ -180,11 +180,11 @@ impl Service {
         Some(Wait { awaited, since: *since })
     }
 
-    fn ready_in_load(&self) -> u16 {
-        {
-            let ready = self.instances.pools().map(|(_, pool)| pool.live_ready).sum::<usize>();
-            u16::try_from(ready).unwrap_or(u16::MAX)
-        }
+    /// How many instances are in load and ready.
+    #[must_use]
+    pub fn ready_in_load(&self) -> u16 {
+        let ready = self.instances.pools().map(|(_, pool)| pool.live_ready).sum::<usize>();
+        u16::try_from(ready).unwrap_or(u16::MAX)
     }
 
     /// What going back would take now.
@@ -209,7 +209,7 @@ impl Service {
 fn instance_report(instance: &Instance) -> InstanceReport {
     let state = match &instance.life {
         Life::Starting { .. } => InstanceState::Starting,
-        Life::Warming { .. } => InstanceState::Warming,
+        Life::Warming { failing, .. } => InstanceState::Warming { failing: failing.clone() },
         Life::Ready { .. } => InstanceState::Ready,
         Life::Unhealthy { reason, .. } => InstanceState::Unhealthy { reason: reason.clone() },
         Life::Stopping { .. } => InstanceState::Stopping,

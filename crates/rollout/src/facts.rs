@@ -29,7 +29,7 @@ impl Transition {
     pub(crate) fn started(&mut self, id: &InstanceId, address: SocketAddr) {
         let now = self.now;
         if let Some(Instance { life: Life::Starting { deadline, .. }, .. }) = self.known(id) {
-            let life = Life::Warming { address, since: now, deadline: *deadline };
+            let life = Life::Warming { address, since: now, deadline: *deadline, failing: None };
             self.service.instances.change(id.ordinal, |instance| instance.life = life);
         }
     }
@@ -44,6 +44,20 @@ impl Transition {
             }
             Life::Starting { .. } | Life::Ready { .. } | Life::Stopping { .. } => {}
         }
+    }
+
+    /// What an instance that is not ready yet fails with is no decision: it is kept to be told when its time is over.
+    pub(crate) fn probe_failed(&mut self, id: &InstanceId, reason: String) {
+        let Some(Instance { life: Life::Warming { failing, .. }, .. }) = self.known(id) else { return };
+        if failing.as_ref() == Some(&reason) {
+            return;
+        }
+        self.service.instances.change(id.ordinal, |instance| {
+            if let Life::Warming { failing, .. } = &mut instance.life {
+                *failing = Some(reason.clone());
+            }
+        });
+        self.note(Action::NotReady { instance: id.clone(), reason });
     }
 
     pub(crate) fn unhealthy(&mut self, id: &InstanceId, reason: String) {
@@ -325,7 +339,7 @@ impl Transition {
         let Some(instance) = self.known(id) else { return };
         match instance.life {
             Life::Ready { address, .. } | Life::Unhealthy { address, .. } if !latched => {
-                let life = Life::Warming { address, since: now, deadline };
+                let life = Life::Warming { address, since: now, deadline, failing: None };
                 self.service.instances.change(id.ordinal, |instance| instance.life = life);
             }
             Life::Ready { .. }

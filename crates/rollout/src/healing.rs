@@ -37,7 +37,17 @@ impl Backoff {
     }
 }
 
+/// So many failures in a row of instances that took one place are a crash loop: one is chance, and two may be a dependency that was away.
+pub const CRASH_LOOP_FROM: u32 = 3;
+
 impl Service {
+    /// How often in a row instances failed by themselves that took one place; the worst of all places.
+    #[must_use]
+    pub fn failures_in_a_row(&self) -> u32 {
+        let waiting = self.backoff.values().flatten().map(|wait| wait.failures);
+        self.instances.values().map(|instance| instance.failures).chain(waiting).max().unwrap_or(0)
+    }
+
     /// An instance that had been ready for `ready_for` failed by itself.
     pub(crate) fn count_failure(&mut self, instance: &Instance, ready_for: Millis, now: Tick) {
         self.leave_place(instance, |restart| Backoff::after_failure(instance.failures, restart, ready_for, now));

@@ -98,6 +98,13 @@ pub enum Input {
         /// Which.
         instance: InstanceId,
     },
+    /// Its probes have failed for a while and it was not ready yet; told again when they fail with something else.
+    ProbeFailed {
+        /// Which.
+        instance: InstanceId,
+        /// The last failure, for people.
+        reason: String,
+    },
     /// Its probes failed `fall` times in a row.
     InstanceUnhealthy {
         /// Which.

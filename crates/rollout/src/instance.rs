@@ -40,6 +40,8 @@ pub enum Life {
         since: Tick,
         /// When it is given up.
         deadline: Tick,
+        /// What its probes fail with, in words; none where none has failed for a while.
+        failing: Option<String>,
     },
     /// It is ready.
     Ready {

@@ -60,6 +60,7 @@ mod transition;
 pub use effect::{Admission, Cause, Effect, Intent, Member, NoticeLevel, Outcome, Pool, PoolKind, ServiceRoutes};
 pub use errors::{ErrorCounts, Failing, OVERDUE_AFTER, Reference, Tally};
 pub use facts::START_FAILURES_MAX;
+pub use healing::CRASH_LOOP_FROM;
 pub use input::{DeployOrder, EndedBy, Input, Origin, RollbackOrder};
 pub use instance::{Drain, Instance, Life, Listing};
 pub use phase_name::PhaseName;

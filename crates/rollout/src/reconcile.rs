@@ -17,6 +17,9 @@ use crate::table::{self, Listed, Published};
 use crate::transition::Transition;
 use crate::{Action, LiveShare, PoolKind, ServiceRoutes};
 
+/// Why an instance is given up whose time to become ready is over.
+const NOT_READY: &str = "it was not ready in time";
+
 impl Transition {
     /// Gives up instances whose time to become ready is over; says whether there was one.
     pub(crate) fn expire(&mut self) -> bool {
@@ -24,7 +27,10 @@ impl Transition {
         let late = self.service.instances.late(now);
         let late: Vec<Instance> = late.iter().map(|ordinal| self.service.instances[ordinal].clone()).collect();
         for instance in &late {
-            let reason = "it was not ready in time".to_owned();
+            let reason = match &instance.life {
+                Life::Warming { failing: Some(reason), .. } => format!("{NOT_READY}: {reason}"),
+                _ => NOT_READY.to_owned(),
+            };
             if instance.is_live() {
                 self.unhealthy(&instance.id, reason);
                 continue;
@@ -49,7 +55,7 @@ impl Transition {
     fn mark_unhealthy(&mut self, ordinal: u64) {
         let now = self.now;
         if let Some(address) = self.service.instances.get(&ordinal).and_then(Instance::address) {
-            let life = Life::Unhealthy { address, since: now, reason: "it was not ready in time".to_owned() };
+            let life = Life::Unhealthy { address, since: now, reason: NOT_READY.to_owned() };
             self.service.instances.change(ordinal, |instance| instance.life = life);
         }
     }

@@ -139,7 +139,10 @@ pub enum InstanceState {
     /// Its process is being started.
     Starting,
     /// It runs and is not proven ready yet.
-    Warming,
+    Warming {
+        /// What its probes fail with.
+        failing: Option<String>,
+    },
     /// It is ready.
     Ready,
     /// Its probes fail.

@@ -77,7 +77,7 @@ impl fmt::Display for ReleaseReport {
             (live, "in load"),
             (ready, "ready and not in load"),
             (count(&|i| i.state == InstanceState::Starting), "starting"),
-            (count(&|i| i.state == InstanceState::Warming && i.load != LoadState::Live), "warming"),
+            (count(&|i| matches!(i.state, InstanceState::Warming { .. }) && i.load != LoadState::Live), "warming"),
             (count(&|i| matches!(i.state, InstanceState::Unhealthy { .. })), "unhealthy"),
             (count(&|i| i.state == InstanceState::Stopping), "stopping"),
         ];

@@ -83,6 +83,7 @@ impl Transition {
             Input::InstanceStarted { instance, address } => self.started(&instance, address),
             Input::InstanceStartFailed { instance, reason } => self.start_failed(&instance, reason),
             Input::InstanceReady { instance } => self.ready(&instance),
+            Input::ProbeFailed { instance, reason } => self.probe_failed(&instance, reason),
             Input::InstanceUnhealthy { instance, reason } => self.unhealthy(&instance, reason),
             Input::InstanceExited { instance, status, ended_by } => self.exited(&instance, status, ended_by),
             Input::InstanceStopped { instance } => self.stopped(&instance),

@@ -57,6 +57,13 @@ pub enum Action {
     Starting(InstanceId),
     /// An instance is ready.
     Ready(InstanceId),
+    /// An instance is not ready yet, and its probes say why.
+    NotReady {
+        /// Which.
+        instance: InstanceId,
+        /// The last failure.
+        reason: String,
+    },
     /// An instance ended or could not be started, unordered.
     Lost {
         /// Which.
@@ -150,6 +157,7 @@ impl fmt::Display for Action {
             Action::Ended { outcome, after } => write!(f, "{outcome}, after {after}"),
             Action::Starting(instance) => write!(f, "start {instance}"),
             Action::Ready(instance) => write!(f, "{instance} is ready"),
+            Action::NotReady { instance, reason } => write!(f, "{instance} is not ready: {reason}"),
             Action::Lost { instance, reason } => write!(f, "{instance} is lost: {reason}"),
             Action::Unhealthy { instance, reason } => write!(f, "{instance} is unhealthy: {reason}"),
             Action::Published { routes, live, preview } => {

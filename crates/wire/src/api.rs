@@ -15,6 +15,7 @@
 //! | `GET /v1/services/{service}/rollouts/{number}/events?from=SEQ` | | JSON lines of [`Event`] from that sequence number on, until the rollout has ended and its receipt is written; the last line has `ended` |
 //! | `GET /v1/services/{service}/rollouts/{number}/receipt` | | [`Receipt`]; `last` is the one that ended last, of those that ran |
 //! | `GET /v1/services/{service}/logs?release=LABEL&tail=N&follow=true` | | JSON lines of [`LogLine`] |
+//! | `GET /v1/events?service=NAME&age_ms=N&tail=N&follow=true` | | JSON lines of [`ServiceEvent`], the oldest first; of all services where none is named |
 //! | `POST /v1/backup` | [`BackupRequest`] | [`BackupAnswer`], once the copy is written, read back and verified |
 //! | `POST /v1/plan` | [`PlanRequest`] | [`PlanAnswer`] |
 //!
@@ -26,6 +27,7 @@
 
 mod convert;
 mod error;
+mod event;
 mod log;
 mod order;
 mod receipt;
@@ -36,11 +38,12 @@ mod tests;
 
 pub use convert::{event, plan_answer, service_status};
 pub use error::{ErrorBody, ErrorCode, causes, in_one_line};
+pub use event::{Found, Losses, ServiceEvent};
 pub use log::{LogLine, LogStream};
 pub use order::{
     BackupAnswer, BackupRequest, DeployRequest, OperatorRequest, OrderAccepted, PlanRequest, RollbackRequest,
 };
-pub use receipt::{Receipt, ReleaseCounts};
+pub use receipt::{LastWords, Receipt, ReleaseCounts};
 pub use rollout::{
     Batch, Event, History, PlanAnswer, PlannedPhase, ReleaseRole, ReleaseSummary, Releases, RolloutState,
     RolloutSummary,

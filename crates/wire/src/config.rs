@@ -30,7 +30,7 @@ pub use reference::{help, markdown};
 pub use server::{ListenerConfig, SERVER, ServerConfig, parse_server_config};
 pub use service::{RouteTaken, parse_service_config, recorded_service_config, routes_taken, traffic_defaults};
 pub use service_keys::SERVICE;
-pub use value::{Network, NetworkInvalid, PortRange};
+pub use value::{Network, NetworkInvalid, PortRange, duration_of as parse_duration};
 
 /// The largest configuration file, in bytes: far above any that a person writes, far below what would trouble the parser.
 pub const CONFIG_BYTES_MAX: usize = 256 * 1024;

@@ -25,7 +25,9 @@ use std::sync::Arc;
 
 pub use counts::{RequestsCountedRecord, TallyRecord};
 pub use effect::{EffectRecord, IntentRecord, MemberRecord, OutcomeRecord, PoolRecord};
-pub use input::{InputRecord, OriginRecord, RequestsEndedRecord, RoutesRefusedRecord, StrategyRecord};
+pub use input::{
+    InputRecord, OriginRecord, ProbeFailedRecord, RequestsEndedRecord, RoutesRefusedRecord, StrategyRecord,
+};
 pub use manifest::{ManifestBroken, ManifestRecord, RunningRecord};
 pub use proxy::{PROXIES, ProxyRecord};
 pub use release::{ReleaseRecord, ReleaseUnreadable};

@@ -18,7 +18,7 @@ pub fn line(event: &Event, style: Style) -> String {
         return format!("{time}  {}", style.paint(Paint::Strong, &event.text));
     }
     let paint = match event.action.as_str() {
-        "lost" | "unhealthy" | "turned-back" | "drain-cut" => Paint::Bad,
+        "lost" | "unhealthy" | "not-ready" | "turned-back" | "drain-cut" => Paint::Bad,
         "ready" | "check-passed" | "applied" => Paint::Good,
         "ended" => event.ended.as_ref().map_or(Paint::None, |summary| super::paint_of(summary.state)),
         _ => Paint::None,

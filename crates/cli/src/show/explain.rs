@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use gapless_wire::api::{ServiceStatus, Situation};
 
+use super::receipt::last_words;
 use super::style::{Paint, Style};
 use super::{going_back, length};
 
@@ -52,6 +53,12 @@ pub fn text(service: &ServiceStatus, style: Style) -> String {
         let cause = last.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
         let state = style.paint(super::paint_of(last.state), last.state_text());
         line(&mut text, "last rollout", &format!("{} to {} {state}{cause}", last.rollout, last.to));
+    }
+    if let Some(remark) = service.losses.remark(&service.service) {
+        line(&mut text, "losses", &style.paint(Paint::Bad, &remark));
+    }
+    for words in &service.last_words {
+        last_words(&mut text, &service.service, words);
     }
     text
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use gapless_wire::api::Receipt;
+use gapless_wire::api::{LastWords, Receipt};
 
 use super::length;
 use super::paint_of;
@@ -87,6 +87,9 @@ pub fn text(receipt: &Receipt, style: Style) -> String {
             receipt.tunnels_draining
         );
     }
+    if let Some(words) = &receipt.last_words {
+        last_words(&mut text, &receipt.service, words);
+    }
     for early in &receipt.counted_before {
         let _ = writeln!(text, "  counted from a little before: {early}");
     }
@@ -97,6 +100,21 @@ pub fn text(receipt: &Receipt, style: Style) -> String {
         text.push_str("  a proxy ended meanwhile: the counts of its last second are not known\n");
     }
     text
+}
+
+/// The last lines of an instance, and the command for more.
+pub fn last_words(text: &mut String, service: &str, words: &LastWords) {
+    let (instance, release) = (&words.instance, &words.release);
+    if words.lines.is_empty() {
+        let _ = writeln!(text, "  {instance} wrote nothing");
+        return;
+    }
+    let _ = writeln!(text, "  the last lines of {instance}:");
+    for line in &words.lines {
+        let _ = writeln!(text, "    {line}");
+    }
+    let of_release = if release.is_empty() { String::new() } else { format!(" --release {release}") };
+    let _ = writeln!(text, "  more: gapless logs {service}{of_release}");
 }
 
 /// There is nothing to count to an order that did nothing.

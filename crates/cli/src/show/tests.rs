@@ -103,6 +103,8 @@ fn rolling() -> ServiceStatus {
         last_rollout: Some(summary(6, "1.3.0", RolloutState::Done)),
         preview: Some("1.4.0:0123456789abcdef0123456789abcdef".to_owned()),
         remarks: vec!["the CPU limit is not enforced: no cgroup v2 with that controller can be written".to_owned()],
+        last_words: Vec::new(),
+        losses: gapless_wire::api::Losses::default(),
     }
 }
 
@@ -353,6 +355,7 @@ fn paid(failed_by_us: u64) -> Receipt {
         p99_us: Some(12_400),
     };
     Receipt {
+        last_words: None,
         counted_before: Vec::new(),
         service: "shop".to_owned(),
         rollout: summary(7, "1.4.0", RolloutState::Done),

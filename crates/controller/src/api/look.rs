@@ -13,9 +13,13 @@ use gapless_wire::api::{
 use serde::Deserialize;
 
 use super::answer::{Failed, no_service, service_name};
+use crate::logs;
 use crate::proxies::{Member, Role};
 use crate::shared::Shared;
-use gapless_fleet::{ServiceEntry, wall};
+use gapless_fleet::{Moment, ServiceEntry, wall};
+
+/// Instances whose last lines are told where they are not well.
+const TROUBLED_MAX: usize = 3;
 
 /// Rollouts of a history when no number is asked for.
 const HISTORY_DEFAULT: usize = 20;
@@ -33,7 +37,14 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
 
 pub async fn service(State(shared): State<Arc<Shared>>, Path(service): Path<String>) -> Looked<ServiceStatus> {
     let name = service_name(&service)?;
-    service_status(&shared, &name).map(Json).ok_or_else(|| no_service(&name))
+    let mut status = service_status(&shared, &name).ok_or_else(|| no_service(&name))?;
+    let instances = status.releases.iter().flat_map(|release| &release.instances);
+    let troubled = instances.filter(|instance| instance.reason.is_some()).take(TROUBLED_MAX);
+    let troubled: Vec<InstanceId> = troubled.filter_map(|instance| instance.instance.parse().ok()).collect();
+    for instance in &troubled {
+        status.last_words.extend(logs::last_words(&shared, instance).await);
+    }
+    Ok(Json(status))
 }
 
 pub async fn releases(State(shared): State<Arc<Shared>>, Path(service): Path<String>) -> Looked<Releases> {
@@ -228,6 +239,8 @@ fn service_status(shared: &Shared, name: &ServiceName) -> Option<ServiceStatus> 
             status.preview = candidate.map(|(release, token)| token.header(&release.label));
             status.floor = Some(spec.floor.share_up(spec.instances));
         }
+        let now = Moment { tick: shared.now(), wall_ms: crate::wall::now_ms() };
+        status.losses = tended.events.losses(&tended.state, now);
         status.last_rollout =
             tended.chronicle.last_ended().and_then(|rollout| tended.chronicle.summary(rollout, shared.now()));
         (status, tended.state.current().map(|release| release.id))
@@ -245,7 +258,7 @@ fn service_status(shared: &Shared, name: &ServiceName) -> Option<ServiceStatus> 
             unenforced |= running.resources.map(|(resources, _)| resources.not_enforced).unwrap_or_default();
         }
     }
-    status.remarks = unenforced.remarks().map(str::to_owned).collect();
+    status.remarks = unenforced.remarks().map(str::to_owned).chain(status.losses.remark(name.as_str())).collect();
     if let Some(reason) = current.and_then(|current| fleet.why_not_started(name, current)) {
         let remark = format!("an instance could not be started, and is tried again while what runs goes on: {reason}");
         status.remarks.push(remark);

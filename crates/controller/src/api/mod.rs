@@ -36,6 +36,7 @@ pub async fn serve(shared: Arc<Shared>, listener: OwnUserListener) {
 fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/status", get(look::status))
+        .route("/v1/events", get(stream::service_events))
         .route("/v1/plan", post(order::plan))
         .route("/v1/down", post(order::down))
         .route("/v1/backup", post(backup::backup))

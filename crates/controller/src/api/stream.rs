@@ -1,5 +1,6 @@
 //! Answers that go on: JSON lines, written as things happen.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,8 +18,10 @@ use tokio::sync::mpsc;
 
 use super::answer::{Failed, no_service, service_name};
 use super::look::{Chronicle, no_rollout, rollout_number};
+use crate::happened::newer;
 use crate::logs::{self, LogQuery};
 use crate::shared::Shared;
+use crate::wall;
 
 /// Lines that may wait for a reader; past that the writer waits.
 const LINES_MAX: usize = 256;
@@ -70,6 +73,56 @@ pub async fn events(
                 changed = changed.changed() => if changed.is_err() { return },
                 () = shared.ended() => return,
                 _failed = shared.journal_to_fail() => return,
+                () = lines.closed() => return,
+            }
+        }
+    });
+    Ok(body)
+}
+
+/// `?service=NAME&age_ms=N&tail=N&follow=true`
+#[derive(Debug, Deserialize)]
+pub struct Happened {
+    /// To this service alone.
+    service: Option<String>,
+    /// So long ago at most.
+    age_ms: Option<u64>,
+    /// So many of the past at most.
+    tail: Option<usize>,
+    /// Whether to go on with what happens from now on.
+    #[serde(default)]
+    follow: bool,
+}
+
+pub async fn service_events(
+    State(shared): State<Arc<Shared>>,
+    Query(asked): Query<Happened>,
+) -> Result<Response, Failed> {
+    let only = asked.service.as_deref().map(service_name).transpose()?;
+    if let Some(name) = only.as_ref().filter(|name| shared.core().service(name).is_none()) {
+        return Err(no_service(name));
+    }
+    let (lines, body) = lines();
+    tokio::spawn(async move {
+        let mut changed = shared.changed.subscribe();
+        let mut seen = BTreeMap::new();
+        let oldest = asked.age_ms.map_or(0, |age| wall::now_ms().saturating_sub(age));
+        let mut tail = asked.tail.unwrap_or(usize::MAX);
+        loop {
+            let mut told = newer(&shared, only.as_ref(), &mut seen);
+            told.retain(|event| event.at_ms >= oldest);
+            for event in told.iter().skip(told.len().saturating_sub(tail)) {
+                if send(&lines, event).await.is_err() {
+                    return;
+                }
+            }
+            tail = usize::MAX;
+            if !asked.follow {
+                return;
+            }
+            tokio::select! {
+                changed = changed.changed() => if changed.is_err() { return },
+                () = shared.ended() => return,
                 () = lines.closed() => return,
             }
         }

@@ -227,6 +227,11 @@ impl Driver for FakeDriver {
         Box::pin(std::future::ready(self.running(instance, used)))
     }
 
+    fn listening<'a>(&'a self, instance: &'a InstanceId) -> Answer<'a, Option<Vec<SocketAddr>>> {
+        let listens = |known: &Instance| vec![known.started.address];
+        Box::pin(std::future::ready(self.running(instance, listens).ok()))
+    }
+
     fn listener<'a>(&'a self, _instance: &'a InstanceId) -> Answer<'a, Listener> {
         Box::pin(std::future::ready(Listener::Unknown))
     }

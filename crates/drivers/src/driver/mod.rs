@@ -13,6 +13,7 @@ mod fake;
 mod order;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::pin::Pin;
 
 use gapless_model::{InstanceId, Millis};
@@ -106,6 +107,9 @@ pub trait Driver: fmt::Debug + Send + Sync {
 
     /// Who listens at the address of an instance; [`Listener::Unknown`] where that cannot be told.
     fn listener<'a>(&'a self, instance: &'a InstanceId) -> Answer<'a, Listener>;
+
+    /// The addresses at which the processes of an instance listen (TCP), wherever they were told to; none where that cannot be told.
+    fn listening<'a>(&'a self, instance: &'a InstanceId) -> Answer<'a, Option<Vec<SocketAddr>>>;
 
     /// Runs a command beside an instance that runs: in its folder, with its environment, as its user. Not within its limits.
     ///

@@ -1,5 +1,7 @@
 //! The process driver behind the trait of all drivers.
 
+use std::net::SocketAddr;
+
 use gapless_model::{InstanceId, Millis};
 use tokio::task::spawn_blocking;
 
@@ -43,6 +45,10 @@ impl Driver for ProcessDriver {
 
     fn resources<'a>(&'a self, instance: &'a InstanceId) -> Answer<'a, Result<Resources, DriverError>> {
         Box::pin(self.resources(instance))
+    }
+
+    fn listening<'a>(&'a self, instance: &'a InstanceId) -> Answer<'a, Option<Vec<SocketAddr>>> {
+        Box::pin(self.listening(instance))
     }
 
     fn listener<'a>(&'a self, instance: &'a InstanceId) -> Answer<'a, Listener> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -240,6 +241,13 @@ impl ProcessDriver {
             Ok(owner)
         });
         looked.await.unwrap_or(Listener::Unknown)
+    }
+
+    /// Where the processes of an instance listen, wherever they were told to. Not cheap: for an instance that does not answer.
+    pub async fn listening(&self, instance: &InstanceId) -> Option<Vec<SocketAddr>> {
+        let folder = self.folder(instance);
+        let looked = blocking(move || Ok(sockets::all_listening().ok().and_then(|all| listener::own(&folder, &all))));
+        looked.await.ok().flatten()
     }
 
     /// Forgets an instance that has ended: its keeper goes, its files go, its log stays until newer ones push it out. Nothing where

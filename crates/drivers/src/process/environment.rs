@@ -104,6 +104,15 @@ impl StartOrder {
     pub fn masked(&self, text: &str, environment: &BTreeMap<String, String>) -> String {
         Sourced::of(&self.run).map_or_else(|| text.to_owned(), |sourced| sourced.masked(text, environment))
     }
+
+    /// What an instance wrote, without its secrets. None where those cannot be read: then nobody can tell which of its words they are.
+    pub async fn without_secrets(&self, lines: Vec<String>, release: &Path) -> Option<Vec<String>> {
+        if self.run.sources.secrets.is_empty() {
+            return Some(lines);
+        }
+        let environment = self.environment(release).await.ok()?;
+        Some(lines.iter().map(|line| self.masked(line, &environment)).collect())
+    }
 }
 
 #[cfg(test)]

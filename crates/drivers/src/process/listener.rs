@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 
 use gapless_probe::Foreign;
 
@@ -14,6 +15,9 @@ use crate::keeper::{self, InstanceFolder};
 
 /// The longest command line that is told, in characters.
 const COMMAND_CHARS_MAX: usize = 200;
+
+/// The most addresses of one instance that are told.
+const ADDRESSES_MAX: usize = 8;
 
 /// Whose these sockets are.
 pub(crate) fn owner(folder: &InstanceFolder, port: u16, sockets: &BTreeSet<u64>) -> Listener {
@@ -32,6 +36,21 @@ pub(crate) fn owner(folder: &InstanceFolder, port: u16, sockets: &BTreeSet<u64>)
         }
     }
     if closed { Listener::Unknown } else { Listener::Foreign(Foreign { port, process: holder(&left) }) }
+}
+
+/// The addresses of those sockets that a process of the instance's tree holds, sorted; bounded by [`ADDRESSES_MAX`]. None
+/// where nothing is seen and not every process may be looked at.
+pub(crate) fn own(folder: &InstanceFolder, sockets: &[(SocketAddr, u64)]) -> Option<Vec<SocketAddr>> {
+    let (mut inodes, mut closed) = (BTreeSet::new(), false);
+    for process in keeper::processes_of(folder) {
+        match held(process) {
+            Ok(held) => inodes.extend(held),
+            Err(error) => closed |= error.kind() == io::ErrorKind::PermissionDenied,
+        }
+    }
+    let own: BTreeSet<SocketAddr> =
+        sockets.iter().filter(|(_, inode)| inodes.contains(inode)).map(|(address, _)| *address).collect();
+    (!own.is_empty() || !closed).then(|| own.into_iter().take(ADDRESSES_MAX).collect())
 }
 
 /// The sockets that a process holds, by inode.
@@ -79,6 +98,9 @@ mod tests {
         let found = listening_at(port).unwrap();
         assert_eq!(found.len(), 1);
         assert!(found.is_subset(&own));
+        let all = super::super::sockets::all_listening().unwrap();
+        let at = listener.local_addr().unwrap();
+        assert!(all.iter().any(|(address, inode)| *address == at && found.contains(inode)), "{all:?}");
         drop(listener);
         assert!(listening_at(port).unwrap().is_empty());
     }

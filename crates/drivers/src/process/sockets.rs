@@ -7,12 +7,14 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 
+/// Where the kernel tells all sockets of TCP, by family.
+const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 /// The state of a listening socket (`TCP_LISTEN`).
 const LISTEN: u8 = 10;
 /// `IPPROTO_TCP`.
@@ -126,7 +128,7 @@ fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 /// The same, as `/proc` tells them.
 fn tabled(port: u16) -> io::Result<Vec<(u8, u64)>> {
     let mut all = Vec::new();
-    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+    for table in TABLES {
         match File::open(table) {
             Ok(file) => all.extend(listening(BufReader::new(file), port)?),
             // A kernel without IPv6.
@@ -137,8 +139,27 @@ fn tabled(port: u16) -> io::Result<Vec<(u8, u64)>> {
     Ok(all)
 }
 
+/// All listening sockets of the machine, with their addresses.
+pub(super) fn all_listening() -> io::Result<Vec<(SocketAddr, u64)>> {
+    let mut all = Vec::new();
+    for table in TABLES {
+        match File::open(table) {
+            Ok(file) => all.extend(listeners(BufReader::new(file))?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
+}
+
 /// The listening sockets of a table on a port, with the rank of their address.
 fn listening(table: impl BufRead, port: u16) -> io::Result<Vec<(u8, u64)>> {
+    let of_port = listeners(table)?.into_iter().filter(|(address, _)| address.port() == port);
+    Ok(of_port.filter_map(|(address, inode)| Some((rank(address.ip())?, inode))).collect())
+}
+
+/// The listening sockets of a table.
+fn listeners(table: impl BufRead) -> io::Result<Vec<(SocketAddr, u64)>> {
     let mut found = Vec::new();
     for line in table.lines().skip(1) {
         let line = line?;
@@ -150,10 +171,8 @@ fn listening(table: impl BufRead, port: u16) -> io::Result<Vec<(u8, u64)>> {
         }
         let Some((address, at)) = local.split_once(':') else { continue };
         let inode = fields.nth(5).and_then(|inode| inode.parse().ok());
-        if u16::from_str_radix(at, 16) == Ok(port)
-            && let (Some(rank), Some(inode)) = (written(address).and_then(rank), inode)
-        {
-            found.push((rank, inode));
+        if let (Some(address), Ok(port), Some(inode)) = (written(address), u16::from_str_radix(at, 16), inode) {
+            found.push((SocketAddr::new(address, port), inode));
         }
     }
     Ok(found)

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use gapless_model::{Millis, Release, ReleaseId, Tick};
+use gapless_model::{InstanceId, Millis, Release, ReleaseId, Tick};
 
 use crate::effect::Effect;
-use crate::instance::{Drain, Instance, Listing};
+use crate::instance::{Drain, Instance, Life, Listing};
 use crate::planted::PlantedBug;
 use crate::rollout::compiled::{Gate, Late, PlanStep, Reversibility, Tunnels};
 use crate::rollout::{BackStage, Forward, Phase, Rollout, TestStage, Way};
@@ -87,7 +87,10 @@ impl Transition {
             PhaseName::Start | PhaseName::Warmup => step.limit.time(),
             _ => self.now.since(forward.since),
         };
-        let cause = Cause::Deadline { phase: step.phase, after };
+        let cause = match self.service.not_ready(rollout.to) {
+            Some((instance, reason)) => Cause::NotReady { phase: step.phase, after, instance, reason },
+            None => Cause::Deadline { phase: step.phase, after },
+        };
         match step.late {
             Late::GoOn => self.follow(at),
             Late::End => self.finish_done(),
@@ -217,6 +220,20 @@ impl Service {
 
     fn all_ready(&self, rollout: &Rollout, step: &PlanStep) -> bool {
         self.ready(rollout.to) >= step.new.instances
+    }
+
+    /// An instance that is not ready, with what its probes fail with.
+    fn not_ready(&self, release: ReleaseId) -> Option<(InstanceId, String)> {
+        self.instances.values().filter(|instance| instance.release() == release).find_map(|instance| {
+            match &instance.life {
+                Life::Warming { failing: Some(reason), .. } => Some((instance.id.clone(), reason.clone())),
+                Life::Warming { failing: None, .. }
+                | Life::Starting { .. }
+                | Life::Ready { .. }
+                | Life::Unhealthy { .. }
+                | Life::Stopping { .. } => None,
+            }
+        })
     }
 
     /// Every proxy uses a table with as many candidates in load as are wanted and no more of the old than are wanted.

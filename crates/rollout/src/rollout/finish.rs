@@ -43,6 +43,7 @@ impl Transition {
             | Cause::RoutesRefused { .. }
             | Cause::Recorded { .. }
             | Cause::Deadline { .. }
+            | Cause::NotReady { .. }
             | Cause::RolloutTimeout { .. } => NoticeLevel::Warning,
         };
         self.finish(rollout, Outcome::RolledBack { reason: cause }, next, level, |outcome| {

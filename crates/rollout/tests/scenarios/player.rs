@@ -73,6 +73,12 @@ impl Player {
                 let instance = world.instance(rest.parse().unwrap());
                 world.deliver(Input::InstanceUnhealthy { instance, reason: "status 503".into() });
             }
+            // `unready 3 /healthz answered 404`: what the probes of an instance that is not ready fail with.
+            "unready" => {
+                let (ordinal, reason) = rest.split_once(' ').unwrap();
+                let instance = world.instance(ordinal.parse().unwrap());
+                world.input(Input::ProbeFailed { instance, reason: reason.to_owned() });
+            }
             "well" => {
                 let instance = world.instance(rest.parse().unwrap());
                 world.deliver(Input::InstanceReady { instance });

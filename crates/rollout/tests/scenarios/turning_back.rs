@@ -65,6 +65,36 @@ fn a_candidate_that_never_becomes_ready_is_rolled_back_at_its_deadline() {
 }
 
 #[test]
+fn a_candidate_that_is_not_ready_in_time_is_rolled_back_with_what_its_probes_failed_with() {
+    check(
+        "service instances=2 floor=2 start_timeout=4s
+         settled 1.0
+         1.1 never-ready
+         deploy 1.1
+         run 2s
+         unready 3 connection refused on 127.0.0.1:1003
+         unready 3 connection refused on 127.0.0.1:1003
+         unready 3 /healthz answered 404
+         run",
+        expect![[r#"
+                10.0s  rolling from 1.0 to 1.1
+                10.0s  Start 1/2
+                10.0s  start shop.r2.i3
+                10.0s  Warmup 1/2
+                12.0s  shop.r2.i3 is not ready: connection refused on 127.0.0.1:1003
+                12.0s  shop.r2.i3 is not ready: /healthz answered 404
+                14.0s  turning back: Warmup did not end within 4s: shop.r2.i3 is not ready: /healthz answered 404
+                14.0s  Rollback
+                14.0s  shop.r2.i3 is lost: it was not ready in time: /healthz answered 404
+                14.0s  stop shop.r2.i3
+                14.1s  shop.r2.i3 is stopped
+                14.1s  rolled back: Warmup did not end within 4s: shop.r2.i3 is not ready: /healthz answered 404, after 4.1s
+                14.1s  notice: 1.1 was rolled back: Warmup did not end within 4s: shop.r2.i3 is not ready: /healthz answered 404
+        "#]],
+    );
+}
+
+#[test]
 fn a_candidate_that_cannot_start_is_given_up_after_three_failures() {
     check(
         "service instances=2 floor=2

@@ -8,8 +8,8 @@ use gapless_rollout::{
 };
 
 use super::{
-    Batch, Event, InstanceLoad, InstanceState, InstanceStatus, NextDeadline, PlanAnswer, PlannedPhase, ReleaseRole,
-    ReleaseStatus, ServiceStatus, Situation, TimeToRollBack, WaitStatus,
+    Batch, Event, InstanceLoad, InstanceState, InstanceStatus, Losses, NextDeadline, PlanAnswer, PlannedPhase,
+    ReleaseRole, ReleaseStatus, ServiceStatus, Situation, TimeToRollBack, WaitStatus,
 };
 
 /// A service's report as the API says it.
@@ -20,7 +20,7 @@ pub fn service_status(report: &Report) -> ServiceStatus {
         service: report.service.to_string(),
         situation: situation(&report.situation, now),
         releases: report.releases.iter().map(|release| release_status(release, now)).collect(),
-        waits: report.waits.iter().map(|wait| wait_status(wait, now)).collect(),
+        waits: report.waits.iter().map(|wait| wait_status(wait, report)).collect(),
         next: report
             .next
             .as_ref()
@@ -31,6 +31,8 @@ pub fn service_status(report: &Report) -> ServiceStatus {
         floor: None,
         last_rollout: None,
         remarks: Vec::new(),
+        last_words: Vec::new(),
+        losses: Losses::default(),
         preview: None,
     }
 }
@@ -131,7 +133,7 @@ fn release_status(release: &ReleaseReport, now: Tick) -> ReleaseStatus {
 fn instance_status(instance: &InstanceReport, now: Tick) -> InstanceStatus {
     let (state, reason) = match &instance.state {
         gapless_rollout::InstanceState::Starting => (InstanceState::Starting, None),
-        gapless_rollout::InstanceState::Warming => (InstanceState::Warming, None),
+        gapless_rollout::InstanceState::Warming { failing } => (InstanceState::Warming, failing.clone()),
         gapless_rollout::InstanceState::Ready => (InstanceState::Ready, None),
         gapless_rollout::InstanceState::Unhealthy { reason } => (InstanceState::Unhealthy, Some(reason.clone())),
         gapless_rollout::InstanceState::Stopping => (InstanceState::Stopping, None),
@@ -156,10 +158,14 @@ fn instance_status(instance: &InstanceReport, now: Tick) -> InstanceStatus {
     }
 }
 
-fn wait_status(wait: &Wait, now: Tick) -> WaitStatus {
+fn wait_status(wait: &Wait, report: &Report) -> WaitStatus {
+    let now = report.now;
     let (awaited, text) = match &wait.awaited {
         Awaited::Started(instance) => ("started", format!("the process of {instance} to start")),
-        Awaited::Ready(instance) => ("ready", format!("{instance} to be ready")),
+        Awaited::Ready(instance) => match failing(report, instance) {
+            Some(reason) => ("ready", format!("{instance} to be ready: {reason}")),
+            None => ("ready", format!("{instance} to be ready")),
+        },
         Awaited::Applied(number) => ("applied", format!("all proxies to use table {number}")),
         Awaited::Drained(instance) => ("drained", format!("the requests in flight to {instance} to end")),
         Awaited::LastingEnded(instance) => {
@@ -178,8 +184,17 @@ fn wait_status(wait: &Wait, now: Tick) -> WaitStatus {
     WaitStatus { awaited: awaited.to_owned(), text, age_ms: now.since(wait.since).0 }
 }
 
+/// What the probes of an instance fail with that is not ready yet.
+fn failing<'a>(report: &'a Report, instance: &InstanceId) -> Option<&'a str> {
+    let mut instances = report.releases.iter().flat_map(|release| &release.instances);
+    match &instances.find(|known| known.instance == *instance)?.state {
+        gapless_rollout::InstanceState::Warming { failing } => failing.as_deref(),
+        _ => None,
+    }
+}
+
 /// The stable word of an action, and the instance it is about.
-fn action_words(action: &Action) -> (&'static str, Option<&InstanceId>) {
+pub(super) fn action_words(action: &Action) -> (&'static str, Option<&InstanceId>) {
     match action {
         Action::Began { .. } => ("began", None),
         Action::Queued { .. } => ("queued", None),
@@ -188,6 +203,7 @@ fn action_words(action: &Action) -> (&'static str, Option<&InstanceId>) {
         Action::Ended { .. } => ("ended", None),
         Action::Starting(instance) => ("starting", Some(instance)),
         Action::Ready(instance) => ("ready", Some(instance)),
+        Action::NotReady { instance, .. } => ("not-ready", Some(instance)),
         Action::Lost { instance, .. } => ("lost", Some(instance)),
         Action::Unhealthy { instance, .. } => ("unhealthy", Some(instance)),
         Action::Published { .. } => ("published", None),

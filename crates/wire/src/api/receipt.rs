@@ -52,6 +52,9 @@ pub struct Receipt {
     /// Proxies that did not answer at the end, with what they had in flight: how those requests ended is in no count. One sentence each.
     #[serde(default)]
     pub unknown: Vec<String>,
+    /// The last lines of the instance that turned the rollout back, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_words: Option<LastWords>,
     /// Why requests that ended shortly before the rollout are counted too, a sentence each; none where every proxy told its counts of that moment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counted_before: Vec<String>,
@@ -81,9 +84,23 @@ impl Receipt {
             reasons: BTreeMap::new(),
             complete: true,
             unknown: Vec::new(),
+            last_words: None,
             counted_before: Vec::new(),
         }
     }
+}
+
+/// The last lines that an instance wrote.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LastWords {
+    /// Which instance.
+    pub instance: String,
+    /// The label of its release.
+    #[serde(default)]
+    pub release: String,
+    /// Its lines, the oldest first; without control characters, and none too long.
+    #[serde(default)]
+    pub lines: Vec<String>,
 }
 
 /// The requests that one release answered.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Batch, ReleaseRole, RolloutSummary};
+use super::{Batch, LastWords, Losses, ReleaseRole, RolloutSummary};
 
 /// Where everything stands.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -102,6 +102,12 @@ pub struct ServiceStatus {
     /// What an operator should know: limits of the configuration that this machine does not enforce.
     #[serde(default)]
     pub remarks: Vec<String>,
+    /// How often instances were lost lately; not there where none was.
+    #[serde(default, skip_serializing_if = "Losses::is_none")]
+    pub losses: Losses,
+    /// The last lines of instances that are not ready or not well; told of one service alone, by `explain`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_words: Vec<LastWords>,
     /// The value of `X-Gapless-Preview` that reaches the candidate of the rollout that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<String>,
@@ -182,7 +188,7 @@ pub struct InstanceStatus {
     pub instance: String,
     /// How it is.
     pub state: InstanceState,
-    /// Why it is unhealthy.
+    /// Why it is unhealthy, or not ready yet.
     #[serde(default)]
     pub reason: Option<String>,
     /// For how long, in milliseconds.

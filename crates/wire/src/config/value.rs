@@ -273,7 +273,8 @@ fn duration(item: &Item, min: Millis, max: Millis) -> Result<Millis, Fault> {
 }
 
 /// A duration as people write it: numbers with units, the larger first or not, `1.5s` too. `None` when it is none.
-fn duration_of(text: &str) -> Option<Millis> {
+#[must_use]
+pub fn duration_of(text: &str) -> Option<Millis> {
     const NUMBER: [char; 11] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '.'];
     let mut rest = text.trim();
     let mut total: u64 = 0;

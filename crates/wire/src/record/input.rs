@@ -155,6 +155,8 @@ pub enum InputRecord {
         routes_refused: Option<RoutesRefusedRecord>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         requests_counted: Option<RequestsCountedRecord>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        probe_failed: Option<ProbeFailedRecord>,
     },
     ControllerRestarted {
         alive: Vec<String>,
@@ -162,6 +164,16 @@ pub enum InputRecord {
         #[serde(default, skip_serializing_if = "is_own_doing")]
         gone_by: EndedByRecord,
     },
+}
+
+/// An instance is not ready, and its probes say why.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ProbeFailedRecord {
+    /// Which instance.
+    pub instance: String,
+    /// Its last failure, for people.
+    #[serde(default)]
+    pub reason: String,
 }
 
 /// The requests to an instance that left load have ended; what is in flight to it has no end in sight.
@@ -185,8 +197,12 @@ pub struct RoutesRefusedRecord {
 
 impl InputRecord {
     /// Time passed, and nothing else happened.
-    const TIME_PASSED: InputRecord =
-        InputRecord::TimerFired { requests_ended: None, routes_refused: None, requests_counted: None };
+    const TIME_PASSED: InputRecord = InputRecord::TimerFired {
+        requests_ended: None,
+        routes_refused: None,
+        requests_counted: None,
+        probe_failed: None,
+    };
 
     /// The stored form of an input.
     #[must_use]
@@ -232,16 +248,25 @@ impl InputRecord {
                 requests_ended: Some(RequestsEndedRecord { instance: instance.to_string(), routes: routes.0 }),
                 routes_refused: None,
                 requests_counted: None,
+                probe_failed: None,
             },
             Input::RoutesRefused { routes, reason } => InputRecord::TimerFired {
                 requests_ended: None,
                 routes_refused: Some(RoutesRefusedRecord { routes: routes.0, reason: reason.clone() }),
                 requests_counted: None,
+                probe_failed: None,
             },
             Input::RequestsCounted { candidate, counts } => InputRecord::TimerFired {
                 requests_ended: None,
                 routes_refused: None,
                 requests_counted: Some(RequestsCountedRecord::of(*candidate, counts)),
+                probe_failed: None,
+            },
+            Input::ProbeFailed { instance, reason } => InputRecord::TimerFired {
+                requests_ended: None,
+                routes_refused: None,
+                requests_counted: None,
+                probe_failed: Some(ProbeFailedRecord { instance: instance.to_string(), reason: reason.clone() }),
             },
             Input::TimerFired => InputRecord::TIME_PASSED,
             Input::ControllerRestarted { alive, gone_by } => InputRecord::ControllerRestarted {
@@ -305,9 +330,15 @@ impl InputRecord {
                 Input::RoutesRefused { routes: EffectNumber(refused.routes), reason: refused.reason.clone() }
             }
             InputRecord::TimerFired { requests_counted: Some(counted), .. } => counted.to_input(),
-            InputRecord::TimerFired { requests_ended: None, routes_refused: None, requests_counted: None } => {
-                Input::TimerFired
+            InputRecord::TimerFired { probe_failed: Some(failed), .. } => {
+                Input::ProbeFailed { instance: instance(&failed.instance)?, reason: failed.reason.clone() }
             }
+            InputRecord::TimerFired {
+                requests_ended: None,
+                routes_refused: None,
+                requests_counted: None,
+                probe_failed: None,
+            } => Input::TimerFired,
             InputRecord::ControllerRestarted { alive, gone_by } => Input::ControllerRestarted {
                 gone_by: gone_by.to_ended_by(),
                 alive: alive.iter().map(|id| instance(id)).collect::<Result<BTreeSet<_>, _>>()?,
@@ -404,6 +435,7 @@ mod tests {
             (instances(), ".*").prop_map(|(instance, reason)| Input::InstanceStartFailed { instance, reason }),
             instances().prop_map(|instance| Input::InstanceReady { instance }),
             (instances(), ".*").prop_map(|(instance, reason)| Input::InstanceUnhealthy { instance, reason }),
+            (instances(), ".*").prop_map(|(instance, reason)| Input::ProbeFailed { instance, reason }),
             (instances(), ".*", prop::bool::ANY).prop_map(|(instance, status, outside)| {
                 let ended_by = if outside { EndedBy::Outside } else { EndedBy::Itself };
                 Input::InstanceExited { instance, status, ended_by }
@@ -498,6 +530,12 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&record).unwrap(),
             r#"{"type":"timer_fired","routes_refused":{"routes":9,"reason":"too large"}}"#
+        );
+        let instance: InstanceId = "shop.r3.i7".parse().unwrap();
+        let record = InputRecord::of(&Input::ProbeFailed { instance, reason: "refused".to_owned() });
+        assert_eq!(
+            serde_json::to_string(&record).unwrap(),
+            r#"{"type":"timer_fired","probe_failed":{"instance":"shop.r3.i7","reason":"refused"}}"#
         );
         let tally = |requests, failed| Tally { requests, failed, overdue: 0 };
         let counts = ErrorCounts { candidate: tally(30, 30), meanwhile: tally(60, 0), ..ErrorCounts::default() };

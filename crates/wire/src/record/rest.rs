@@ -99,11 +99,32 @@ fn is_zero(count: &u32) -> bool {
 #[serde(tag = "is", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each variant and field mirrors the one of gapless_rollout::Life")]
 pub enum LifeRecord {
-    Starting { effect: u64, since: u64, deadline: u64 },
-    Warming { address: String, since: u64, deadline: u64 },
-    Ready { address: String, since: u64 },
-    Unhealthy { address: String, since: u64, reason: String },
-    Stopping { effect: u64, since: u64, grace_ms: u64 },
+    Starting {
+        effect: u64,
+        since: u64,
+        deadline: u64,
+    },
+    Warming {
+        address: String,
+        since: u64,
+        deadline: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failing: Option<String>,
+    },
+    Ready {
+        address: String,
+        since: u64,
+    },
+    Unhealthy {
+        address: String,
+        since: u64,
+        reason: String,
+    },
+    Stopping {
+        effect: u64,
+        since: u64,
+        grace_ms: u64,
+    },
 }
 
 /// Where an instance stands in the newest table.
@@ -239,9 +260,12 @@ impl LifeRecord {
             Life::Starting { effect, since, deadline } => {
                 LifeRecord::Starting { effect: effect.0, since: since.0, deadline: deadline.0 }
             }
-            Life::Warming { address, since, deadline } => {
-                LifeRecord::Warming { address: address.to_string(), since: since.0, deadline: deadline.0 }
-            }
+            Life::Warming { address, since, deadline, failing } => LifeRecord::Warming {
+                address: address.to_string(),
+                since: since.0,
+                deadline: deadline.0,
+                failing: failing.clone(),
+            },
             Life::Ready { address, since } => LifeRecord::Ready { address: address.to_string(), since: since.0 },
             Life::Unhealthy { address, since, reason } => {
                 LifeRecord::Unhealthy { address: address.to_string(), since: since.0, reason: reason.clone() }
@@ -257,9 +281,12 @@ impl LifeRecord {
             LifeRecord::Starting { effect, since, deadline } => {
                 Life::Starting { effect: EffectNumber(*effect), since: Tick(*since), deadline: Tick(*deadline) }
             }
-            LifeRecord::Warming { address, since, deadline } => {
-                Life::Warming { address: parsed("address", address)?, since: Tick(*since), deadline: Tick(*deadline) }
-            }
+            LifeRecord::Warming { address, since, deadline, failing } => Life::Warming {
+                address: parsed("address", address)?,
+                since: Tick(*since),
+                deadline: Tick(*deadline),
+                failing: failing.clone(),
+            },
             LifeRecord::Ready { address, since } => {
                 Life::Ready { address: parsed("address", address)?, since: Tick(*since) }
             }

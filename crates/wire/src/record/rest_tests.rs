@@ -19,11 +19,8 @@ fn lives() -> impl Values<Value = Life> {
     let effects = || any::<u64>().prop_map(EffectNumber);
     prop_oneof![
         (effects(), ticks(), ticks()).prop_map(|(effect, since, deadline)| Life::Starting { effect, since, deadline }),
-        (addresses(), ticks(), ticks()).prop_map(|(address, since, deadline)| Life::Warming {
-            address,
-            since,
-            deadline
-        }),
+        (addresses(), ticks(), ticks(), prop::option::of(".*"))
+            .prop_map(|(address, since, deadline, failing)| { Life::Warming { address, since, deadline, failing } }),
         (addresses(), ticks()).prop_map(|(address, since)| Life::Ready { address, since }),
         (addresses(), ticks(), ".*").prop_map(|(address, since, reason)| Life::Unhealthy { address, since, reason }),
         (effects(), ticks(), any::<u64>()).prop_map(|(effect, since, grace)| Life::Stopping {
