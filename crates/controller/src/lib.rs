@@ -21,6 +21,7 @@ mod instances;
 mod logs;
 mod manifest;
 mod membership;
+mod notices;
 mod performer;
 mod preview_key;
 mod prober;

@@ -23,7 +23,7 @@ pub use crate::proxies::ProxyUnavailable;
 use crate::proxies::{self, Place};
 use crate::shared::{End, Shared};
 pub use crate::survey::SurveyFailed;
-use crate::{performer, prober, standstill, take_up};
+use crate::{notices, performer, prober, standstill, take_up};
 pub use gapless_drivers::proxylink::ListenFailed;
 use gapless_fleet::Fleet;
 pub use gapless_fleet::TakeError;
@@ -143,6 +143,7 @@ pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<
     tokio::spawn(instances_end(Arc::clone(&shared), instance_events));
     tokio::spawn(timers(Arc::clone(&shared)));
     tokio::spawn(rounds(Arc::clone(&shared)));
+    notices::start(&shared, &config.notify);
     tokio::spawn(manifest::keep(Arc::clone(&shared)));
     tokio::spawn(proxies::keep(Arc::clone(&shared), place, listeners, found));
     tokio::spawn(standstill::outlast(Arc::clone(&shared)));

@@ -12,6 +12,7 @@
 mod edit;
 mod error;
 mod key;
+mod notify;
 mod placeholder;
 mod read;
 mod reference;
@@ -26,6 +27,7 @@ mod value;
 pub use edit::with_strategy;
 pub use error::{ConfigError, ConfigErrors};
 pub use key::{Fallback, Key, Kind, Section};
+pub use notify::{NotifyConfig, NotifyFormat, NotifyTarget};
 pub use reference::{help, markdown};
 pub use server::{ListenerConfig, SERVER, ServerConfig, parse_server_config};
 pub use service::{RouteTaken, parse_service_config, recorded_service_config, routes_taken, traffic_defaults};

@@ -16,6 +16,7 @@ mod keepers;
 mod listeners;
 mod machine;
 mod not_ready;
+mod notices;
 mod orders;
 mod ports;
 mod previews;

@@ -7,6 +7,7 @@ use gapless_model::Millis;
 
 use super::error::{ConfigErrors, Fault, placed};
 use super::key::{Fallback, Key, Kind, Section};
+use super::notify::{self, NotifyConfig};
 use super::read::{Written, read};
 use super::value::{Network, PortRange};
 
@@ -91,6 +92,50 @@ pub static SERVER: &[Section] = &[
         }],
     },
     Section {
+        name: "notify",
+        repeated: true,
+        doc: "Who is told what happens, though they ask for nothing: how rollouts end, instances lost outside of rollouts, crash loops, faults that take a service below \
+              its floor. May be repeated. Nothing waits for a receiver; one that does not take a notice is tried again three times.",
+        keys: &[
+            Key {
+                name: "url",
+                kind: Kind::Text { bytes_max: 2_048 },
+                default: Fallback::Absent("the receiver is a command"),
+                doc: "A webhook, to which the notice is sent by POST. `http://` alone: for `https://` write a `command` such as curl, or a proxy of your own.",
+                example: "\"http://127.0.0.1:9000/gapless\"",
+            },
+            Key {
+                name: "command",
+                kind: Kind::Command,
+                default: Fallback::Absent("the receiver is a webhook"),
+                doc: "A program that is run for each notice, as the controller's own user. It finds `GAPLESS_NOTICE` (what a webhook would be sent), \
+                      `GAPLESS_SERVICE`, `GAPLESS_ACTION` and `GAPLESS_TEXT` in its environment, and `GAPLESS_SIGNATURE` where there is a secret.",
+                example: "[\"sh\", \"-c\", \"curl -sf --json \\\"$GAPLESS_NOTICE\\\" https://hooks.example.com/T0/B0\"]",
+            },
+            Key {
+                name: "format",
+                kind: Kind::OneOf(&["json", "slack"]),
+                default: Fallback::Value("\"json\""),
+                doc: "`json` sends the event as `gapless events --json` prints it, `slack` an object with a `text`.",
+                example: "\"slack\"",
+            },
+            Key {
+                name: "secret_file",
+                kind: Kind::Path,
+                default: Fallback::Absent("notices are not signed"),
+                doc: "A file with the secret by which notices are signed: `X-Gapless-Signature: sha256=` and the HMAC-SHA256 of the body.",
+                example: "\"/etc/gapless/notify.key\"",
+            },
+            Key {
+                name: "timeout",
+                kind: Kind::Duration { min: Millis(100), max: Millis::from_secs(60) },
+                default: Fallback::Value("\"10s\""),
+                doc: "How long a receiver may take for one notice.",
+                example: "\"3s\"",
+            },
+        ],
+    },
+    Section {
         name: "releases",
         repeated: false,
         doc: "The unpacked releases of all services.",
@@ -132,6 +177,8 @@ pub struct ServerConfig {
     pub keep_alive_timeout: Millis,
     /// The ports that instances are given.
     pub instance_ports: PortRange,
+    /// Who is told what happens.
+    pub notify: Vec<NotifyConfig>,
     /// The largest artefact, unpacked, in bytes.
     pub artefact_bytes_max: u64,
     /// How many bytes of the file system stay free.
@@ -177,6 +224,7 @@ fn meaning(written: &Written, faults: &mut Vec<Fault>) -> Option<ServerConfig> {
         head_timeout: proxy.duration("head_timeout")?,
         keep_alive_timeout: proxy.duration("keep_alive_timeout")?,
         instance_ports: instances.ports("ports")?,
+        notify: written.many("notify").iter().filter_map(|group| notify::receiver_of(group, faults)).collect(),
         artefact_bytes_max: releases.count("artefact_size")?,
         space_left_bytes_min: releases.count("space_left")?,
     })
