@@ -22,6 +22,7 @@ mod service_keys;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod text;
 mod value;
 
 pub use edit::with_strategy;

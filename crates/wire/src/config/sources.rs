@@ -6,7 +6,7 @@ use gapless_model::{EnvironmentFile, Presence, SecretSource, is_own_variable, is
 use toml_edit::{Item, TableLike};
 
 use super::error::Fault;
-use super::value::{command, folder, shortened, texts, wrong_type};
+use super::text::{command, folder, shortened, texts, wrong_type};
 
 /// The most files of variables: each is read at each start.
 const FILES_MAX: usize = 16;
