@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use gapless_drivers::artefact::{ArtefactError, EntryRefused, Taken};
+use gapless_drivers::artefact::{ArtefactError, EntryRefused, Taken, foreign_interpreter};
 use gapless_model::{Digest, Release, ReleaseId, ReleaseLabel, ReleaseSpec, ServiceName, Tick};
 use gapless_rollout::{DeployOrder, Input};
 use gapless_wire::api::{self, DeployRequest, ErrorBody, ErrorCode, OrderAccepted, PlanAnswer, PlanRequest};
@@ -65,6 +65,7 @@ pub async fn deploy(
         ErrorBody::new(ErrorCode::Internal, "taking the artefact in ended by itself").because(&error)
     })?;
     let taken = taken.map_err(|error| refused_artefact(&request.from, &error))?;
+    refuse_foreign_interpreter(&taken, &spec)?;
     let counted = proxies::counts_before(shared).await;
     let mut accepted = None;
     shared
@@ -241,12 +242,30 @@ fn refused_artefact(from: &str, error: &ArtefactError) -> ErrorBody {
     }
 }
 
+/// A program of a Python virtual environment that would run the environment of the folder it was installed in, not the release's own.
+fn refuse_foreign_interpreter(taken: &Taken, spec: &ReleaseSpec) -> Result<(), ErrorBody> {
+    let Some(foreign) = foreign_interpreter(&taken.folder, &spec.run.folder, &spec.run.command) else { return Ok(()) };
+    let program = spec.run.command.first().map_or("", String::as_str);
+    let error =
+        format!("{program} would run {}, the virtual environment of another folder", foreign.interpreter.display());
+    let instead: Vec<String> = foreign.instead.iter().map(|word| format!("{word:?}")).collect();
+    let hint = format!("the release's own is used by command = [{}]", instead.join(", "));
+    Err(ErrorBody::new(ErrorCode::ArtefactRefused, error).hint(hint))
+}
+
 fn artefact_hint(error: &ArtefactError) -> Option<&'static str> {
     match error {
         ArtefactError::Entry { why: EntryRefused::LinkLeaves, .. } => Some(
             "a release may not depend on what lies outside it: release a folder without the link (--from), or an archive \
-             that leaves it out; a Python virtual environment belongs at a fixed path outside the folder",
+             that leaves it out (.gaplessignore)",
         ),
+        ArtefactError::Entry { why: EntryRefused::InterpreterMissing, .. } => Some(
+            "install that Python, or make the virtual environment anew with one that this machine has (python3 -m venv)",
+        ),
+        ArtefactError::Empty { .. } => Some("if it is not empty, the .gaplessignore in it leaves everything out"),
+        ArtefactError::Ignore { .. } => {
+            Some("it is written like a .gitignore; a line that begins with `#` is a comment")
+        }
         ArtefactError::Read { .. } | ArtefactError::Unknown { .. } => {
             Some("--from names a folder or a .tar.gz, .tar.zst, .tar or .zip file that the controller's user may read")
         }
@@ -255,7 +274,6 @@ fn artefact_hint(error: &ArtefactError) -> Option<&'static str> {
             Some("make room on the disk that holds the state folder, or lower `releases_kept`")
         }
         ArtefactError::Entry { .. }
-        | ArtefactError::Empty { .. }
         | ArtefactError::TooLarge { .. }
         | ArtefactError::TooMany { .. }
         | ArtefactError::HoldsState { .. }

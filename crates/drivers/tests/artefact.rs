@@ -426,3 +426,85 @@ fn only_what_is_not_named_is_collected_and_leftovers_of_a_crash_go() {
     Artefacts::open(&bench.path("state")).unwrap();
     assert_eq!(fs::read_dir(bench.path("state/incoming")).unwrap().count(), 0);
 }
+
+#[test]
+fn what_a_folder_leaves_out_is_no_part_of_its_release() {
+    let bench = Bench::new();
+    let root = bench.path("build");
+    tree(&root);
+    for (name, text) in [
+        (".git/config", "[core]"),
+        ("sub/.git", "gitdir: elsewhere"),
+        ("node_modules/x/index.js", "x"),
+        ("logs/a.log", "a"),
+        ("logs/keep.log", "b"),
+        ("deep/er/secret.pem", "c"),
+        ("top", "d"),
+        ("deep/top", "e"),
+    ] {
+        fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+        fs::write(root.join(name), text).unwrap();
+    }
+    // What is left out may be what would be refused.
+    make_pipe(&root.join("logs/pipe.log"));
+    let ignore = "# built elsewhere\nnode_modules/\n*.log\n!keep.log\n*.pem\n/top\n";
+    fs::write(root.join(".gaplessignore"), ignore).unwrap();
+    let taken = bench.artefacts.take(&shop(), &root).unwrap();
+    let there = |name: &str| taken.folder.join(name).exists();
+    for name in [".git", "sub/.git", ".gaplessignore", "node_modules", "logs/a.log", "deep/er/secret.pem", "top"] {
+        assert!(!there(name), "{name}");
+    }
+    for name in ["logs/keep.log", "deep/top", "bin/run"] {
+        assert!(there(name), "{name}");
+    }
+    fs::write(root.join(".gaplessignore"), "!.git\nlogs\n").unwrap();
+    assert!(bench.artefacts.take(&shop(), &root).unwrap().folder.join(".git/config").exists());
+}
+
+fn make_pipe(path: &Path) {
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+#[test]
+fn an_ignore_file_that_leaves_everything_out_or_is_none_is_told() {
+    let bench = Bench::new();
+    let root = bench.path("build");
+    tree(&root);
+    fs::write(root.join(".gaplessignore"), "*\n").unwrap();
+    assert!(matches!(bench.refused(&root), ArtefactError::Empty { .. }));
+    fs::write(root.join(".gaplessignore"), "fine\n[z-a]\n").unwrap();
+    let told = bench.refused(&root).to_string();
+    assert!(told.contains(".gaplessignore:2 is not understood"), "{told}");
+    fs::write(root.join(".gaplessignore"), vec![b'a'; 70_000]).unwrap();
+    assert!(matches!(bench.refused(&root), ArtefactError::Read { .. }));
+    fs::remove_file(root.join(".gaplessignore")).unwrap();
+    make_pipe(&root.join(".gaplessignore"));
+    assert!(matches!(bench.refused(&root), ArtefactError::Read { .. }));
+}
+
+#[test]
+fn a_virtual_environment_keeps_its_links_to_the_interpreter_and_no_others() {
+    let bench = Bench::new();
+    let python = bench.path("opt/bin/python3.12");
+    fs::create_dir_all(python.parent().unwrap()).unwrap();
+    fs::write(&python, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
+    let root = bench.path("build");
+    fs::create_dir_all(root.join(".venv/bin")).unwrap();
+    fs::write(root.join("app.py"), "").unwrap();
+    symlink(&python, root.join(".venv/bin/python3.12")).unwrap();
+    symlink("python3.12", root.join(".venv/bin/python")).unwrap();
+    assert_eq!(bench.why(&root), EntryRefused::LinkLeaves, "without its mark it is no environment");
+
+    fs::write(root.join(".venv/pyvenv.cfg"), "home = /opt/bin\n").unwrap();
+    let taken = bench.artefacts.take(&shop(), &root).unwrap();
+    assert_eq!(fs::read_link(taken.folder.join(".venv/bin/python3.12")).unwrap(), python);
+    assert_eq!(fs::read(taken.folder.join(".venv/bin/python")).unwrap(), b"#!/bin/sh\n");
+
+    symlink("/etc/passwd", root.join(".venv/bin/passwd")).unwrap();
+    let other = Bench::new();
+    assert_eq!(other.why(&root), EntryRefused::LinkLeaves);
+    fs::remove_file(root.join(".venv/bin/passwd")).unwrap();
+    fs::remove_file(&python).unwrap();
+    assert_eq!(other.why(&root), EntryRefused::InterpreterMissing);
+}

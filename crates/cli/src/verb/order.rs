@@ -1,5 +1,8 @@
 //! What the verbs that order something share: their arguments, and giving an order and following the rollout that it is about.
 
+use std::time::Duration;
+
+use gapless_drivers::talk::say;
 use gapless_wire::api::{OperatorRequest, OrderAccepted};
 use serde::Serialize;
 
@@ -55,8 +58,34 @@ impl<R: Serialize> Order<'_, R> {
     pub(super) fn give(&self, context: &Context) -> Result<Exit, Failure> {
         let client = Client::new(context);
         block_on(async {
-            let accepted: OrderAccepted = client.post(&self.path, self.request).await?;
+            let accepted: OrderAccepted = awaited(context, client.post(&self.path, self.request)).await?;
             follow::rollout(context, &client, &accepted, self.wanted, self.detach).await
         })
     }
+}
+
+/// How long an answer may take before a person is told that it is awaited.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+
+/// Awaits the answer to an order. A large folder is read, copied and made durable before it is answered: whoever waits sees that it goes on.
+async fn awaited<T>(context: &Context, answer: impl Future<Output = T>) -> T {
+    tokio::pin!(answer);
+    tokio::select! {
+        answered = &mut answer => return answered,
+        () = tokio::time::sleep(SILENCE_MAX) => {}
+    }
+    if context.json {
+        return answer.await;
+    }
+    let what = "the controller takes the release in";
+    let bar = indicatif::ProgressBar::new_spinner();
+    if bar.is_hidden() {
+        say(format_args!("{what} …"));
+    }
+    bar.set_message(what);
+    bar.set_style(indicatif::ProgressStyle::with_template("{spinner} {msg}, for {elapsed}").expect("BUG: a template"));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let answered = answer.await;
+    bar.finish_and_clear();
+    answered
 }

@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod clients;
+mod contents;
 mod crash;
 mod disks;
 mod events;
@@ -14,6 +15,7 @@ mod foreign;
 mod full_disk;
 mod keepers;
 mod listeners;
+mod logs;
 mod machine;
 mod not_ready;
 mod notices;

@@ -31,7 +31,7 @@ enum Hashed {
 /// The digest of an unpacked artefact.
 pub(super) fn of_folder(root: &Path) -> Result<Digest, ArtefactError> {
     let mut entries: BTreeMap<Vec<u8>, Hashed> = BTreeMap::new();
-    source::folder(root, &mut |path, node| {
+    source::folder(root, None, &mut |path, node| {
         let hashed = match node {
             Node::Folder => Hashed::Folder,
             Node::File { mode, content } => {

@@ -33,6 +33,9 @@ pub enum EntryRefused {
     /// It is a link to the outside.
     #[error("is a link that leads out of the artefact")]
     LinkLeaves,
+    /// It is a virtual environment's link to an interpreter that this machine does not have.
+    #[error("is a link to a Python interpreter that is not on this machine")]
+    InterpreterMissing,
     /// It is a link in a circle, or one whose target cannot be looked up.
     #[error("is a link that leads nowhere but in a circle")]
     LinkCircle,

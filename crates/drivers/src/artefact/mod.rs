@@ -4,6 +4,8 @@
 //! to be unpacked into `incoming/`, made durable, and renamed to `releases/<service>/<digest>`. What is refused leaves nothing behind, and what is
 //! visible under a digest is whole (D4).
 //!
+//! A folder is taken without `.git` and what its `.gaplessignore` leaves out; an archive is taken whole.
+//!
 //! What is kept of a file is its path, its content and who may read, write and execute it (the nine bits of its mode); of a link its target; of a
 //! folder that it is there. Owners and times are not kept. The folder of a release is closed to other users (0700), and so are those above
 //! it to looking; folders inside are 0755.
@@ -11,10 +13,12 @@
 mod collect;
 mod digest;
 mod entry;
+mod ignored;
 mod names;
 mod source;
 mod survey;
 mod unpack;
+mod venv;
 mod zip_directory;
 
 use std::collections::BTreeSet;
@@ -28,6 +32,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use gapless_model::{Digest, ServiceName};
 
 pub use entry::{EntryRefused, PATH_BYTES_MAX};
+pub use ignored::IGNORE_FILE;
+pub use venv::{ForeignInterpreter, foreign_interpreter};
 
 /// The bounds of one artefact.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,6 +112,16 @@ pub enum ArtefactError {
         entry: String,
         /// Why.
         why: EntryRefused,
+    },
+    /// The file that says what is left out is not understood.
+    #[error("{}:{line} is not understood: {reason}", path.display())]
+    Ignore {
+        /// Which.
+        path: PathBuf,
+        /// Its line, from 1.
+        line: usize,
+        /// Why.
+        reason: String,
     },
     /// It holds nothing.
     #[error("{} holds no file", path.display())]

@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::entry::{EntryPath, EntryRefused, FileMode, Node, refuse};
+use super::ignored::Ignored;
 use super::names::Names;
 use super::{ArtefactError, cannot_read, zip_directory};
 
@@ -16,10 +17,12 @@ const TARGET_BYTES_MAX: u64 = 4_096;
 const TAR_BLOCK: usize = 512;
 
 /// What an artefact comes as.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) path: PathBuf,
     form: Form,
+    /// What of a folder is left out; read once, so that both readings leave out the same.
+    ignored: Option<Ignored>,
     entries_max: u64,
 }
 
@@ -43,7 +46,8 @@ pub(super) fn open(path: &Path, state: &Path, entries_max: u64) -> Result<Source
         if state.canonicalize().is_ok_and(|state| state.starts_with(&path)) {
             return Err(ArtefactError::HoldsState { path });
         }
-        return Ok(Source { path, form: Form::Folder, entries_max });
+        let ignored = Some(Ignored::of(&path)?);
+        return Ok(Source { path, form: Form::Folder, ignored, entries_max });
     }
     if !meta.is_file() {
         return Err(ArtefactError::Unknown { path });
@@ -58,7 +62,7 @@ pub(super) fn open(path: &Path, state: &Path, entries_max: u64) -> Result<Source
         head if head.get(257..262) == Some(b"ustar") => Form::Tar,
         _ => return Err(ArtefactError::Unknown { path }),
     };
-    Ok(Source { path, form, entries_max })
+    Ok(Source { path, form, ignored: None, entries_max })
 }
 
 impl Source {
@@ -67,7 +71,7 @@ impl Source {
     pub(super) fn visit(&self, visit: &mut Visit<'_>) -> Result<(), ArtefactError> {
         let file = || File::open(&self.path).map(BufReader::new).map_err(cannot_read(&self.path));
         match self.form {
-            Form::Folder => folder(&self.path, visit),
+            Form::Folder => folder(&self.path, self.ignored.as_ref(), visit),
             Form::Tar => self.tar(file()?, visit),
             Form::TarGz => self.tar(flate2::bufread::MultiGzDecoder::new(file()?), visit),
             Form::TarZst => {
@@ -207,8 +211,8 @@ impl From<io::Error> for Looked {
     }
 }
 
-/// Visits what is in a folder, links not followed.
-pub(super) fn folder(root: &Path, visit: &mut Visit<'_>) -> Result<(), ArtefactError> {
+/// Visits what is in a folder and not left out, links not followed.
+pub(super) fn folder(root: &Path, ignored: Option<&Ignored>, visit: &mut Visit<'_>) -> Result<(), ArtefactError> {
     let mut open = vec![PathBuf::new()];
     while let Some(relative) = open.pop() {
         let folder = root.join(&relative);
@@ -219,6 +223,13 @@ pub(super) fn folder(root: &Path, visit: &mut Visit<'_>) -> Result<(), ArtefactE
             let full = entry.path();
             let meta = fs::symlink_metadata(&full).map_err(cannot_read(&full))?;
             let kind = meta.file_type();
+            let is_left_out = |ignored: &Ignored| match kind.is_dir() {
+                true => ignored.holds_folder(&below),
+                false => ignored.holds_file(&below),
+            };
+            if ignored.is_some_and(is_left_out) {
+                continue;
+            }
             if kind.is_dir() {
                 visit(&path, Node::Folder)?;
                 open.push(below);

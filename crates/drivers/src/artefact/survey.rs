@@ -1,11 +1,13 @@
 //! The first reading: everything is judged before a byte is written.
 
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::entry::{EntryPath, EntryRefused, Node};
 use super::names::Names;
 use super::source::Source;
-use super::{ArtefactError, Bounds};
+use super::{ArtefactError, Bounds, venv};
 
 /// What an artefact holds.
 #[derive(Debug, Default)]
@@ -46,6 +48,7 @@ impl Found {
 /// Reads a source to its end.
 pub(super) fn survey(source: &Source, bounds: &Bounds) -> Result<Survey, ArtefactError> {
     let mut survey = Survey::default();
+    let mut interpreters = Vec::new();
     source.visit(&mut |path, node| {
         let found = match node {
             Node::Folder => Found::Folder,
@@ -55,7 +58,15 @@ pub(super) fn survey(source: &Source, bounds: &Bounds) -> Result<Survey, Artefac
                 let copied = io::copy(&mut content.take(left), &mut io::sink());
                 Found::File { bytes: copied.map_err(|error| source.unreadable(path, error))? }
             }
-            Node::Link { target } if target.is_absolute() => return Err(path.refuse(EntryRefused::LinkLeaves)),
+            Node::Link { target } if target.is_absolute() => {
+                let mark = venv::mark_of(path, &target).ok_or_else(|| path.refuse(EntryRefused::LinkLeaves))?;
+                if !venv::is_program(&target) {
+                    return Err(path.refuse(EntryRefused::InterpreterMissing));
+                }
+                // An archive may name the mark later.
+                interpreters.push((path.clone(), mark));
+                Found::Link
+            }
             Node::Link { .. } => Found::Link,
             Node::HardLink { target } => match survey.found(&target) {
                 Some(Found::File { bytes }) => Found::File { bytes },
@@ -64,6 +75,12 @@ pub(super) fn survey(source: &Source, bounds: &Bounds) -> Result<Survey, Artefac
         };
         survey.add(path, found, bounds)
     })?;
+    for (link, mark) in &interpreters {
+        let is_marked = survey.holds_file(mark);
+        if !is_marked {
+            return Err(link.refuse(EntryRefused::LinkLeaves));
+        }
+    }
     if survey.found.numbers().all(|number| Found::of_number(number) == Found::Folder) {
         return Err(ArtefactError::Empty { path: source.path.clone() });
     }
@@ -71,6 +88,12 @@ pub(super) fn survey(source: &Source, bounds: &Bounds) -> Result<Survey, Artefac
 }
 
 impl Survey {
+    /// Whether a file was found there.
+    pub(super) fn holds_file(&self, path: &Path) -> bool {
+        let path = EntryPath::new(path.as_os_str().as_bytes()).ok().flatten();
+        path.is_some_and(|path| matches!(self.found(&path), Some(Found::File { .. })))
+    }
+
     fn found(&self, path: &EntryPath) -> Option<Found> {
         self.found.number(path).map(Found::of_number)
     }

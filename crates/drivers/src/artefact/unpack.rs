@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use super::entry::{EntryPath, EntryRefused, Node};
 use super::source::Source;
 use super::survey::Survey;
-use super::{ArtefactError, cannot_write, make_folder, set_mode};
+use super::{ArtefactError, cannot_write, make_folder, set_mode, venv};
 
 /// Unpacks into a folder that is not there yet.
 pub(super) fn unpack(source: &Source, survey: &Survey, into: &Path) -> Result<(), ArtefactError> {
@@ -56,7 +56,10 @@ pub(super) fn unpack(source: &Source, survey: &Survey, into: &Path) -> Result<()
     }
     // Only now, with all links in place, does each lead where it will: a link over another link may leave where its text does not.
     let root = File::open(into).map_err(cannot_write(into))?;
-    links.iter().try_for_each(|(path, _)| stays_inside(&root, path))
+    links.iter().try_for_each(|(path, target)| {
+        let is_interpreter = venv::mark_of(path, target).is_some_and(|mark| survey.holds_file(&mark));
+        if is_interpreter { Ok(()) } else { stays_inside(&root, path) }
+    })
 }
 
 /// Asks the kernel to follow a link without leaving the folder. A link to something that is not there is taken: it leads nowhere.
