@@ -90,7 +90,7 @@ pub const READ_CONFIG: &str = "the file must be UTF-8 text that this user may re
 pub const SEE_WHAT_WAITS: &str =
     "`gapless status` shows which instances still run, `gapless explain` what is waited for";
 /// A side of a log difference cannot be read.
-pub const NAME_LOGS: &str = "name a file, a folder of files, or - for stdin; packed files must be unpacked first";
+pub const NAME_LOGS: &str = "name a file, a folder of files, - for stdin, or the label of a release (with --service, or beside its gapless.toml); packed files must be unpacked first";
 /// Both sides of a log difference are stdin.
 pub const ONE_SIDE_FROM_STDIN: &str = "give one side as a file: `kubectl logs new | gapless logs diff old.log -`";
 /// A file of known findings is wrong.

@@ -2,6 +2,7 @@
 
 pub mod event;
 pub mod explain;
+mod harmless;
 pub mod history;
 pub mod plan;
 pub mod receipt;
@@ -15,6 +16,7 @@ mod tests;
 use gapless_model::Millis;
 use gapless_wire::api::{RolloutState, TimeToRollBack};
 
+pub use self::harmless::harmless;
 use self::style::Paint;
 
 /// An age or duration, coarse enough to read at a glance: below a minute to the tenth of a second, above to the second.

@@ -1,11 +1,13 @@
 //! Instances' logs, as the API gives them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use gapless_drivers::logs::{LogLine, LogSelector, LogStream, Logs};
 use gapless_model::{EffectNumber, InstanceId, ReleaseLabel, ServiceName};
-use gapless_wire::api;
+use gapless_wire::api::{self, ErrorBody, ErrorCode};
+use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
@@ -21,11 +23,15 @@ const LAST_LINES: usize = 10;
 /// Characters of each of them.
 const LINE_CHARS_MAX: usize = 300;
 
-/// `?release=LABEL&tail=N&follow=true`
-#[derive(Debug, Deserialize)]
+/// `?release=LABEL&instance=ID&since=TIME&tail=N&follow=true`
+#[derive(Clone, Debug, Deserialize)]
 pub struct LogQuery {
     /// Of this release alone.
     pub release: Option<String>,
+    /// Of this instance alone.
+    pub instance: Option<String>,
+    /// From this time on, in RFC 3339.
+    pub since: Option<String>,
     /// So many of the newest lines of each instance.
     pub tail: Option<usize>,
     /// Whether to go on as lines are written.
@@ -33,11 +39,30 @@ pub struct LogQuery {
     pub follow: bool,
 }
 
+impl LogQuery {
+    /// Whether nothing but the service was named.
+    fn is_of_all(&self) -> bool {
+        self.release.is_none() && self.instance.is_none() && self.since.is_none()
+    }
+}
+
+/// The lines of instances that run; all of them where none does. Whoever follows a service wants to see what it does now, not how those ended that
+/// were there before.
+fn of_running(shared: &Shared, mut past: Vec<LogLine>) -> Vec<LogLine> {
+    let running: BTreeSet<InstanceId> = shared.instances().all().map(|(instance, _)| instance.clone()).collect();
+    if past.iter().any(|line| running.contains(&line.instance)) {
+        past.retain(|line| running.contains(&line.instance));
+    }
+    past
+}
+
 /// Writes the lines until they end or nobody reads.
-pub async fn write(shared: Arc<Shared>, selector: LogSelector, follow: bool, lines: mpsc::Sender<Bytes>) {
+pub async fn write(shared: Arc<Shared>, selector: LogSelector, query: LogQuery, lines: mpsc::Sender<Bytes>) {
     let logs = Logs::new(&shared.state);
+    let follow = query.follow;
     let read = tokio::task::spawn_blocking(move || logs.follow(&selector)).await;
     let (past, mut next) = match read {
+        Ok(Ok((past, next))) if follow && query.is_of_all() => (of_running(&shared, past), next),
         Ok(Ok(read)) => read,
         Ok(Err(error)) => return tracing::warn!(%error, "logs cannot be read"),
         Err(error) => return tracing::error!(%error, "BUG: reading logs ended by itself"),
@@ -84,12 +109,18 @@ pub fn plain(text: &str, chars_max: usize) -> String {
 }
 
 /// Which lines are asked for.
-pub fn selector(service: &ServiceName, query: &LogQuery) -> Result<LogSelector, gapless_model::NameInvalid> {
+pub fn selector(service: &ServiceName, query: &LogQuery) -> Result<LogSelector, Box<ErrorBody>> {
+    let wrong = |what: &str, error: &dyn std::error::Error| {
+        Box::new(ErrorBody::new(ErrorCode::BadRequest, what).because(error))
+    };
+    let release = query.release.as_deref().map(ReleaseLabel::new).transpose();
+    let instance = query.instance.as_deref().map(str::parse::<InstanceId>).transpose();
+    let since = query.since.as_deref().map(str::parse::<Timestamp>).transpose();
     Ok(LogSelector {
         service: service.clone(),
-        release: query.release.as_deref().map(ReleaseLabel::new).transpose()?,
-        instance: None,
-        since: None,
+        release: release.map_err(|error| wrong("that is not a label of a release", &error))?,
+        instance: instance.map_err(|error| wrong("that is not an instance", &error))?,
+        since: since.map_err(|error| wrong("that is not a time", &error))?,
         tail: query.tail.unwrap_or(TAIL_DEFAULT),
     })
 }

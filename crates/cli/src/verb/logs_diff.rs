@@ -1,17 +1,24 @@
 //! `gapless logs diff`: what two sets of log lines differ in.
 //!
-//! Works on files alone: no controller, no configuration of formats. Useful in any CI: the exit code says whether
-//! something new at ERROR or above was found.
+//! Works on files alone, without a controller or a configuration of formats, or on what the releases of a service wrote, by their labels. Useful in
+//! any CI: the exit code says whether something new at ERROR or above was found.
 
+mod own;
 mod page;
 mod table;
 
 use super::known;
-use crate::{Context, Exit, Failure, hint};
+use crate::client::{Client, block_on, escaped};
+use crate::{Context, Exit, Failure, hint, project};
 use gapless_judge::logs::{Comparison, Options, Reader, Side, Tally, compare};
+use gapless_model::ReleaseLabel;
+use gapless_wire::api::LogLine;
 use std::io::{IsTerminal, Read};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+/// The most lines of each instance of a release: as many as the controller gives.
+const TAIL_MAX: usize = 100_000;
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 256 * 1024;
 /// Folders inside folders, at most; deeper is a loop or not logs.
@@ -22,10 +29,13 @@ const FILES_MAX: usize = 100_000;
 /// What `gapless logs diff` is given.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Lines of the old release: a file, a folder, or - for stdin
+    /// Lines of the old release: a file, a folder, - for stdin, or the label of a release
     pub old: PathBuf,
-    /// Lines of the new release: a file, a folder, or - for stdin
+    /// Lines of the new release: the same
     pub new: PathBuf,
+    /// The service whose releases the labels are [default: the one in ./gapless.toml]
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
     /// What the lines are counted over on each side, such as requests or hours [default: the lines of each side]
     #[arg(long, value_name = "OLD,NEW", value_parser = parse_exposure)]
     pub exposure: Option<[f64; 2]>,
@@ -62,11 +72,19 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         None => Vec::new(),
     };
     let mut tally = Tally::new();
-    take_side(&args.old, Side::Current, &mut tally)?;
-    take_side(&args.new, Side::Candidate, &mut tally)?;
+    let mut names = [String::new(), String::new()];
+    for (nth, (path, side)) in [(&args.old, Side::Current), (&args.new, Side::Candidate)].into_iter().enumerate() {
+        names[nth] = match label(path) {
+            Some(label) => take_release(args.service.as_deref(), &label, side, &mut tally, context)?,
+            None => take_side(path, side, &mut tally).map(|()| path.display().to_string())?,
+        };
+    }
     let options = Options { exposure: args.exposure, caveats, now_unix_s: known::now_unix_s(), ..Options::default() };
     let comparison = compare(&tally, &options);
-    let names = [args.old.display().to_string(), args.new.display().to_string()];
+    if comparison.records == [0, 0] {
+        let failure = Failure::new(format!("no data: neither {} nor {} has a log record", names[0], names[1]));
+        return Err(failure.hint(hint::NAME_LOGS));
+    }
     if let Some(path) = &args.html {
         let page = page::render(&comparison, &names, args.exposure.is_some());
         std::fs::write(path, page)
@@ -89,6 +107,47 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 
 fn exit_of(comparison: &Comparison) -> Exit {
     if comparison.has_new_error() { Exit::NewErrors } else { Exit::Done }
+}
+
+/// The label of a release, where a side names no file: a file of that name is the side.
+fn label(side: &Path) -> Option<ReleaseLabel> {
+    let label = side.to_str().and_then(|text| ReleaseLabel::new(text).ok())?;
+    (side.as_os_str() != "-" && !side.exists()).then_some(label)
+}
+
+/// Counts what the instances of a release wrote, as far as it is kept; answers how the side is called.
+fn take_release(
+    service: Option<&str>,
+    label: &ReleaseLabel,
+    side: Side,
+    tally: &mut Tally,
+    context: &Context,
+) -> Result<String, Failure> {
+    let none = |failure: Failure| {
+        let what = format!("there is no file `{label}`, and no release of that label can be asked for");
+        let mut causes = vec![failure.what];
+        causes.extend(failure.caused_by);
+        Failure { caused_by: causes, ..Failure::new(what).hint(hint::NAME_LOGS) }
+    };
+    let service = project::service(service).map_err(none)?;
+    let path = format!("/v1/services/{service}/logs?tail={TAIL_MAX}&follow=false&release={}", escaped(label.as_str()));
+    let mut streams = own::Streams::default();
+    let client = Client::new(context);
+    block_on(client.lines(&path, |line: LogLine| {
+        streams.add_line(&line);
+        ControlFlow::<()>::Continue(())
+    }))
+    .map_err(none)?;
+    let mut reader = Reader::default();
+    streams.give(|bytes| {
+        reader.push(bytes, |record| {
+            tally.add(side, record);
+        });
+    });
+    reader.finish(|record| {
+        tally.add(side, record);
+    });
+    Ok(format!("release {label} of {service}"))
 }
 
 /// Counts every line of a file, of the files of a folder tree, or of stdin.
@@ -156,7 +215,7 @@ fn not_text(begin: &[u8]) -> Option<&'static str> {
 }
 
 fn take(source: &mut impl Read, side: Side, tally: &mut Tally) -> std::io::Result<()> {
-    let mut reader = Reader::default();
+    let mut reader: Option<Reader> = None;
     let mut buffer = vec![0; CHUNK_BYTES];
     let mut begun = false;
     loop {
@@ -168,6 +227,10 @@ fn take(source: &mut impl Read, side: Side, tally: &mut Tally) -> std::io::Resul
                 {
                     return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, kind));
                 }
+                if reader.is_none() && own::is_own(&buffer[..count]) {
+                    return take_own(&buffer[..count], source, side, tally);
+                }
+                let reader = reader.get_or_insert_default();
                 reader.push(&buffer[..count], |record| {
                     tally.add(side, record);
                 });
@@ -176,6 +239,21 @@ fn take(source: &mut impl Read, side: Side, tally: &mut Tally) -> std::io::Resul
             Err(error) => return Err(error),
         }
     }
+    reader.unwrap_or_default().finish(|record| {
+        tally.add(side, record);
+    });
+    Ok(())
+}
+
+/// The same of lines that Gapless wrote, of which the first were read already.
+fn take_own(begin: &[u8], rest: &mut impl Read, side: Side, tally: &mut Tally) -> std::io::Result<()> {
+    let mut reader = Reader::default();
+    let all = std::io::BufReader::with_capacity(CHUNK_BYTES, begin.chain(rest));
+    own::read(all, |bytes| {
+        reader.push(bytes, |record| {
+            tally.add(side, record);
+        });
+    })?;
     reader.finish(|record| {
         tally.add(side, record);
     });
@@ -265,6 +343,7 @@ mod tests {
         let mut args = Args {
             old: folder.path().join("old"),
             new: folder.path().join("new"),
+            service: None,
             exposure: None,
             known: None,
             html: Some(folder.path().join("diff.html")),
@@ -276,6 +355,51 @@ mod tests {
         assert_eq!(run(&args, &context), Ok(Exit::Done));
         args.old = folder.path().join("missing");
         assert_eq!(run(&args, &context).unwrap_err().exit, Exit::Error);
+    }
+
+    #[test]
+    fn what_gapless_logs_printed_is_read_back_with_its_levels_and_its_tracebacks_whole() {
+        let printed = |errors: usize| {
+            let mut text = String::new();
+            for n in 0..300 {
+                text += &format!("2026-11-21T08:00:00.{n:03}Z 1.0 shop.r1.i{} | INFO request served\n", n % 3 + 1);
+            }
+            for n in 0..errors {
+                for (i, line) in
+                    ["Traceback (most recent call last):", "  File \"a.py\", line 1, in f", "ValueError: no tea"]
+                        .into_iter()
+                        .enumerate()
+                {
+                    text += &format!("2026-11-21T08:00:01.{n:03}Z 1.0 shop.r1.i1 ! {line}\n");
+                    text += &format!("2026-11-21T08:00:01.{n:03}Z 1.0 shop.r1.i2 | INFO request served\n");
+                    assert!(i < 3);
+                }
+            }
+            text
+        };
+        let comparison = compared(&printed(0), &printed(65));
+        assert!(comparison.has_new_error());
+        let new: Vec<&str> = comparison
+            .rows
+            .iter()
+            .filter(|row| row.change == gapless_judge::logs::Change::New)
+            .map(|row| row.counted.signature.template.as_str())
+            .collect();
+        assert_eq!(new.len(), 1, "{new:?}");
+        assert_eq!(exit_of(&comparison), Exit::NewErrors);
+    }
+
+    #[test]
+    fn nothing_against_nothing_is_no_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (folder.path().join("old.log"), folder.path().join("new.log"));
+        std::fs::write(&old, "").unwrap();
+        std::fs::write(&new, "\n\n").unwrap();
+        let context = Context { state: crate::StateFolder::resolve(Some(folder.path())).unwrap(), json: false };
+        let args = Args { old, new, service: None, exposure: None, known: None, html: None, all: false };
+        let failure = run(&args, &context).unwrap_err();
+        assert!(failure.what.starts_with("no data: neither"), "{}", failure.what);
+        assert_eq!(failure.exit, Exit::Error);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use gapless_model::RolloutId;
-use gapless_wire::api::{ErrorBody, ErrorCode, JSON_LINES};
+use gapless_wire::api::JSON_LINES;
 use hyper::body::Frame;
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -139,11 +139,9 @@ pub async fn logs(
     if shared.core().service(&name).is_none() {
         return Err(no_service(&name));
     }
-    let selector = logs::selector(&name, &query).map_err(|error| {
-        Failed(ErrorBody::new(ErrorCode::BadRequest, "that is not a label of a release").because(&error))
-    })?;
+    let selector = logs::selector(&name, &query).map_err(|body| Failed(*body))?;
     let (lines, body) = lines();
-    tokio::spawn(logs::write(shared, selector, query.follow, lines));
+    tokio::spawn(logs::write(shared, selector, query, lines));
     Ok(body)
 }
 
