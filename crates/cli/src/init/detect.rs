@@ -1,78 +1,41 @@
 //! What kind of service lies in a folder. The first kind that fits wins; the order goes from what says most to what says least.
 
-use std::collections::BTreeMap;
-
-/// The files at the top of a folder, with the text of those that say something about it.
-#[derive(Clone, Debug, Default)]
-pub struct Listing {
-    /// Text by file name; empty for files whose text does not matter.
-    pub files: BTreeMap<String, String>,
-}
-
-/// What was found.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Found {
-    /// What it is, for people.
-    pub what: &'static str,
-    /// How it is run; `{port}` where the port goes.
-    pub command: Vec<String>,
-    /// What must be done before it can be released, or is not known about it: each a sentence.
-    pub notes: Vec<String>,
-    /// The path that tells its health, if it has an obvious one; otherwise the port is asked.
-    pub health: Option<&'static str>,
-}
-
-impl Listing {
-    /// The files whose text says something, and at most so much of it, in bytes.
-    pub const READ: [&'static str; 9] = [
-        "package.json",
-        "requirements.txt",
-        "pyproject.toml",
-        "Cargo.toml",
-        "go.mod",
-        "Procfile",
-        "Gemfile",
-        "mix.exs",
-        "composer.json",
-    ];
-
-    fn has(&self, name: &str) -> bool {
-        self.files.contains_key(name)
-    }
-
-    fn text(&self, name: &str) -> &str {
-        self.files.get(name).map_or("", String::as_str)
-    }
-
-    fn first_of<'a>(&self, names: &[&'a str]) -> Option<&'a str> {
-        names.iter().copied().find(|name| self.has(name))
-    }
-
-    fn with_ending(&self, ending: &str) -> Option<&str> {
-        self.files.keys().find(|name| name.ends_with(ending)).map(String::as_str)
-    }
-}
+use super::listing::{Found, Listing, READS_PORT, found};
+use super::python::python;
 
 /// Finds out what lies in the folder; `None` when nothing there is known.
 #[must_use]
 pub fn detect(folder: &Listing) -> Option<Found> {
-    [procfile, node, deno, python, go, rust, ruby, java, php, static_files].iter().find_map(|kind| kind(folder))
+    let kinds = [procfile, node, deno, python, go, rust, ruby, java, program, php, static_files, dockerfile];
+    let mut found = kinds.iter().find_map(|kind| kind(folder))?;
+    found.notes.extend(containers(folder));
+    Some(found)
 }
 
-fn words(line: &str) -> Vec<String> {
-    line.split_whitespace().map(str::to_owned).collect()
-}
-
-const READS_PORT: &str = "The service must listen on 127.0.0.1 and the port in the PORT variable.";
-
-fn found(what: &'static str, command: &str, notes: &[&str]) -> Found {
-    Found { what, command: words(command), notes: notes.iter().map(ToString::to_string).collect(), health: None }
+/// What is said where nothing is known of the folder but that it is made for containers.
+#[must_use]
+pub fn containers(folder: &Listing) -> Option<String> {
+    const COMPOSE: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+    let file = folder.first_of(&["Dockerfile", "Containerfile"]).or_else(|| folder.first_of(&COMPOSE))?;
+    let others = if COMPOSE.iter().any(|name| folder.has(name)) {
+        " What else the compose file names (a database, a cache) is started as before."
+    } else {
+        ""
+    };
+    Some(format!(
+        "There is a {file}: Gapless runs programs of this machine, not containers. What the image installs must be on the machine or in the release.{others}"
+    ))
 }
 
 fn procfile(folder: &Listing) -> Option<Found> {
     let web = folder.text("Procfile").lines().find_map(|line| line.strip_prefix("web:"))?;
     let command = vec!["sh".to_owned(), "-c".to_owned(), format!("exec {}", web.trim())];
-    let notes = vec!["The command is the one of `web:` in the Procfile; the shell replaces $PORT.".to_owned()];
+    let mut notes = vec!["The command is the one of `web:` in the Procfile; the shell replaces $PORT.".to_owned()];
+    let release = folder.text("Procfile").lines().find_map(|line| line.strip_prefix("release:"));
+    notes.extend(release.map(|command| {
+        let command = command.trim();
+        format!("`release: {command}` of the Procfile is not run by this file: run it before `gapless deploy`, or write it as the release command where `gapless help config` has one.")
+    }));
     Some(Found { what: "a Procfile", command, notes, health: None })
 }
 
@@ -109,32 +72,6 @@ fn deno(folder: &Listing) -> Option<Found> {
     })
 }
 
-fn python(folder: &Listing) -> Option<Found> {
-    const ENVIRONMENT: &str = "The packages it needs must be found by python3: install them on the machine, or use a virtual environment at a fixed path outside this folder.";
-    let needs = format!("{}{}", folder.text("requirements.txt"), folder.text("pyproject.toml")).to_lowercase();
-    let module = folder.first_of(&["main.py", "app.py", "server.py", "wsgi.py", "asgi.py"]);
-    let name = module.map_or("app", |module| module.trim_end_matches(".py"));
-    let known =
-        module.is_some() || folder.has("requirements.txt") || folder.has("pyproject.toml") || folder.has("manage.py");
-    if !known {
-        return None;
-    }
-    let bind = "127.0.0.1:{port}";
-    if folder.has("manage.py") {
-        let note = "Name the project's wsgi module instead of `project.wsgi`.";
-        return Some(found("a Django service", &format!("gunicorn --bind {bind} project.wsgi"), &[note, ENVIRONMENT]));
-    }
-    if needs.contains("fastapi") || needs.contains("uvicorn") || needs.contains("starlette") {
-        let command = format!("uvicorn {name}:app --host 127.0.0.1 --port {{port}}");
-        return Some(found("an ASGI service", &command, &[ENVIRONMENT]));
-    }
-    if needs.contains("flask") || needs.contains("gunicorn") || needs.contains("django") || needs.contains("bottle") {
-        return Some(found("a WSGI service", &format!("gunicorn --bind {bind} {name}:app"), &[ENVIRONMENT]));
-    }
-    let script = module.unwrap_or("app.py");
-    Some(found("a Python service", &format!("python3 {script}"), &[READS_PORT]))
-}
-
 fn go(folder: &Listing) -> Option<Found> {
     let module = folder.text("go.mod").lines().find_map(|line| line.strip_prefix("module "))?;
     let name = module.trim().rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("service");
@@ -165,11 +102,36 @@ fn java(folder: &Listing) -> Option<Found> {
     if let Some(jar) = folder.with_ending(".jar") {
         return Some(found("a Java service", &format!("java -jar {jar} --server.port={{port}}"), &[]));
     }
-    folder.first_of(&["pom.xml", "build.gradle", "build.gradle.kts"]).map(|_| {
+    if folder.first_of(&["pom.xml", "build.gradle", "build.gradle.kts"]).is_some() {
         let note =
             "Build before `gapless deploy`, and release the folder with the jar; write its name into the command.";
-        found("a Java service", "java -jar service.jar --server.port={port}", &[note])
-    })
+        return Some(found("a Java service", "java -jar service.jar --server.port={port}", &[note]));
+    }
+    // `java FILE` compiles and runs it (JEP 330).
+    let sources = || folder.files.keys().filter(|name| name.ends_with(".java") && !name.contains('/'));
+    let main = match sources().count() {
+        1 => sources().next().map(String::as_str),
+        _ => None,
+    };
+    main.map(|main| found("a Java program in one file", &format!("java {main}"), &[READS_PORT]))
+}
+
+/// A folder with one program in it, built elsewhere.
+fn program(folder: &Listing) -> Option<Found> {
+    let mut programs = folder.programs.iter();
+    let (Some(only), None) = (programs.next(), programs.next()) else { return None };
+    Some(Found { command: vec![format!("./{only}")], ..found("a program", "", &[READS_PORT]) })
+}
+
+/// What the image would run, where it is a list and nothing else is known.
+fn dockerfile(folder: &Listing) -> Option<Found> {
+    let list = |instruction: &str| {
+        let lines = folder.text("Dockerfile").lines().rev().map(str::trim);
+        let list = lines.filter_map(|line| line.strip_prefix(instruction)).next()?;
+        serde_json::from_str::<Vec<String>>(list.trim()).ok()
+    };
+    let command: Vec<String> = [list("ENTRYPOINT "), list("CMD ")].into_iter().flatten().flatten().collect();
+    (!command.is_empty()).then(|| Found { command, ..found("a Dockerfile", "", &[READS_PORT]) })
 }
 
 fn php(folder: &Listing) -> Option<Found> {

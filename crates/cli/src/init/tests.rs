@@ -4,10 +4,15 @@ use expect_test::expect;
 use gapless_model::{ProbeKind, ServiceName};
 use gapless_wire::config::parse_service_config;
 
-use super::{Listing, config_text, detect};
+use super::{Listing, Machine, config_text, detect};
 
 fn folder(files: &[(&str, &str)]) -> Listing {
-    Listing { files: files.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect() }
+    // A name with `*` behind it is a program.
+    let name = |name: &str| name.trim_end_matches('*').to_owned();
+    Listing {
+        files: files.iter().map(|(file, text)| (name(file), text.to_string())).collect(),
+        programs: files.iter().filter(|(file, _)| file.ends_with('*')).map(|(file, _)| name(file)).collect(),
+    }
 }
 
 fn command(files: &[(&str, &str)]) -> String {
@@ -28,12 +33,25 @@ fn the_kind_of_a_service_is_told_by_its_files() {
         &[("requirements.txt", "FastAPI==0.1\n"), ("main.py", "")],
         &[("requirements.txt", "flask\n"), ("app.py", "")],
         &[("manage.py", ""), ("requirements.txt", "Django\n")],
+        &[("manage.py", "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'store.settings.live')")],
+        &[("manage.py", ""), ("cart/wsgi.py", ""), ("cart", "")],
+        &[("app/main.py", ""), ("requirements.txt", "fastapi\n")],
+        &[("app/__init__.py", ""), ("pyproject.toml", "dependencies = [\"flask\"]")],
+        &[("main.py", ""), (".venv/pyvenv.cfg", ""), ("requirements.txt", "fastapi\n")],
+        &[("server.py", ""), ("venv/pyvenv.cfg", "")],
+        &[("src/main.py", "")],
         &[("app.py", "")],
         &[("go.mod", "module example.com/shop/cart\n")],
         &[("Cargo.toml", "[package]\nname = \"shop\"\n")],
         &[("config.ru", "")],
         &[("shop.jar", "")],
         &[("pom.xml", "")],
+        &[("Shop.java", "")],
+        &[("A.java", ""), ("B.java", "")],
+        &[("shop*", ""), ("README", "")],
+        &[("shop*", ""), ("migrate*", "")],
+        &[("Dockerfile", "FROM x\nENTRYPOINT [\"./shop\"]\nCMD [\"--port\", \"80\"]\n")],
+        &[("Dockerfile", "FROM x\nCMD ./shop\n")],
         &[("index.php", "")],
         &[("index.html", "")],
         &[("README", "")],
@@ -50,16 +68,53 @@ fn the_kind_of_a_service_is_told_by_its_files() {
         an ASGI service: uvicorn main:app --host 127.0.0.1 --port {port}
         a WSGI service: gunicorn --bind 127.0.0.1:{port} app:app
         a Django service: gunicorn --bind 127.0.0.1:{port} project.wsgi
+        a Django service: gunicorn --bind 127.0.0.1:{port} store.wsgi
+        a Django service: gunicorn --bind 127.0.0.1:{port} cart.wsgi
+        an ASGI service: uvicorn app.main:app --host 127.0.0.1 --port {port}
+        a WSGI service: gunicorn --bind 127.0.0.1:{port} app:app
+        an ASGI service: .venv/bin/python -m uvicorn main:app --host 127.0.0.1 --port {port}
+        a Python service: venv/bin/python server.py
+        a Python service: python3 -m src.main
         a Python service: python3 app.py
         a Go service: ./cart
         a Rust service: ./shop
         a Ruby service: bundle exec puma --bind tcp://127.0.0.1:{port}
         a Java service: java -jar shop.jar --server.port={port}
         a Java service: java -jar service.jar --server.port={port}
+        a Java program in one file: java Shop.java
+        unknown
+        a program: ./shop
+        unknown
+        a Dockerfile: ./shop --port 80
+        unknown
         a PHP service: php -S 127.0.0.1:{port}
         static files: python3 -m http.server --bind 127.0.0.1 {port}
         unknown"#]]
     .assert_eq(&told.join("\n"));
+}
+
+#[test]
+fn what_is_not_done_by_the_file_is_told() {
+    let notes = |files: &[(&str, &str)]| detect(&folder(files)).unwrap().notes.join("\n");
+    let procfile = notes(&[("Procfile", "web: ./shop\nrelease: ./migrate --all\n")]);
+    assert!(procfile.contains("`release: ./migrate --all` of the Procfile is not run"), "{procfile}");
+    let image = notes(&[("Dockerfile", ""), ("server.js", ""), ("compose.yaml", "")]);
+    assert!(image.contains("There is a Dockerfile") && image.contains("compose file"), "{image}");
+    let only = super::containers(&folder(&[("docker-compose.yml", "")])).unwrap();
+    assert!(only.starts_with("There is a docker-compose.yml"), "{only}");
+    let venv = notes(&[("main.py", ""), (".venv/pyvenv.cfg", ""), ("requirements.txt", "fastapi")]);
+    assert!(venv.contains("is part of the release"), "{venv}");
+}
+
+#[test]
+fn the_user_and_the_path_of_this_machine_are_written_where_they_matter() {
+    let service = ServiceName::new("shop").unwrap();
+    let machine = Machine { user: Some("www-data".into()), path: Some("/opt/node/bin:/usr/bin".into()) };
+    let text = config_text(&service, None, &machine);
+    let run = parse_service_config(&text, "gapless.toml").unwrap_or_else(|errors| panic!("{errors}\n{text}")).run;
+    assert_eq!(run.user.as_deref(), Some("www-data"));
+    assert_eq!(run.environment["PATH"], "/opt/node/bin:/usr/bin");
+    assert!(!text.contains("# environment"), "{text}");
 }
 
 #[test]
@@ -73,7 +128,7 @@ fn every_file_that_init_writes_is_read_again() {
         &[],
     ] {
         let found = detect(&folder(files));
-        let text = config_text(&service, found.as_ref());
+        let text = config_text(&service, found.as_ref(), &Machine::default());
         let spec = parse_service_config(&text, "gapless.toml").unwrap_or_else(|errors| panic!("{errors}\n{text}"));
         if let Some(found) = found {
             assert_eq!(spec.run.command, found.command);
@@ -85,7 +140,7 @@ fn every_file_that_init_writes_is_read_again() {
 #[test]
 fn what_is_commented_out_can_be_put_in() {
     let service = ServiceName::new("shop").unwrap();
-    let text = config_text(&service, None);
+    let text = config_text(&service, None, &Machine::default());
     // A comment that is a key or a section begins with a lower-case word and `=`, or with a bracket.
     let uncommented = |line: &str| match line.strip_prefix("# ") {
         Some(rest) if rest.starts_with('[') || rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) => {
@@ -156,5 +211,5 @@ fn the_file_for_a_node_service_reads_like_this() {
         # The same for WebSockets and other upgraded connections.
         # tunnel_drain_timeout = "5m"
     "##]]
-    .assert_eq(&config_text(&ServiceName::new("shop").unwrap(), found.as_ref()));
+    .assert_eq(&config_text(&ServiceName::new("shop").unwrap(), found.as_ref(), &Machine::default()));
 }

@@ -9,9 +9,10 @@ use gapless_wire::config::{Fallback, Key, SERVICE, Section};
 use super::Found;
 
 /// The keys that are written commented out, with their defaults: those that people change first.
-const OFFERED: [(&str, &[&str]); 5] = [
+const OFFERED: [(&str, &[&str]); 6] = [
     ("", &["instances", "floor"]),
     ("run", &["environment", "stop_grace"]),
+    ("run with PATH", &["stop_grace"]),
     ("health", &["interval", "start_timeout"]),
     ("strategy", &["kind", "batch", "observe", "bake"]),
     ("traffic", &["drain_timeout", "tunnel_drain_timeout"]),
@@ -20,9 +21,18 @@ const OFFERED: [(&str, &[&str]); 5] = [
 /// The longest line of a comment, in characters.
 const LINE_CHARS_MAX: usize = 100;
 
+/// What of the machine the file is to say.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Machine {
+    /// The user that instances run as.
+    pub user: Option<String>,
+    /// Where programs are searched for, where the controller would not find this one.
+    pub path: Option<String>,
+}
+
 /// The text of the file for a service of which this was found.
 #[must_use]
-pub fn config_text(service: &ServiceName, found: Option<&Found>) -> String {
+pub fn config_text(service: &ServiceName, found: Option<&Found>, machine: &Machine) -> String {
     let mut text = match found {
         Some(found) => comment(&format!(
             "How Gapless runs this service and replaces it without losing a request. `gapless init` found {}.",
@@ -48,7 +58,17 @@ pub fn config_text(service: &ServiceName, found: Option<&Found>) -> String {
             text.push_str("command = [\"./service\", \"--port\", \"{port}\"]\n");
         }
     }
-    offered(&mut text, "run");
+    if let Some(path) = &machine.path {
+        text.push_str(&comment(
+            "Where its program was found; a controller that a service manager started does not search there.",
+        ));
+        let _ = writeln!(text, "environment = {{ PATH = {} }}", quoted(path));
+    }
+    if let Some(user) = &machine.user {
+        text.push_str(&comment("The user an instance runs as; it may read the release and not change it."));
+        let _ = writeln!(text, "user = {}", quoted(user));
+    }
+    offered(&mut text, if machine.path.is_some() { "run with PATH" } else { "run" });
     text.push_str("\n# Which requests are the service's. Without any route: all that no other service claims.\n");
     text.push_str("# [[route]]\n# host = \"shop.example.com\"\n# path = \"/\"\n");
     text.push_str("\n[health]\n");
@@ -74,7 +94,8 @@ pub fn config_text(service: &ServiceName, found: Option<&Found>) -> String {
 /// The offered keys of a section: what each does, and its default behind a comment sign.
 fn offered(text: &mut String, section: &str) {
     let keys = OFFERED.iter().find(|(name, _)| *name == section).map_or(&[][..], |(_, keys)| keys);
-    let table: Option<&Section> = SERVICE.iter().find(|table| table.name == section);
+    let name = section.split(' ').next().unwrap_or_default();
+    let table: Option<&Section> = SERVICE.iter().find(|table| table.name == name);
     for key in keys.iter().filter_map(|name| table.and_then(|table| table.key(name))) {
         text.push_str(&comment(first_sentence(key)));
         let value = match key.default {
@@ -106,6 +127,10 @@ fn comment(words: &str) -> String {
 
 /// A list of texts as TOML: its basic strings take JSON's escapes.
 fn list(words: &[String]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| serde_json::Value::from(word.as_str()).to_string()).collect();
+    let quoted: Vec<String> = words.iter().map(|word| quoted(word)).collect();
     format!("[{}]", quoted.join(", "))
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
