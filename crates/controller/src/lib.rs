@@ -31,6 +31,7 @@ pub mod repair;
 mod shared;
 mod standstill;
 pub mod start;
+mod start_order;
 mod survey;
 mod take_up;
 mod wall;

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use crate::api::send;
-use crate::performer;
 use crate::shared::Shared;
+use crate::start_order::{release, start_order};
 
 /// Lines told when no number is asked for.
 const TAIL_DEFAULT: usize = 100;
@@ -93,14 +93,14 @@ pub async fn last_words(shared: &Shared, instance: &InstanceId) -> Option<api::L
         tail: LAST_LINES,
     };
     let lines = shared.driver.logs(selector).await.ok()?;
-    let release = lines.iter().find_map(|line| line.label.as_ref()).map(ToString::to_string).unwrap_or_default();
-    let known = performer::release(shared, &instance.service, instance.release)?;
-    let order = performer::start_order(shared, instance, &known, 0, EffectNumber(0));
+    let label = lines.iter().find_map(|line| line.label.as_ref()).map(ToString::to_string).unwrap_or_default();
+    let known = release(shared, &instance.service, instance.release)?;
+    let order = start_order(shared, instance, &known, 0, EffectNumber(0));
     let folder = shared.artefacts.folder(&instance.service, &known.digest);
     let lines = lines.into_iter().map(|line| line.line.text).collect();
     let lines = order.without_secrets(lines, &folder).await?;
     let lines = lines.iter().map(|line| plain(line, LINE_CHARS_MAX)).collect();
-    Some(api::LastWords { instance: instance.to_string(), release, lines })
+    Some(api::LastWords { instance: instance.to_string(), release: label, lines })
 }
 
 /// Somebody else's words, bounded, without what a terminal would obey.

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gapless_drivers::check::{self, CheckTarget};
-use gapless_drivers::driver::{DriverError, Fence, StartOrder};
+use gapless_drivers::driver::DriverError;
 use gapless_fleet::TakeError;
-use gapless_model::{Check, EffectNumber, InstanceId, Millis, Release, ReleaseId, RolloutId, ServiceName};
+use gapless_model::{Check, EffectNumber, InstanceId, Millis, ReleaseId, RolloutId, ServiceName};
 use gapless_rollout::{Cause, Effect, Input, Intent, NoticeLevel, Outcome};
 use gapless_wire::api::in_one_line;
 use tokio::sync::mpsc;
 
 use crate::shared::Shared;
+use crate::start_order::{release, start_order};
 use crate::{logs, prober, proxies};
 
 /// An effect to perform.
@@ -53,30 +54,6 @@ pub async fn perform(shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Or
             }
         }
     }
-}
-
-/// The order to start an instance; what its probes find in their environment follows from it too.
-pub fn start_order(
-    shared: &Shared,
-    instance: &InstanceId,
-    release: &Release,
-    port: u16,
-    effect: EffectNumber,
-) -> StartOrder {
-    StartOrder {
-        instance: instance.clone(),
-        label: release.label.clone(),
-        artefact: release.digest,
-        run: release.spec.run.clone(),
-        port,
-        fence: Fence { epoch: shared.core().epoch(), effect },
-    }
-}
-
-/// A release that is known.
-pub fn release(shared: &Shared, service: &ServiceName, id: ReleaseId) -> Option<Arc<Release>> {
-    let core = shared.core();
-    core.service(service)?.releases.get(&id).map(|known| Arc::clone(&known.release))
 }
 
 async fn start(shared: Arc<Shared>, instance: InstanceId, number: EffectNumber) {

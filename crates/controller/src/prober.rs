@@ -12,8 +12,9 @@ use gapless_wire::api::in_one_line;
 use tokio::time::Instant;
 
 use crate::logs::plain;
-use crate::performer::{forget, start_order};
+use crate::performer::forget;
 use crate::shared::Shared;
+use crate::start_order::start_order;
 
 /// The pause before the sources of an environment are read again for a probe's command.
 const SOURCES_PAUSE: Duration = Duration::from_secs(5);
