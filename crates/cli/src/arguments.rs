@@ -68,6 +68,18 @@ pub enum Verb {
     Abort(verb::abort::Args),
     /// End the observation that runs: vouch for the candidate
     Promote(verb::promote::Args),
+    /// Replace every instance of the current release by a fresh one, batch by batch
+    Restart(verb::restart::Args),
+    /// Give the current release another number of instances
+    Scale(verb::scale::Args),
+    /// Take a service out of load and end its instances; requests are refused until it is started
+    Stop(verb::stop::Args),
+    /// Start a service that was stopped
+    Start(verb::start::Args),
+    /// Take a service away for good: its routes, its instances, its releases
+    Remove(verb::remove::Args),
+    /// List the instances of all services
+    Ps(verb::ps::Args),
     /// List the rollouts of a service
     History(verb::history::Args),
     /// List the releases of a service

@@ -25,6 +25,8 @@ pub enum Exit {
     CostUnknown,
     /// A later order took the place of this one before it began.
     Superseded,
+    /// What serves is not well: fewer instances are ready in load than the floor says.
+    Unwell,
     /// Waiting was interrupted; what was started goes on.
     Interrupted,
 }
@@ -66,7 +68,7 @@ pub const TABLE: &[Row] = &[
         exit: Exit::RolledBack,
         code: 3,
         name: "rolled back",
-        meaning: "The rollout ended rolled back: the release before it is in load. `status` gives it while that is how the last rollout of a service ended.",
+        meaning: "The rollout ended rolled back: the release before it is in load. `status -w` gives it for a rollout that it watched.",
     },
     Row {
         exit: Exit::NeedsOperator,
@@ -103,6 +105,12 @@ pub const TABLE: &[Row] = &[
         code: 9,
         name: "cost unknown",
         meaning: "The rollout is done, and its receipt counts nothing that failed by Gapless itself, but it is not whole: a proxy ended or did not answer while the rollout ran. `gapless receipt` says which.",
+    },
+    Row {
+        exit: Exit::Unwell,
+        code: 10,
+        name: "not well",
+        meaning: "`gapless status`: a service that is not stopped has fewer ready instances in load than its floor, or none. How its last rollout ended does not matter.",
     },
     Row {
         exit: Exit::Interrupted,
@@ -143,6 +151,7 @@ mod tests {
             Exit::NewErrors,
             Exit::Superseded,
             Exit::CostUnknown,
+            Exit::Unwell,
             Exit::Interrupted,
         ];
         assert_eq!(all.len(), TABLE.len());

@@ -42,15 +42,22 @@ pub async fn rollout(
     for warning in &order.warnings {
         say(format_args!("warning: {warning}"));
     }
+    if let (Some(behind), false) = (order.behind, detach) {
+        say(format_args!("rollout {} waits for rollout {behind}", order.rollout));
+    }
     if let Some(preview) = &order.preview {
-        eprintln!("preview: X-Gapless-Preview: {preview}");
+        tell!("preview: X-Gapless-Preview: {preview}");
     }
     if detach {
         if context.json {
             print_json(order)?;
         } else {
-            let queued = if order.queued { ", waiting for the running one" } else { "" };
-            println!("rollout {} of {} is ordered{queued}", order.rollout, order.service);
+            let queued = match (order.queued, order.behind) {
+                (true, Some(behind)) => format!("; it waits for rollout {behind}"),
+                (true, None) => "; it waits for the running one".to_owned(),
+                (false, _) => String::new(),
+            };
+            print_line!("rollout {} of {} is ordered{queued}", order.rollout, order.service)?;
         }
         return Ok(Exit::Done);
     }
@@ -198,12 +205,28 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
 /// # Errors
 /// When stdout cannot be written for another reason.
 pub fn print_text(text: &str) -> Result<(), Failure> {
+    print_to_reader(text).map(drop)
+}
+
+/// Whether anybody still reads stdout.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reader {
+    /// As far as is known.
+    There,
+    /// What is printed goes nowhere: whoever only prints is done.
+    Gone,
+}
+
+/// Prints text on stdout, and tells whether anybody reads it.
+///
+/// # Errors
+/// When stdout cannot be written for another reason than that nobody reads it.
+pub fn print_to_reader(text: &str) -> Result<Reader, Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::new("cannot write to stdout").because(&error))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(Failure::new("cannot write to stdout").because(&error)),
     }
 }
 

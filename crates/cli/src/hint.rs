@@ -10,6 +10,10 @@ pub const HELP_CONFIG: &str = "`gapless help config` lists every key with its ty
 /// The name of a service is needed.
 pub const NAME_SERVICE: &str =
     "name the service, or run this in the folder of its `gapless.toml`; `gapless status` lists the services";
+/// What does not end when it is told to.
+pub const KILL_WHAT_IS_LEFT: &str = "`kill -KILL PID` ends a frozen proxy; then say `gapless down` again";
+/// A number of instances is needed.
+pub const NAME_NUMBER: &str = "such as `gapless scale shop 5`; `gapless stop` ends every instance";
 /// The state folder is not known.
 pub const NAME_STATE: &str = "name a folder with --state DIR (or GAPLESS_STATE)";
 /// Others may write the state folder.

@@ -10,6 +10,16 @@
 //!
 //! **Invariant C3**: an error has three parts, and its hint comes from [`hint`], so that the same trouble is mended by the same words.
 
+/// Says a line on stderr. As `eprintln!`, which panics where nobody reads any more.
+macro_rules! tell {
+    ($($words:tt)*) => { gapless_drivers::talk::say(format_args!($($words)*)) };
+}
+
+/// Prints a line on stdout. As `println!`, which panics where nobody reads any more (`| head`).
+macro_rules! print_line {
+    ($($words:tt)*) => { $crate::follow::print_text(&format!("{}\n", format_args!($($words)*))) };
+}
+
 mod arguments;
 pub mod client;
 mod demo;

@@ -5,6 +5,7 @@ pub mod explain;
 mod harmless;
 pub mod history;
 pub mod plan;
+pub mod ps;
 pub mod receipt;
 pub mod releases;
 pub mod status;

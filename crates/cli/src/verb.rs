@@ -1,6 +1,7 @@
 //! The verbs, one file each: its arguments, and `run`. Beside them what several share: `candidate`, `look`, `order`.
 
 pub mod abort;
+mod adjust;
 pub mod backup;
 mod candidate;
 pub mod completions;
@@ -22,13 +23,19 @@ mod order;
 pub mod plan;
 pub mod promote;
 pub mod proxy;
+pub mod ps;
 pub mod receipt;
 pub mod recover;
 pub mod releases;
+pub mod remove;
+pub mod restart;
 pub mod restore;
 pub mod rollback;
 pub mod sample_service;
+pub mod scale;
+pub mod start;
 pub mod status;
+pub mod stop;
 pub mod up;
 
 use crate::{Context, Exit, Failure, Verb};
@@ -50,6 +57,12 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Rollback(args) => rollback::run(&args, context),
         Verb::Abort(args) => abort::run(&args, context),
         Verb::Promote(args) => promote::run(&args, context),
+        Verb::Restart(args) => restart::run(&args, context),
+        Verb::Scale(args) => scale::run(&args, context),
+        Verb::Stop(args) => stop::run(&args, context),
+        Verb::Start(args) => start::run(&args, context),
+        Verb::Remove(args) => remove::run(&args, context),
+        Verb::Ps(args) => ps::run(&args, context),
         Verb::History(args) => history::run(&args, context),
         Verb::Releases(args) => releases::run(&args, context),
         Verb::Logs(args) => logs::run(&args, context),

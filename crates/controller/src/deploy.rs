@@ -52,7 +52,7 @@ pub async fn deploy(
     let spec = read_spec(name, &request.config, &request.config_name)?;
     let label = read_label(&request.label)?;
     shared.check_deciding().map_err(DeployFailed::Take)?;
-    refuse_early(&shared.core(), name, (&label, &spec), shared.now())?;
+    refuse_early(&shared.core(), name, (&label, &spec, &request.config), shared.now())?;
     let source = Path::new(&request.from).to_owned();
     if !source.is_absolute() {
         let body =
@@ -131,7 +131,9 @@ fn register<S: gapless_journal::Store>(
         return refused(*body);
     }
     let tended = core.entry(name);
-    if let Err(body) = refuse_taken_label(tended, name, label) {
+    if let Err(body) =
+        refuse_taken_label(tended, name, label, &Content { config: &request.config, digest: Some(digest) })
+    {
         return refused(body);
     }
     let id = next_release(&tended.releases);
@@ -160,13 +162,13 @@ fn register<S: gapless_journal::Store>(
 fn refuse_early<S: gapless_journal::Store>(
     core: &Fleet<S>,
     name: &ServiceName,
-    (label, spec): (&ReleaseLabel, &ReleaseSpec),
+    (label, spec, config): (&ReleaseLabel, &ReleaseSpec, &str),
     now: Tick,
 ) -> Result<(), DeployFailed> {
     refuse_taken_routes(core, spec)?;
     let (state, id) = match core.service(name) {
         Some(tended) => {
-            refuse_taken_label(tended, name, label)?;
+            refuse_taken_label(tended, name, label, &Content { config, digest: None })?;
             (tended.state.clone(), next_release(&tended.releases))
         }
         None => (gapless_rollout::Service::new(name.clone()), ReleaseId(1)),
@@ -181,13 +183,36 @@ fn refuse_early<S: gapless_journal::Store>(
     }
 }
 
-/// A label names one release for ever, whatever the content of a second one.
-fn refuse_taken_label(tended: &ServiceEntry, name: &ServiceName, label: &ReleaseLabel) -> Result<(), ErrorBody> {
+/// What a release is made of, as far as it is known.
+struct Content<'a> {
+    config: &'a str,
+    /// Not known before the artefact is taken in.
+    digest: Option<Digest>,
+}
+
+/// A label names one content for as long as a release with it is kept. The same content may be deployed again, unless it serves or is on its way:
+/// a pipeline that tries once more gives the label that it gave before.
+fn refuse_taken_label(
+    tended: &ServiceEntry,
+    name: &ServiceName,
+    label: &ReleaseLabel,
+    content: &Content<'_>,
+) -> Result<(), ErrorBody> {
     let Some(known) = tended.kept_with_label(label.as_str()) else { return Ok(()) };
+    let state = &tended.state;
+    let in_use = [state.current(), state.candidate()].into_iter().flatten().any(|release| release.label == *label);
+    let waits = state.queued() == Some(known.release.id);
+    let same =
+        known.record.config == content.config && content.digest.is_none_or(|digest| known.release.digest == digest);
+    if same && !in_use && !waits {
+        return Ok(());
+    }
     let error = format!("release {label} of {name} is registered already, as release {}", known.release.id);
     let current = tended.state.current().is_some_and(|current| current.id == known.release.id);
     let hint = match current {
-        true => "it is the current release; give a new one a label of its own",
+        true => {
+            "it is the current release: `gapless restart` replaces its instances by fresh ones; give a new one a label of its own"
+        }
         false => {
             "to put it back into service, use `gapless rollback SERVICE --to LABEL`; give a new one a label of its own"
         }
@@ -195,7 +220,8 @@ fn refuse_taken_label(tended: &ServiceEntry, name: &ServiceName, label: &Release
     Err(ErrorBody::new(ErrorCode::LabelTaken, error).hint(hint))
 }
 
-fn next_release(releases: &BTreeMap<ReleaseId, KnownRelease>) -> ReleaseId {
+/// The number of the next release.
+pub fn next_release(releases: &BTreeMap<ReleaseId, KnownRelease>) -> ReleaseId {
     releases.last_key_value().map_or(ReleaseId(1), |(id, _)| id.next())
 }
 

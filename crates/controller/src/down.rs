@@ -10,7 +10,7 @@ use gapless_model::{InstanceId, Millis};
 use crate::shared::Shared;
 
 /// How long requests in flight may run on.
-const DRAIN_WITHIN: Millis = Millis(10_000);
+pub const DRAIN_WITHIN: Millis = Millis(10_000);
 
 /// Stops it all, bounded in time.
 pub async fn stop_everything(shared: &Arc<Shared>) {

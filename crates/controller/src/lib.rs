@@ -10,6 +10,7 @@
 //! - `take_up`: what has to be known before a term begins.
 //! - [`start`](mod@start): from nothing, or from what an earlier controller left running, to all of this.
 
+mod adjust;
 mod api;
 mod clock;
 mod crash_point;
@@ -18,6 +19,7 @@ mod down;
 mod happened;
 mod identity;
 mod instances;
+pub mod leftovers;
 mod logs;
 mod manifest;
 mod membership;

@@ -3,7 +3,7 @@
 //! Written whenever what they hold has changed, a moment after it became durable in the journal, so that they never know more than
 //! it. A manifest that cannot be written lags behind; that is said and costs nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -15,8 +15,8 @@ use gapless_drivers::whole_file;
 use gapless_fleet::{Fleet, ServiceEntry};
 use gapless_journal::Store;
 use gapless_model::ServiceName;
-use gapless_rollout::Service;
-use gapless_wire::record::{ManifestRecord, RunningRecord};
+use gapless_rollout::{Service, SituationReport};
+use gapless_wire::record::{ManifestRecord, RunningRecord, ScaledRecord};
 
 use crate::shared::Shared;
 
@@ -70,11 +70,26 @@ fn read(path: &Path) -> Read {
 /// Keeps the manifests in step with the journal until the controller ends.
 pub async fn keep(shared: Arc<Shared>) {
     let mut written: BTreeMap<ServiceName, ManifestRecord> = BTreeMap::new();
+    let mut absent: BTreeSet<ServiceName> = BTreeSet::new();
     let mut changed = shared.changed.subscribe();
     loop {
         changed.borrow_and_update();
         let now = manifests(&shared.core());
+        let without = gone(&shared.core());
+        for name in without {
+            if absent.insert(name.clone()) {
+                drop(written.remove(&name));
+                let path = file(&shared.state, &name);
+                match tokio::task::spawn_blocking(move || remove(&path)).await {
+                    Ok(Ok(())) | Err(_) => {}
+                    Ok(Err(error)) => {
+                        tracing::warn!(service = %name, %error, "the manifest of a service that is gone could not be removed");
+                    }
+                }
+            }
+        }
         for (name, manifest) in now {
+            absent.remove(&name);
             if written.get(&name).is_some_and(|last| says_the_same(last, &manifest)) {
                 continue;
             }
@@ -97,8 +112,17 @@ pub async fn keep(shared: Arc<Shared>) {
 
 /// The manifests of all services as the journal has them.
 pub fn manifests<S: Store>(core: &Fleet<S>) -> Vec<(ServiceName, ManifestRecord)> {
-    let named = core.services().iter().filter(|(_, tended)| !tended.releases.is_empty());
+    let named = core.services().iter().filter(|(_, tended)| is_deployed(tended));
     named.map(|(name, tended)| (name.clone(), manifest(core, name, tended))).collect()
+}
+
+/// The services of which nothing is left that a journal could be rebuilt from.
+fn gone<S: Store>(core: &Fleet<S>) -> Vec<ServiceName> {
+    core.services().iter().filter(|(_, tended)| !is_deployed(tended)).map(|(name, _)| name.clone()).collect()
+}
+
+fn is_deployed(tended: &ServiceEntry) -> bool {
+    tended.kept_releases().next().is_some()
 }
 
 fn manifest<S: Store>(core: &Fleet<S>, name: &ServiceName, tended: &ServiceEntry) -> ManifestRecord {
@@ -109,6 +133,13 @@ fn manifest<S: Store>(core: &Fleet<S>, name: &ServiceName, tended: &ServiceEntry
         commits: position.commits,
         current: tended.state.current().map(|release| release.id.0),
         history: tended.state.history().iter().map(|release| release.0).collect(),
+        stopped: matches!(tended.state.situation(), SituationReport::Stopped { .. }),
+        scaled: tended
+            .state
+            .scaled()
+            .iter()
+            .map(|(release, instances)| ScaledRecord { release: release.0, instances: *instances })
+            .collect(),
         last_effect: tended.state.last_effect().0,
         last_ordinal: tended.state.last_ordinal(),
         last_rollout: tended.state.last_rollout().0,
@@ -153,6 +184,13 @@ fn says_the_same(a: &ManifestRecord, b: &ManifestRecord) -> bool {
 
 fn file(state: &Path, name: &ServiceName) -> PathBuf {
     folder(state).join(format!("{name}.json"))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn write(path: &Path, manifest: &ManifestRecord) -> io::Result<()> {

@@ -209,6 +209,8 @@ fn at_rest(
     let last_effect = effects.chain(known.manifest.map(|manifest| manifest.last_effect)).max().unwrap_or(0) + 1;
     let rollouts = known.manifest.map(|manifest| manifest.last_rollout);
     let history = known.manifest.iter().flat_map(|manifest| manifest.history());
+    let scaled = known.manifest.iter().flat_map(|manifest| &manifest.scaled);
+    let scaled = scaled.map(|scaled| (ReleaseId(scaled.release), scaled.instances));
     let kept: BTreeSet<ReleaseId> = releases.keys().copied().collect();
     AtRest {
         name: known.name.clone(),
@@ -218,6 +220,8 @@ fn at_rest(
         current,
         history: history.filter(|id| kept.contains(id) && Some(*id) != current).collect(),
         left: Vec::new(),
+        stopped: current.is_some() && known.manifest.is_some_and(|manifest| manifest.stopped),
+        scaled: scaled.filter(|(id, _)| kept.contains(id)).collect(),
         backoffs: Vec::new(),
         // The first table of the next term has this number, and counts as used only when the proxies say so.
         published: current.map(|_| (EffectNumber(last_effect), Tick::ZERO)),
@@ -272,6 +276,7 @@ mod tests {
             address: ([127, 0, 0, 1], 10_000 + instance.ordinal as u16).into(),
             effect: 60,
             epoch: Epoch(3),
+            stop_grace: gapless_model::Millis(1_000),
             life,
             instance,
         }

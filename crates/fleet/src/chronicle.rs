@@ -61,6 +61,7 @@ impl Chronicle {
                 SituationReport::Rollout(_)
                 | SituationReport::Empty
                 | SituationReport::Settled { .. }
+                | SituationReport::Stopped { .. }
                 | SituationReport::NeedsOperator { .. } => None,
             };
             if told.events.len() < EVENTS_MAX {
@@ -130,6 +131,13 @@ impl Chronicle {
         self.rollouts.last_key_value().map(|(rollout, _)| *rollout)
     }
 
+    /// Whether an order was to remove the service.
+    pub(crate) fn is_removal(&self, rollout: RolloutId) -> bool {
+        self.rollouts
+            .get(&rollout)
+            .is_some_and(|told| told.summary.strategy == gapless_rollout::Adjustment::Remove.name())
+    }
+
     /// The rollout that ended last, of those that ran: a later order may have ended before it, in the queue.
     #[must_use]
     pub fn last_ended(&self) -> Option<RolloutId> {
@@ -170,7 +178,7 @@ impl Told {
                 to: order.to.to_string(),
                 strategy: String::new(),
                 state: match order.place {
-                    Place::Queued => RolloutState::Queued,
+                    Place::Queued { .. } => RolloutState::Queued,
                     Place::Running => RolloutState::Running,
                 },
                 cause: None,

@@ -27,7 +27,8 @@ pub fn due<S: Store>(
     upto: Sequence,
     now: Tick,
 ) -> Result<Option<Batch>, StoreError> {
-    if entry.records < RECORDS_MAX {
+    // A service that was removed is written down at once: an earlier program that replayed its records would start it again.
+    if entry.records < RECORDS_MAX && entry.is_listed() {
         return Ok(None);
     }
     let Some(rest) = entry.state.at_rest() else { return Ok(None) };

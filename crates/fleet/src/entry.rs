@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use gapless_model::{Release, ReleaseId, Tick};
-use gapless_rollout::{Effect, Input, Intent, Service, Step};
+use gapless_model::{Release, ReleaseId, RolloutId, Tick};
+use gapless_rollout::{Effect, Input, Intent, Service, SituationReport, Step};
 use gapless_routing::SeriesKey;
 use gapless_wire::record::ReleaseRecord;
 
@@ -28,6 +28,8 @@ pub struct ServiceEntry {
     pub releases: BTreeMap<ReleaseId, KnownRelease>,
     /// The releases that may not be deleted; all of them before the machine said anything.
     pub kept: Option<BTreeSet<ReleaseId>>,
+    /// The last order that was given before an operator had it forgotten, where nothing of it was deployed.
+    pub forgotten: Option<RolloutId>,
     /// Records since it was last written down whole.
     pub records: u64,
     /// Facts that are not durable yet, the oldest first.
@@ -54,6 +56,7 @@ impl ServiceEntry {
             events: Events::default(),
             releases: BTreeMap::new(),
             kept: None,
+            forgotten: None,
             records: 0,
             unwritten: VecDeque::new(),
         }
@@ -96,16 +99,27 @@ impl ServiceEntry {
 
     /// Whether a receipt may need a series: that of a release which is kept, or of requests that reached none.
     pub(crate) fn counts(&self, key: &SeriesKey) -> bool {
-        key.release.is_none_or(|id| self.is_kept(id))
+        self.state.owes_receipt() || key.release.is_none_or(|id| self.is_kept(id))
     }
 
     /// The releases that may be deleted.
     pub(crate) fn let_go_releases(&self) -> impl Iterator<Item = ReleaseId> {
-        self.releases.keys().copied().filter(|id| !self.is_kept(*id))
+        // The newest stays on record: the next release has the number behind it, and no number is given twice.
+        let newest = self.releases.last_key_value().map(|(id, _)| *id);
+        self.releases.keys().copied().filter(move |id| !self.is_kept(*id) && Some(*id) != newest)
     }
 
-    /// Whether a release may not be deleted. What was registered after the machine last said so is not known to it yet, and kept.
+    /// Whether a release may not be deleted. A release is registered with the order that makes the machine keep it.
     fn is_kept(&self, id: ReleaseId) -> bool {
-        self.kept.as_ref().is_none_or(|kept| kept.contains(&id) || kept.last().is_none_or(|newest| id > *newest))
+        self.kept.as_ref().is_none_or(|kept| kept.contains(&id))
+    }
+
+    /// Whether people are shown it: not once it was removed, until something is ordered of it again.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        let newest = self.chronicle.newest();
+        let removed = self.forgotten.is_some_and(|upto| newest.is_none_or(|newest| newest <= upto))
+            || newest.is_some_and(|newest| self.chronicle.is_removal(newest));
+        !(removed && matches!(self.state.situation(), SituationReport::Empty))
     }
 }

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gapless_journal::{BackUp, Batch, Existing, Position, Sequence, Standing, Store, StoreError};
-use gapless_model::{Epoch, ReleaseId, RolloutId, ServiceName, Term, Tick};
+use gapless_model::{Epoch, Release, ReleaseId, RolloutId, ServiceName, Term, Tick};
 use gapless_rollout::{Action, Change, DeployOrder, Effect, Entry, Input, Service, Step, step};
 use gapless_routing::{PreviewKey, PreviewToken, ProxyId, SeriesKey};
 use gapless_wire::api::Receipt;
@@ -28,7 +28,7 @@ use crate::errors::ErrorWatch;
 use crate::ledger::{Counted, Ledger};
 use crate::members::Members;
 use crate::publication::{News, Publication};
-use crate::tables::{BASELINES, BASELINES_EARLY, RECEIPTS, RELEASES, fact_key};
+use crate::tables::{BASELINES, BASELINES_EARLY, FORGOTTEN, RECEIPTS, RELEASES, fact_key};
 
 /// Facts that wait for room in the journal, per service. Past that the oldest probes' news could be dropped, but so many come only from a
 /// machine whose disk has been full for hours: then nothing is decided any more.
@@ -283,12 +283,40 @@ impl<S: Store> Fleet<S> {
         counted: Counted,
         at: Moment,
     ) -> Result<Accepted, TakeError> {
-        let (name, release) = (order.release.spec.service.clone(), Arc::clone(&order.release));
+        let release = Arc::clone(&order.release);
+        self.introduce(Input::DeployOrdered(order), release, record, counted, at)
+    }
+
+    /// Registers the current release under another number and orders that it takes its own place.
+    ///
+    /// # Errors
+    /// [`TakeError`].
+    pub fn restart(
+        &mut self,
+        order: DeployOrder,
+        record: ReleaseRecord,
+        counted: Counted,
+        at: Moment,
+    ) -> Result<Accepted, TakeError> {
+        let release = Arc::clone(&order.release);
+        self.introduce(Input::RestartOrdered(order), release, record, counted, at)
+    }
+
+    /// Takes an order about a release that is new.
+    fn introduce(
+        &mut self,
+        order: Input,
+        release: Arc<Release>,
+        record: ReleaseRecord,
+        counted: Counted,
+        at: Moment,
+    ) -> Result<Accepted, TakeError> {
+        let name = release.spec.service.clone();
         let mut batch = Batch::new();
         let bytes = serde_json::to_vec(&record).expect("BUG: a record is always JSON");
         batch.put(RELEASES, fact_key(&name, release.id.0), bytes);
         self.entry(&name);
-        let accepted = match self.order(&name, Input::DeployOrdered(order), With { batch, counted }, at) {
+        let accepted = match self.order(&name, order, With { batch, counted }, at) {
             Ok(accepted) => accepted,
             Err(error) => {
                 self.drop_if_untouched(&name);
@@ -297,6 +325,20 @@ impl<S: Store> Fleet<S> {
         };
         self.entry(&name).releases.insert(release.id, KnownRelease { release, record });
         Ok(accepted)
+    }
+
+    /// Shows a service to nobody any more of which nothing is deployed, until something is ordered of it again.
+    ///
+    /// # Errors
+    /// [`TakeError`].
+    pub fn forget(&mut self, service: &ServiceName) -> Result<(), TakeError> {
+        let Some(entry) = self.services.get_mut(service) else { return Ok(()) };
+        let upto = entry.state.last_rollout();
+        let mut batch = Batch::new();
+        batch.put(FORGOTTEN, service.as_str(), upto.0.to_string());
+        self.store.commit(&batch)?;
+        entry.forgotten = Some(upto);
+        Ok(())
     }
 
     /// Takes an operator's order, and what goes with it.

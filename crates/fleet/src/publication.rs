@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use gapless_model::{EffectNumber, Epoch, Generation, InstanceId, ServiceName, TableVersion};
+use gapless_model::{EffectNumber, Epoch, Generation, HoldLimits, InstanceId, ServiceName, TableVersion};
 use gapless_rollout::{Admission, Input, Member, PoolKind, ServiceRoutes};
 use gapless_routing::{DrainBook, InstanceSpec, Intake, PoolSpec, PreviewToken, ProxyId, ServiceSpec, TableSpec};
 
@@ -113,7 +113,8 @@ impl Publication {
     pub fn table(&self) -> TableSpec {
         let spec =
             |(_, part): &(EffectNumber, ServiceRoutes)| service_spec(part, self.previews.get(&part.service).cloned());
-        TableSpec { version: self.version, services: self.parts.values().map(spec).collect() }
+        let there = self.parts.values().filter(|(_, part)| !is_gone(part));
+        TableSpec { version: self.version, services: there.map(spec).collect() }
     }
 
     /// The number of the newest table.
@@ -255,6 +256,11 @@ impl Publication {
     }
 }
 
+/// Whether nothing of a service is to be in a table: it was removed. That every proxy uses such a table is acknowledged as for other parts.
+fn is_gone(part: &ServiceRoutes) -> bool {
+    part.routes.is_empty() && part.pools.is_empty() && part.hold == HoldLimits::NONE
+}
+
 fn service_spec(part: &ServiceRoutes, preview_token: Option<PreviewToken>) -> ServiceSpec {
     ServiceSpec {
         name: part.service.clone(),
@@ -294,7 +300,7 @@ fn instance_spec(member: &Member) -> InstanceSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gapless_model::{HoldLimits, Millis, ReleaseId};
+    use gapless_model::{Millis, ReleaseId};
 
     fn shop() -> ServiceName {
         ServiceName::new("shop").unwrap()
@@ -396,6 +402,15 @@ mod tests {
         tables.order(EffectNumber(4), part());
         let table = tables.next_table().expect("a table");
         assert_eq!((table.services[0].intake, table.services[0].hold), (Intake::Hold, part().hold));
+    }
+
+    #[test]
+    fn a_service_that_was_removed_is_in_no_table_and_acknowledged_all_the_same() {
+        let mut tables = Publication::new(Epoch(3));
+        tables.order(EffectNumber(4), ServiceRoutes { hold: HoldLimits::NONE, ..part() });
+        let table = tables.next_table().expect("a table");
+        assert_eq!(table.services, []);
+        assert_eq!(tables.reported(&proxy("a"), version(1), []), [applied(4)]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::entry::{KnownRelease, ServiceEntry};
 use crate::fleet::{Fleet, Found, Fresh};
 use crate::ledger::Ledger;
 use crate::members;
-use crate::tables::{BASELINES, BASELINES_EARLY, CLOCK, IDENTITY, RECEIPTS, RELEASES};
+use crate::tables::{BASELINES, BASELINES_EARLY, CLOCK, FORGOTTEN, IDENTITY, RECEIPTS, RELEASES};
 use crate::traces::Standing;
 
 /// Why the journal was not taken over.
@@ -145,6 +145,7 @@ pub fn read_with<S: Store>(mut store: S, reading: Reading<'_>) -> Result<Recover
         services.insert(name, entry);
     }
     receipts(&mut store, &mut services)?;
+    forgotten(&mut store, &mut services)?;
     let ledger = baselines(&mut store)?;
     let journal = store.fact(IDENTITY.0, IDENTITY.1)?;
     let journal = journal.map(String::from_utf8).transpose();
@@ -295,6 +296,20 @@ fn receipts<S: Store>(store: &mut S, services: &mut BTreeMap<ServiceName, Servic
         if let Some(entry) = services.get_mut(&service) {
             entry.chronicle.receipt_counted(RolloutId(number), receipt.failed_by_us);
             entry.chronicle.remember(receipt.rollout);
+        }
+    }
+    Ok(())
+}
+
+/// Services that an operator had forgotten.
+fn forgotten<S: Store>(store: &mut S, services: &mut BTreeMap<ServiceName, ServiceEntry>) -> Result<(), RecoverError> {
+    for (key, bytes) in store.facts(FORGOTTEN)? {
+        let upto = std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).map(RolloutId);
+        let unreadable = || RecoverError::Fact { table: FORGOTTEN, key: key.chars().take(100).collect() };
+        let name = ServiceName::new(&key).map_err(|_| unreadable())?;
+        let upto = upto.ok_or_else(unreadable)?;
+        if let Some(entry) = services.get_mut(&name) {
+            entry.forgotten = Some(upto);
         }
     }
     Ok(())

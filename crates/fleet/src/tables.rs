@@ -10,6 +10,8 @@ pub const RECEIPTS: &str = "receipt";
 pub const BASELINES: &str = "baseline";
 /// Why a baseline is older than its rollout; apart from it, so that an earlier program reads those.
 pub const BASELINES_EARLY: &str = "baseline-early";
+/// Services of which nothing is deployed and that are shown to nobody: `service` → the number of the last order before.
+pub const FORGOTTEN: &str = "forgotten";
 /// The table and key of the journal's identity.
 pub const IDENTITY: (&str, &str) = ("journal", "identity");
 /// The table and key of the clock's mark.

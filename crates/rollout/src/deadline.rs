@@ -124,6 +124,7 @@ impl Then {
             | Action::CheckBegan { .. }
             | Action::CheckPassed { .. }
             | Action::Mended { .. }
+            | Action::Scaled { .. }
             | Action::Promoted { .. }
             | Action::ControllerRestarted { .. }
             | Action::Notified { .. } => None,

@@ -36,6 +36,7 @@ impl Service {
         match &self.situation {
             Situation::Empty => SituationReport::Empty,
             Situation::Settled { current } => SituationReport::Settled { current: self.label(*current) },
+            Situation::Stopped { current } => SituationReport::Stopped { current: self.label(*current) },
             Situation::Rollout(rollout) => SituationReport::Rollout(self.rollout_report(rollout)),
             Situation::NeedsOperator(stuck) => SituationReport::NeedsOperator {
                 rollout: stuck.rollout,
@@ -55,7 +56,7 @@ impl Service {
             rollout: rollout.id,
             from: rollout.from().map(|from| self.label(from)),
             to: self.label(rollout.to),
-            strategy: rollout.plan.name,
+            strategy: rollout.plan.name(),
             origin: rollout.origin.clone(),
             phase: rollout.phase_name(),
             phase_since,
@@ -72,9 +73,13 @@ impl Service {
         let of_instances: Vec<ReleaseId> = self.instances.releases().filter(|id| !roles.contains(id)).collect();
         ids.extend(of_instances);
         let role = |id: ReleaseId| match &self.situation {
-            Situation::Rollout(rollout) if rollout.to == id => Role::Candidate,
+            Situation::Rollout(rollout) if rollout.to == id && rollout.plan.purpose.replaces() => Role::Candidate,
             Situation::NeedsOperator(stuck) if stuck.other == Some(id) => Role::Candidate,
-            Situation::Empty | Situation::Settled { .. } | Situation::Rollout(_) | Situation::NeedsOperator(_) => {
+            Situation::Empty
+            | Situation::Settled { .. }
+            | Situation::Stopped { .. }
+            | Situation::Rollout(_)
+            | Situation::NeedsOperator(_) => {
                 if roles.contains(&id) {
                     Role::Current
                 } else {
@@ -191,7 +196,7 @@ impl Service {
     fn time_to_roll_back(&self) -> TimeToRollBack {
         let target = match &self.situation {
             Situation::Empty => None,
-            Situation::Settled { .. } => self.history.last().copied(),
+            Situation::Settled { .. } | Situation::Stopped { .. } => self.history.last().copied(),
             Situation::Rollout(rollout) => rollout.from(),
             Situation::NeedsOperator(stuck) => stuck.other.map(|_| stuck.current),
         };

@@ -58,6 +58,46 @@ pub struct RollbackOrder {
     pub origin: Origin,
 }
 
+/// What an operator wants of the release that serves, whichever it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Adjustment {
+    /// So many instances instead of those of its configuration; at least 1. Holds for this release until another number is ordered.
+    Scale {
+        /// How many.
+        instances: u16,
+    },
+    /// No instance, and requests are refused, until it is started.
+    Stop,
+    /// Its instances again.
+    Start,
+    /// Neither instances nor routes, and nothing to go back to.
+    Remove,
+}
+
+impl Adjustment {
+    /// The word for it: that of the verb.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Adjustment::Scale { .. } => "scale",
+            Adjustment::Stop => "stop",
+            Adjustment::Start => "start",
+            Adjustment::Remove => "remove",
+        }
+    }
+}
+
+/// An order to change how the current release runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AdjustOrder {
+    /// The number of the rollout that carries it out; unused before.
+    pub rollout: RolloutId,
+    /// What is wanted.
+    pub adjustment: Adjustment,
+    /// Who and why.
+    pub origin: Origin,
+}
+
 /// Whose doing the end of an instance was.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum EndedBy {
@@ -73,6 +113,11 @@ pub enum EndedBy {
 pub enum Input {
     /// An operator wants a release deployed.
     DeployOrdered(DeployOrder),
+    /// An operator wants every instance of the current release replaced by a fresh one. The candidate is the current release once more, under a
+    /// number of its own; its label, artefact and configuration are the same.
+    RestartOrdered(DeployOrder),
+    /// An operator wants the current release to run in another way.
+    AdjustOrdered(AdjustOrder),
     /// An operator wants to go back: ends a running rollout by its Rollback phase, otherwise begins a rollout to an earlier release.
     RollbackOrdered(RollbackOrder),
     /// An operator wants the running rollout ended; what is exposed goes back to the release it came from.

@@ -61,11 +61,11 @@ pub use effect::{Admission, Cause, Effect, Intent, Member, NoticeLevel, Outcome,
 pub use errors::{ErrorCounts, Failing, OVERDUE_AFTER, Reference, Tally};
 pub use facts::START_FAILURES_MAX;
 pub use healing::CRASH_LOOP_FROM;
-pub use input::{DeployOrder, EndedBy, Input, Origin, RollbackOrder};
+pub use input::{AdjustOrder, Adjustment, DeployOrder, EndedBy, Input, Origin, RollbackOrder};
 pub use instance::{Drain, Instance, Life, Listing};
 pub use phase_name::PhaseName;
 pub use placed::{OwnOrder, Place, Placed};
-pub use plan::{Plan, PlannedPhase, plan};
+pub use plan::{Plan, PlannedPhase, plan, plan_adjustment, plan_restart};
 pub use planted::PlantedBug;
 pub use recorded::{EDITION, Recorded, RecordedEnd, RecordedIntent, follow};
 pub use refused::{Refusal, Refused};

@@ -6,10 +6,12 @@ use gapless_model::{Millis, ReleaseId, RolloutId, SecondOrder, Strategy};
 
 use crate::effect::Outcome;
 use crate::rollout::compiled::Reversibility;
-use crate::rollout::{Back, BackStage, CompiledPlan, Forward, Phase, Queued, Rollout, Tests, Way};
-use crate::service::Situation;
+use crate::rollout::{Back, BackStage, CompiledPlan, Forward, Phase, Purpose, Queued, Rollout, Tests, Way, adjust};
+use crate::service::{Situation, resized};
 use crate::transition::Transition;
-use crate::{Action, Cause, DeployOrder, Origin, OwnOrder, Place, Placed, Refusal, RollbackOrder};
+use crate::{
+    Action, AdjustOrder, Adjustment, Cause, DeployOrder, Origin, OwnOrder, Place, Placed, Refusal, RollbackOrder,
+};
 
 impl Transition {
     pub(crate) fn deploy(&mut self, order: DeployOrder) -> Result<(), Refusal> {
@@ -34,7 +36,8 @@ impl Transition {
             SecondOrder::Queue => None,
             SecondOrder::Supersede => Some(Cause::Superseded { by: order.rollout }),
         };
-        self.place(&order, Place::Queued);
+        let behind = running.id;
+        self.place(&order, Place::Queued { behind });
         self.queue(order);
         if let Some(cause) = supersedes
             && self.can_turn_back()
@@ -42,6 +45,75 @@ impl Transition {
             self.turn_back(cause);
         }
         Ok(())
+    }
+
+    /// Begins to replace the instances of the current release by fresh ones; refused while a rollout runs.
+    pub(crate) fn restart(&mut self, order: DeployOrder) -> Result<(), Refusal> {
+        let current = self.adjustable()?;
+        if matches!(self.service.situation, Situation::Stopped { .. }) {
+            return Err(Refusal::Stopped);
+        }
+        self.check_number(order.rollout)?;
+        let before = self.service.releases.get(&current).ok_or(Refusal::ReleaseNotKept(current))?;
+        let DeployOrder { release, .. } = &order;
+        if (&release.label, release.digest) != (&before.label, before.digest) {
+            return Err(Refusal::OtherContent(release.id));
+        }
+        if release.id == current {
+            return Err(Refusal::AlreadyDeployed(current));
+        }
+        let instances = before.spec.instances;
+        let release =
+            if release.spec.instances == instances { Arc::clone(release) } else { resized(release, instances) };
+        let strategy = adjust::restart_strategy(&release);
+        let plan = CompiledPlan::for_service(&self.service, &release, &strategy, Tests::Skip)?;
+        if self.service.scaled.contains_key(&current) {
+            self.service.scaled.insert(release.id, instances);
+        }
+        let order = DeployOrder { release, ..order };
+        self.place(&order, Place::Running);
+        self.begin(order, plan.with_purpose(Purpose::Restart));
+        Ok(())
+    }
+
+    /// Begins to run the current release in another way; refused while a rollout runs.
+    pub(crate) fn adjust(&mut self, order: AdjustOrder) -> Result<(), Refusal> {
+        let AdjustOrder { rollout, adjustment, origin } = order;
+        let current = self.adjustable()?;
+        match (&self.service.situation, adjustment) {
+            (Situation::Stopped { .. }, Adjustment::Scale { .. } | Adjustment::Stop) => return Err(Refusal::Stopped),
+            (Situation::Stopped { .. }, Adjustment::Start) => {}
+            (_, Adjustment::Start) => return Err(Refusal::NotStopped),
+            (Situation::NeedsOperator(stuck), Adjustment::Scale { .. }) => {
+                return Err(Refusal::Undecided(stuck.rollout));
+            }
+            (_, Adjustment::Scale { instances: 0 }) => return Err(Refusal::NoInstance),
+            (_, Adjustment::Scale { .. } | Adjustment::Stop | Adjustment::Remove) => {}
+        }
+        self.check_number(rollout)?;
+        let before = self.service.size_of(current);
+        if let Adjustment::Scale { instances } = adjustment {
+            self.service.resize(current, instances);
+        }
+        let release = self.service.releases.get(&current).cloned().ok_or(Refusal::ReleaseNotKept(current))?;
+        let plan = adjust::compile(&release, before, adjustment);
+        let order = DeployOrder { rollout, release, strategy: None, origin };
+        self.place(&order, Place::Running);
+        self.begin(order, plan);
+        if let Adjustment::Scale { instances } = adjustment {
+            self.note(Action::Scaled { from: before, to: instances });
+        }
+        Ok(())
+    }
+
+    /// The release that an adjustment or a restart is about.
+    fn adjustable(&self) -> Result<ReleaseId, Refusal> {
+        match &self.service.situation {
+            Situation::Empty => Err(Refusal::NothingDeployed),
+            Situation::Rollout(running) => Err(Refusal::RolloutRunning { running: running.id }),
+            Situation::Settled { current } | Situation::Stopped { current } => Ok(*current),
+            Situation::NeedsOperator(stuck) => Ok(stuck.current),
+        }
     }
 
     /// The order is taken, under its own number.
@@ -64,7 +136,7 @@ impl Transition {
                 }
                 Some(_) | None => self.abort(origin),
             },
-            Situation::Settled { current } => {
+            Situation::Settled { current } | Situation::Stopped { current } => {
                 let current = *current;
                 let to = to.or_else(|| self.service.history.last().copied()).ok_or(Refusal::NoEarlierRelease)?;
                 self.check_number(rollout)?;
@@ -87,6 +159,9 @@ impl Transition {
         match &rollout.way {
             Way::Back(_) => Err(Refusal::RollingBack(rollout.id)),
             Way::Forward(_) => {
+                if let Purpose::Adjust(adjustment) = rollout.plan.purpose {
+                    return Err(Refusal::NoWayBack { running: rollout.id, what: adjustment.name() });
+                }
                 if rollout.reversibility() == Reversibility::Earned && rollout.from().is_none() {
                     return Err(Refusal::NoEarlierRelease);
                 }
@@ -133,7 +208,8 @@ impl Transition {
     fn queue(&mut self, order: DeployOrder) {
         let (by, since) = (order.rollout, self.now);
         self.service.releases.insert(order.release.id, Arc::clone(&order.release));
-        self.note_of(by, Action::Queued { to: order.release.label.clone() });
+        let Some(behind) = self.service.rollout() else { return };
+        self.note_of(by, Action::Queued { to: order.release.label.clone(), behind });
         let Situation::Rollout(rollout) = &mut self.service.situation else { return };
         if let Some(earlier) = rollout.queued.replace(Queued { order, since }) {
             let waited = since.since(earlier.since);
@@ -146,13 +222,23 @@ impl Transition {
         let DeployOrder { rollout, release, strategy: _, origin } = order;
         self.service.releases.insert(release.id, Arc::clone(&release));
         let from = plan.from.and_then(|id| self.service.releases.get(&id)).map(|release| release.label.clone());
-        let action = Action::Began { from, to: release.label.clone(), strategy: plan.name };
+        let stopped = matches!(self.service.situation, Situation::Stopped { .. });
+        let plan = match plan.purpose {
+            Purpose::Replace(_) if stopped => plan.with_purpose(Purpose::Replace("deploy while stopped")),
+            _ => plan,
+        };
+        let action = Action::Began { from, to: release.label.clone(), strategy: plan.name() };
+        let rests = match self.service.situation {
+            Situation::Stopped { current } if plan.purpose.replaces() => Some(current),
+            _ => None,
+        };
         let phase = Phase::begin(plan.step(0), self.now, None);
         self.service.situation = Situation::Rollout(Box::new(Rollout {
             id: rollout,
             origin,
             to: release.id,
             plan,
+            rests,
             began: self.now,
             deadline: self.now.after(release.spec.rollout_timeout),
             way: Way::Forward(Forward { at: 0, since: self.now, phase }),
@@ -176,6 +262,7 @@ impl Transition {
         let release = self.service.releases.get(&to).cloned().ok_or(Refusal::ReleaseNotKept(to))?;
         let strategy = Strategy::BlueGreen { bake: Millis::ZERO };
         let plan = CompiledPlan::for_service(&self.service, &release, &strategy, Tests::Skip)?;
+        let plan = plan.with_purpose(Purpose::Return);
         let order = DeployOrder { rollout, release, strategy: Some(strategy), origin };
         self.place(&order, Place::Running);
         self.begin(order, plan);
@@ -204,6 +291,7 @@ impl Transition {
             origin,
             to: other,
             plan,
+            rests: None,
             began: self.now,
             deadline,
             way: Way::Back(Back { cause: cause.clone(), since: self.now, stage }),

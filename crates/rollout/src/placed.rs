@@ -34,7 +34,10 @@ pub enum Place {
     /// Its rollout runs.
     Running,
     /// It waits for the end of the rollout that runs.
-    Queued,
+    Queued {
+        /// Which.
+        behind: RolloutId,
+    },
 }
 
 impl Placed {

@@ -1,12 +1,14 @@
 //! The plan: the phases of a rollout, told before it runs. It reads the list of steps that the rollout will take.
 
 use std::fmt;
+use std::sync::Arc;
 
 use gapless_model::{Millis, Release, ReleaseLabel, ReleaseSpec, Strategy};
 
 use crate::rollout::compiled::PlanStep;
-use crate::rollout::{CompiledPlan, Tests};
-use crate::{BatchReport, PhaseName, Refusal, Service, Then, TimeToRollBack};
+use crate::rollout::{CompiledPlan, Purpose, Tests, adjust};
+use crate::service::resized;
+use crate::{Adjustment, BatchReport, PhaseName, Refusal, Service, Then, TimeToRollBack};
 
 /// What a rollout will do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,23 +55,53 @@ pub fn plan(service: &Service, release: &Release, strategy: Option<&Strategy>) -
         let (expected, found) = (service.name().clone(), release.spec.service.clone());
         return Err(Refusal::OtherService { expected, found });
     }
-    let from = service.current().map(|current| &**current);
+    let from = service.replaceable().map(|current| &**current);
     let strategy = strategy.unwrap_or(&release.spec.strategy);
     let compiled = CompiledPlan::compile(from, release, strategy, Tests::Run)?;
-    let phases = phases(&compiled, from, release);
-    Ok(Plan {
+    Ok(told(&compiled, from, release, 0))
+}
+
+/// What replacing every instance of the current release by a fresh one would do.
+///
+/// # Errors
+/// The [`Refusal`] that the order would meet.
+pub fn plan_restart(service: &Service) -> Result<Plan, Refusal> {
+    let from = service.replaceable().ok_or(Refusal::NothingDeployed)?;
+    let compiled = CompiledPlan::compile(Some(from), from, &adjust::restart_strategy(from), Tests::Skip)?;
+    Ok(told(&compiled.with_purpose(Purpose::Restart), Some(from), from, 0))
+}
+
+/// What an adjustment of the current release would do.
+///
+/// # Errors
+/// [`Refusal::NothingDeployed`].
+pub fn plan_adjustment(service: &Service, adjustment: Adjustment) -> Result<Plan, Refusal> {
+    let release = service.current().ok_or(Refusal::NothingDeployed)?;
+    let before = release.spec.instances;
+    let wanted = match adjustment {
+        Adjustment::Scale { instances } => resized(release, instances),
+        Adjustment::Stop | Adjustment::Start | Adjustment::Remove => Arc::clone(release),
+    };
+    let running = if adjustment == Adjustment::Start { 0 } else { before };
+    Ok(told(&adjust::compile(&wanted, before, adjustment), None, &wanted, running))
+}
+
+/// The plan in words; of the release it is to, so many instances run already.
+fn told(compiled: &CompiledPlan, from: Option<&Release>, release: &Release, running: u16) -> Plan {
+    let phases = phases(compiled, from, release, running);
+    Plan {
         from: from.map(|from| from.label.clone()),
         to: release.label.clone(),
-        strategy: compiled.name,
+        strategy: compiled.name(),
         expected: phases.iter().fold(Millis::ZERO, |sum, planned| sum.plus(planned.expected)),
         phases,
         timeout: release.spec.rollout_timeout,
         rollback: compiled.time_to_roll_back(from.map(|from| &from.spec)),
-    })
+    }
 }
 
-fn phases(plan: &CompiledPlan, from: Option<&Release>, to: &Release) -> Vec<PlannedPhase> {
-    let mut before = Counts { old: from.map_or(0, |from| from.spec.instances), new: 0 };
+fn phases(plan: &CompiledPlan, from: Option<&Release>, to: &Release, running: u16) -> Vec<PlannedPhase> {
+    let mut before = Counts { old: from.map_or(0, |from| from.spec.instances), new: running };
     let mut phases = Vec::with_capacity(plan.steps().len());
     for step in plan.steps() {
         phases.push(PlannedPhase {
@@ -108,6 +140,9 @@ fn what(step: &PlanStep, before: &Counts, from: Option<&Release>, to: &Release) 
         PhaseName::Observe => "watch the batch in load".to_owned(),
         PhaseName::Bake if step.old.instances == 0 => format!("watch {label} in load"),
         PhaseName::Bake => format!("watch {label} in load, {} of {old} kept warm", plural(step.old.instances)),
+        PhaseName::Drain if from.is_none() => {
+            format!("take {} of {label} out of load", plural(before.new.saturating_sub(step.new.instances)))
+        }
         PhaseName::Drain => {
             format!("take {} of {old} out of load", plural(before.old.saturating_sub(step.old.instances)))
         }
@@ -116,7 +151,7 @@ fn what(step: &PlanStep, before: &Counts, from: Option<&Release>, to: &Release) 
     }
 }
 
-fn plural(number: u16) -> String {
+pub(crate) fn plural(number: u16) -> String {
     format!("{number} instance{}", if number == 1 { "" } else { "s" })
 }
 

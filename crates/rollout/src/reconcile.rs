@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use gapless_model::{EffectNumber, InstanceId, Millis, ReleaseId, Tick};
+use gapless_model::{EffectNumber, HoldLimits, InstanceId, Millis, ReleaseId, Tick};
 
 use crate::desired::Desired;
 use crate::effect::Effect;
@@ -106,7 +106,8 @@ impl Transition {
         let listed = table::listed(&self.service.instances, &desired, floor);
         let Some(serving) = self.service.serving(&listed) else { return };
         let service = &self.service;
-        let routes = table::routes(&service.name, &service.releases, serving, &service.instances, &listed);
+        let routes =
+            table::routes(&service.name, &service.releases, (serving, service.front()), &service.instances, &listed);
         let is_same = match &service.table.published {
             Some(published) => published.routes == routes,
             None => routes.pools.is_empty(),
@@ -128,7 +129,8 @@ impl Transition {
         serving: ReleaseId,
     ) {
         let (live, preview) = (shares(&routes, PoolKind::Live), shares(&routes, PoolKind::Preview));
-        self.note(Action::Published { routes: number, live, preview });
+        let holds = routes.hold != HoldLimits::NONE;
+        self.note(Action::Published { routes: number, live, holds, preview });
         self.service.table.referred.extend(routes.pools.iter().map(|pool| pool.release));
         self.service.table.published = Some(Published::new(number, self.now, routes, serving));
         self.list(number, listed);
@@ -205,6 +207,7 @@ impl Transition {
         let effect = self.order(Effect::KeepReleases { releases: releases.clone() });
         self.service.releases.retain(|id, _| releases.contains(id));
         self.service.backoff.retain(|id, _| releases.contains(id));
+        self.service.scaled.retain(|id, _| releases.contains(id));
         self.service.kept = Kept { effect, releases };
     }
 
@@ -257,8 +260,8 @@ impl Service {
         let roles = self.roles();
         let live: BTreeSet<ReleaseId> = listed.live.iter().map(|ordinal| self.instances[ordinal].release()).collect();
         let is_live = |id: &ReleaseId| live.contains(id);
-        let last = self.table.published.as_ref().and_then(|published| published.routes.pools.first());
-        roles.iter().find(|id| is_live(id)).or(roles.first()).copied().or(last.map(|pool| pool.release))
+        let last = self.table.published.as_ref().map(Published::serving);
+        roles.iter().find(|id| is_live(id)).or(roles.first()).copied().or(last)
     }
 
     /// Those that go and that may be looked at to be stopped. Where all of a release go, only those are whose drain is over, however many others
@@ -292,6 +295,7 @@ impl Service {
             .chain(of_instances)
             .chain(self.history.iter().copied())
             .chain(self.left.iter().copied())
+            .chain(self.running().and_then(|rollout| rollout.rests))
             .chain(self.table.referred.iter().copied())
             .collect()
     }

@@ -18,7 +18,7 @@ use crate::transition::Transition;
 use crate::{Cause, Change, Input, Step};
 
 /// The edition of the machine. Raised with each change after which an input may give other effects than before; written into every record.
-pub const EDITION: u32 = 2;
+pub const EDITION: u32 = 3;
 
 /// An effect as a record has it, as far as the state of a service rests on it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -151,7 +151,8 @@ impl Transition {
         }
         let Some(serving) = self.service.serving(&listed) else { return };
         let service = &self.service;
-        let routes = table::routes(&service.name, &service.releases, serving, &service.instances, &listed);
+        let routes =
+            table::routes(&service.name, &service.releases, (serving, service.front()), &service.instances, &listed);
         self.table_ordered(number, routes, &listed, serving);
     }
 
@@ -160,9 +161,11 @@ impl Transition {
         let mut used: BTreeSet<ReleaseId> = self.service.roles().into_iter().collect();
         used.extend(self.service.instances.releases());
         used.extend(self.service.queued_release());
-        let Service { releases, backoff, history, left, .. } = &mut self.service;
+        used.extend(self.service.running().and_then(|rollout| rollout.rests));
+        let Service { releases, backoff, scaled, history, left, .. } = &mut self.service;
         releases.retain(|id, _| kept.contains(id) || used.contains(id));
         backoff.retain(|id, _| releases.contains_key(id));
+        scaled.retain(|id, _| releases.contains_key(id));
         history.retain(|id| releases.contains_key(id));
         left.retain(|id| releases.contains_key(id));
         self.service.kept = Kept { effect, releases: kept.clone() };

@@ -61,6 +61,32 @@ pub enum Refusal {
         /// Where to; `nothing` for a first deploy.
         back_to: String,
     },
+    /// A rollout that changes how the current release runs has no release to go back to.
+    #[error("rollout {running}, a {what}, cannot be turned back")]
+    NoWayBack {
+        /// Which.
+        running: RolloutId,
+        /// What it does: `scale`, `stop`, …
+        what: &'static str,
+    },
+    /// Nothing is deployed that could be restarted, scaled, stopped or removed.
+    #[error("nothing is deployed")]
+    NothingDeployed,
+    /// The service is stopped.
+    #[error("the service is stopped")]
+    Stopped,
+    /// The service is not stopped.
+    #[error("the service is not stopped")]
+    NotStopped,
+    /// What an earlier rollout left behind has to be decided first.
+    #[error("rollout {0} needs an operator first")]
+    Undecided(RolloutId),
+    /// A release that is to be restarted is not the current one.
+    #[error("release {0} is not the current release once more")]
+    OtherContent(ReleaseId),
+    /// No instance at all is what stopping is for.
+    #[error("a service has at least one instance")]
+    NoInstance,
     /// There is no earlier release to go back to.
     #[error("there is no earlier release to go back to")]
     NoEarlierRelease,

@@ -43,6 +43,11 @@ pub enum SituationReport {
         /// The current release.
         current: ReleaseLabel,
     },
+    /// An operator stopped it: no instance runs, and requests are refused.
+    Stopped {
+        /// The release that would be started.
+        current: ReleaseLabel,
+    },
     /// A rollout runs.
     Rollout(RolloutReport),
     /// A rollout could neither go on nor back.

@@ -11,6 +11,7 @@ impl fmt::Display for Report {
         match &self.situation {
             SituationReport::Empty => writeln!(f, "{}: nothing is deployed", self.service)?,
             SituationReport::Settled { current } => writeln!(f, "{}: {current} serves", self.service)?,
+            SituationReport::Stopped { current } => writeln!(f, "{}: {current} is stopped", self.service)?,
             SituationReport::Rollout(rollout) => {
                 writeln!(f, "{}: {}", self.service, RolloutLine { rollout, now: self.now })?;
             }

@@ -11,8 +11,8 @@ use gapless_model::{EffectNumber, Release, ReleaseId, RolloutId, ServiceName, Ti
 use crate::healing::Backoff;
 use crate::instance::{Instance, Listing};
 use crate::instances::Instances;
-use crate::service::{Kept, Numbers, Service, Situation};
-use crate::table::{self, Listed, Published, Table};
+use crate::service::{Kept, Numbers, Service, Situation, resized};
+use crate::table::{self, Front, Listed, Published, Table};
 
 /// A service at rest, as plain values.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +31,10 @@ pub struct AtRest {
     pub history: Vec<ReleaseId>,
     /// Releases that were current and that an operator went back from.
     pub left: Vec<ReleaseId>,
+    /// Whether an operator stopped it.
+    pub stopped: bool,
+    /// How many instances an operator wants of a release instead of those of its configuration.
+    pub scaled: BTreeMap<ReleaseId, u16>,
     /// The instances.
     pub instances: Vec<Instance>,
     /// Waits before missing instances are started.
@@ -76,7 +80,7 @@ impl Service {
     pub fn at_rest(&self) -> Option<AtRest> {
         let current = match &self.situation {
             Situation::Empty if self.table.published.is_none() => None,
-            Situation::Settled { current } => Some(*current),
+            Situation::Settled { current } | Situation::Stopped { current } => Some(*current),
             Situation::Empty | Situation::Rollout(_) | Situation::NeedsOperator(_) => return None,
         };
         if !self.open_receipts.is_empty() {
@@ -93,6 +97,8 @@ impl Service {
             current,
             history: self.history.clone(),
             left: self.left.clone(),
+            stopped: matches!(self.situation, Situation::Stopped { .. }),
+            scaled: self.scaled.clone(),
             instances: self.instances.values().cloned().collect(),
             backoffs: backoffs.collect(),
             published: self.table.published.as_ref().map(|published| (published.number, published.since)),
@@ -110,7 +116,11 @@ impl Service {
         rest: AtRest,
         release: impl Fn(ReleaseId) -> Option<Arc<Release>>,
     ) -> Result<Service, RestInvalid> {
-        let find = |id: ReleaseId| release(id).map(|found| (id, found)).ok_or(RestInvalid::ReleaseMissing(id));
+        let find = |id: ReleaseId| {
+            let found = release(id).ok_or(RestInvalid::ReleaseMissing(id))?;
+            let instances = rest.scaled.get(&id);
+            Ok((id, instances.map_or_else(|| Arc::clone(&found), |instances| resized(&found, *instances))))
+        };
         let (kept_effect, kept) = rest.kept;
         let used = rest.instances.iter().map(|instance| instance.id.release);
         let ids: BTreeSet<ReleaseId> = kept.iter().copied().chain(rest.current).chain(used).collect();
@@ -123,10 +133,16 @@ impl Service {
             }
             instances.insert(instance);
         }
+        let situation = match (rest.current, rest.stopped) {
+            (None, _) => Situation::Empty,
+            (Some(current), true) => Situation::Stopped { current },
+            (Some(current), false) => Situation::Settled { current },
+        };
+        let front = if rest.stopped { Front::Refuses } else { Front::Holds };
         let published = match (rest.published, rest.current) {
             (None, _) => None,
             (Some((number, since)), Some(current)) => {
-                let routes = table::routes(&rest.name, &releases, current, &instances, &listed(&instances));
+                let routes = table::routes(&rest.name, &releases, (current, front), &instances, &listed(&instances));
                 Some(Published::new(number, since, routes, current))
             }
             (Some(_), None) => return Err(RestInvalid::TableWithoutRelease),
@@ -140,7 +156,8 @@ impl Service {
             releases,
             history: rest.history,
             left: rest.left,
-            situation: rest.current.map_or(Situation::Empty, |current| Situation::Settled { current }),
+            scaled: rest.scaled,
+            situation,
             instances,
             backoff,
             table: Table { published, applied: rest.applied, referred: rest.referred },

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use gapless_model::{EffectNumber, InstanceId, Release, ReleaseId, RolloutId, ServiceName, Tick};
+use gapless_model::{EffectNumber, InstanceId, Release, ReleaseId, ReleaseSpec, RolloutId, ServiceName, Tick};
 
 use crate::desired::{Desired, DesiredState};
 use crate::healing::Backoff;
@@ -11,9 +11,9 @@ use crate::instance::Instance;
 use crate::instances::Instances;
 use crate::planted::PlantedBug;
 use crate::rollout::compiled::Reversibility;
-use crate::rollout::{BackStage, Rollout, Way};
-use crate::table::Table;
-use crate::{Cause, Outcome, ServiceRoutes, SituationReport};
+use crate::rollout::{BackStage, Purpose, Rollout, Way};
+use crate::table::{Front, Table};
+use crate::{Adjustment, Cause, Outcome, ServiceRoutes, SituationReport};
 
 /// A service as the machine knows it: a value that only [`step`](crate::step()) moves on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +26,8 @@ pub struct Service {
     pub(crate) history: Vec<ReleaseId>,
     /// Releases that were current and that an operator went back from: nothing goes back to them by itself, and they are kept as the others are.
     pub(crate) left: Vec<ReleaseId>,
+    /// How many instances an operator wants of a release instead of those of its configuration; `releases` has them already.
+    pub(crate) scaled: BTreeMap<ReleaseId, u16>,
     pub(crate) situation: Situation,
     /// By ordinal.
     pub(crate) instances: Instances,
@@ -69,7 +71,9 @@ pub(crate) enum Situation {
     Empty,
     /// One release serves.
     Settled { current: ReleaseId },
-    /// One release is being replaced, or the first is being brought up.
+    /// No instance runs, as an operator ordered; this is the release that would be started.
+    Stopped { current: ReleaseId },
+    /// One release is being replaced, the first is being brought up, or the current one is made to run in another way.
     Rollout(Box<Rollout>),
     /// A rollout could neither go on nor back; what serves is kept.
     NeedsOperator(Stuck),
@@ -108,6 +112,7 @@ impl Service {
             releases: BTreeMap::new(),
             history: Vec::new(),
             left: Vec::new(),
+            scaled: BTreeMap::new(),
             situation: Situation::Empty,
             instances: Instances::default(),
             backoff: BTreeMap::new(),
@@ -133,7 +138,8 @@ impl Service {
     /// The release that is being rolled out.
     #[must_use]
     pub fn candidate(&self) -> Option<&Arc<Release>> {
-        self.running().and_then(|rollout| self.releases.get(&rollout.to))
+        let replacing = self.running().filter(|rollout| rollout.plan.purpose.replaces());
+        replacing.and_then(|rollout| self.releases.get(&rollout.to))
     }
 
     /// The release that a rollback would go to when no rollout runs.
@@ -151,6 +157,24 @@ impl Service {
     /// All releases that are kept, in the order of their numbers.
     pub fn releases(&self) -> impl Iterator<Item = &Arc<Release>> {
         self.releases.values()
+    }
+
+    /// How many instances an operator wants of a release instead of those of its configuration. The releases here have them already.
+    #[must_use]
+    pub fn scaled(&self) -> &BTreeMap<ReleaseId, u16> {
+        &self.scaled
+    }
+
+    /// Whether a receipt was ordered that is not written yet.
+    #[must_use]
+    pub fn owes_receipt(&self) -> bool {
+        !self.open_receipts.is_empty()
+    }
+
+    /// The release of the order that waits.
+    #[must_use]
+    pub fn queued(&self) -> Option<ReleaseId> {
+        self.queued_release()
     }
 
     /// The rollout that runs.
@@ -228,8 +252,9 @@ impl Service {
             self.releases.get(&id).map_or(0, |release| release.spec.floor.share_up(release.spec.instances))
         };
         match &self.situation {
-            Situation::Empty => 0,
+            Situation::Empty | Situation::Stopped { .. } => 0,
             Situation::Settled { current } => of(*current),
+            Situation::Rollout(rollout) if rollout.plan.purpose.ends_all() => 0,
             Situation::Rollout(rollout) => match rollout.from() {
                 Some(from) => of(from).min(of(rollout.to)),
                 None => of(rollout.to),
@@ -254,16 +279,49 @@ impl Service {
     pub(crate) fn running(&self) -> Option<&Rollout> {
         match &self.situation {
             Situation::Rollout(rollout) => Some(rollout),
-            Situation::Empty | Situation::Settled { .. } | Situation::NeedsOperator(_) => None,
+            Situation::Empty | Situation::Settled { .. } | Situation::Stopped { .. } | Situation::NeedsOperator(_) => {
+                None
+            }
         }
     }
 
     pub(crate) fn current_id(&self) -> Option<ReleaseId> {
         match &self.situation {
             Situation::Empty => None,
-            Situation::Settled { current } => Some(*current),
-            Situation::Rollout(rollout) => rollout.from(),
+            Situation::Settled { current } | Situation::Stopped { current } => Some(*current),
+            Situation::Rollout(rollout) => rollout.current(),
             Situation::NeedsOperator(stuck) => Some(stuck.current),
+        }
+    }
+
+    /// The release that a deploy would replace: none where none has instances.
+    pub(crate) fn replaceable(&self) -> Option<&Arc<Release>> {
+        let stopped = matches!(self.situation, Situation::Stopped { .. });
+        self.current().filter(|_| !stopped)
+    }
+
+    /// What the proxies do with requests while no instance is in a table.
+    pub(crate) fn front(&self) -> Front {
+        match &self.situation {
+            Situation::Stopped { .. } => Front::Refuses,
+            Situation::Rollout(rollout) => match rollout.plan.purpose {
+                Purpose::Adjust(Adjustment::Stop) => Front::Refuses,
+                Purpose::Adjust(Adjustment::Remove) => Front::Gone,
+                Purpose::Adjust(Adjustment::Scale { .. } | Adjustment::Start)
+                | Purpose::Replace(_)
+                | Purpose::Restart
+                | Purpose::Return => Front::Holds,
+            },
+            Situation::Empty => Front::Gone,
+            Situation::Settled { .. } | Situation::NeedsOperator(_) => Front::Holds,
+        }
+    }
+
+    /// The release is to have so many instances, whatever its configuration says.
+    pub(crate) fn resize(&mut self, id: ReleaseId, instances: u16) {
+        self.scaled.insert(id, instances);
+        if let Some(release) = self.releases.get_mut(&id) {
+            *release = resized(release, instances);
         }
     }
 
@@ -276,7 +334,7 @@ impl Service {
     pub(crate) fn roles(&self) -> Vec<ReleaseId> {
         match &self.situation {
             Situation::Empty => Vec::new(),
-            Situation::Settled { current } => vec![*current],
+            Situation::Settled { current } | Situation::Stopped { current } => vec![*current],
             Situation::Rollout(rollout) => rollout.from().into_iter().chain([rollout.to]).collect(),
             Situation::NeedsOperator(stuck) => [stuck.current].into_iter().chain(stuck.other).collect(),
         }
@@ -290,7 +348,7 @@ impl Service {
     /// What the situation wants of the fleet.
     pub(crate) fn desired(&self) -> DesiredState {
         match &self.situation {
-            Situation::Empty => DesiredState::new(),
+            Situation::Empty | Situation::Stopped { .. } => DesiredState::new(),
             Situation::Settled { current } => DesiredState::from([(*current, Desired::live(self.size_of(*current)))]),
             Situation::Rollout(rollout) => match &rollout.way {
                 Way::Forward(forward) => rollout.plan.desired(forward.at),
@@ -336,6 +394,7 @@ impl Service {
             releases: self.releases.keys().copied().collect(),
             history: self.history.clone(),
             left: self.left.clone(),
+            scaled: self.scaled.clone(),
             situation: self.situation.clone(),
             instances: self.instances.revision(),
             backoff: self.backoff.clone(),
@@ -346,6 +405,12 @@ impl Service {
     }
 }
 
+/// The release with another number of instances.
+pub(crate) fn resized(release: &Release, instances: u16) -> Arc<Release> {
+    let spec = ReleaseSpec { instances, ..release.spec.clone() };
+    Arc::new(Release { spec, ..release.clone() })
+}
+
 /// A service without what is large: equal before and after a step that changed nothing.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Outline {
@@ -353,6 +418,7 @@ pub(crate) struct Outline {
     releases: Vec<ReleaseId>,
     history: Vec<ReleaseId>,
     left: Vec<ReleaseId>,
+    scaled: BTreeMap<ReleaseId, u16>,
     situation: Situation,
     instances: u64,
     backoff: BTreeMap<ReleaseId, Vec<Backoff>>,

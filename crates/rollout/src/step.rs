@@ -77,6 +77,8 @@ impl Transition {
     pub(crate) fn take(&mut self, input: Input) -> Result<(), Refusal> {
         match input {
             Input::DeployOrdered(order) => return self.deploy(order),
+            Input::RestartOrdered(order) => return self.restart(order),
+            Input::AdjustOrdered(order) => return self.adjust(order),
             Input::RollbackOrdered(order) => return self.roll_back(order),
             Input::AbortOrdered(origin) => return self.abort(origin),
             Input::PromoteOrdered(origin) => return self.promote(origin),

@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use gapless_model::{EffectNumber, HoldLimits, ProbeKind, Release, ReleaseId, ServiceName, Tick, Weight};
+use gapless_model::{EffectNumber, HoldLimits, ProbeKind, Release, ReleaseId, ReleaseLabel, ServiceName, Tick, Weight};
 
 use crate::desired::{self, Desired, DesiredState, Rest};
 use crate::instance::{Instance, Life};
 use crate::instances::Instances;
 use crate::service::Service;
 use crate::{Admission, Member, Pool, PoolKind, ServiceRoutes};
+
+/// Characters of a label that are kept where a number is put behind it.
+const LABEL_KEPT: usize = 40;
 
 /// The newest table ordered, and how far the proxies are.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -50,6 +53,11 @@ impl Published {
     pub(crate) fn new(number: EffectNumber, since: Tick, routes: ServiceRoutes, serving: ReleaseId) -> Published {
         let members = routes.pools.iter().map(|pool| pool.members.len()).sum();
         Published { number, since, routes, serving, members }
+    }
+
+    /// The release whose routes it takes, or would take.
+    pub(crate) fn serving(&self) -> ReleaseId {
+        self.serving
     }
 }
 
@@ -134,11 +142,22 @@ fn keep_floor(instances: &Instances, next: &mut Listed, floor: u16) {
     }
 }
 
+/// What the proxies do with a service's requests while none of its instances is in a table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Front {
+    /// They wait within the bounds of the hold.
+    Holds,
+    /// They are refused at once: an operator stopped the service.
+    Refuses,
+    /// They are nobody's: the service is being removed.
+    Gone,
+}
+
 /// Writes the table out; weights follow the number of instances, so that every live instance has the same share.
 pub(crate) fn routes(
     service: &ServiceName,
     releases: &BTreeMap<ReleaseId, Arc<Release>>,
-    serving: ReleaseId,
+    (serving, front): (ReleaseId, Front),
     instances: &Instances,
     listed: &Listed,
 ) -> ServiceRoutes {
@@ -161,7 +180,7 @@ pub(crate) fn routes(
             };
             pools.push(Pool {
                 release: *id,
-                label: release.label.clone(),
+                label: label_unlike(&pools, release),
                 kind,
                 weight,
                 members,
@@ -171,7 +190,7 @@ pub(crate) fn routes(
         }
     }
     let admission = if listed.live.is_empty() { Admission::Held } else { Admission::Open };
-    let spec = releases.get(&serving).map(|release| &release.spec);
+    let spec = releases.get(&serving).map(|release| &release.spec).filter(|_| front != Front::Gone);
     let health_path = spec.and_then(|spec| match &spec.probe.kind {
         ProbeKind::Http { path, .. } => Some(path.clone()),
         ProbeKind::Tcp | ProbeKind::Command { .. } => None,
@@ -181,9 +200,21 @@ pub(crate) fn routes(
         routes: spec.map(|spec| spec.routes.clone()).unwrap_or_default(),
         pools,
         admission,
-        hold: spec.map_or(HoldLimits::NONE, |spec| spec.traffic.hold),
+        hold: spec.filter(|_| front == Front::Holds).map_or(HoldLimits::NONE, |spec| spec.traffic.hold),
         health_path,
     }
+}
+
+/// The label by which the proxies know a release. They take no label twice: while a release takes its own place, the fresh instances are told
+/// apart by its number, as `1.4.0+r7`.
+fn label_unlike(pools: &[Pool], release: &Release) -> ReleaseLabel {
+    let (label, id) = (&release.label, release.id);
+    if pools.iter().all(|pool| pool.label != *label) {
+        return label.clone();
+    }
+    // Labels are ASCII, and the number is far shorter than what is taken away.
+    let short: String = label.as_str().chars().take(LABEL_KEPT).collect();
+    ReleaseLabel::new(&format!("{short}+r{id}")).unwrap_or_else(|_| label.clone())
 }
 
 /// Shares that sum up to [`Weight::ALL`]: the remainder of the division goes to the last release.

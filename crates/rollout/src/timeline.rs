@@ -33,6 +33,8 @@ pub enum Action {
     Queued {
         /// The release it deploys.
         to: ReleaseLabel,
+        /// The rollout it waits for.
+        behind: RolloutId,
     },
     /// A rollout entered a phase.
     Entered {
@@ -84,6 +86,8 @@ pub enum Action {
         routes: EffectNumber,
         /// What is live in it.
         live: Vec<LiveShare>,
+        /// Whether requests wait where nothing is.
+        holds: bool,
         /// What is reached through the preview header alone.
         preview: Vec<LiveShare>,
     },
@@ -116,6 +120,13 @@ pub enum Action {
     Mended {
         /// The release that serves.
         current: ReleaseLabel,
+    },
+    /// The current release is to have another number of instances.
+    Scaled {
+        /// How many it was to have.
+        from: u16,
+        /// How many it is to have.
+        to: u16,
     },
     /// An operator vouched for the candidate.
     Promoted {
@@ -150,7 +161,7 @@ impl fmt::Display for Action {
         match self {
             Action::Began { from: Some(from), to, strategy } => write!(f, "{strategy} from {from} to {to}"),
             Action::Began { from: None, to, strategy } => write!(f, "{strategy} of {to}"),
-            Action::Queued { to } => write!(f, "{to} waits for the running rollout"),
+            Action::Queued { to, behind } => write!(f, "{to} waits for rollout {behind}"),
             Action::Entered { phase, batch } if batch.of > 1 => write!(f, "{phase} {}/{}", batch.number, batch.of),
             Action::Entered { phase, .. } => write!(f, "{phase}"),
             Action::TurnedBack { cause } => write!(f, "turning back: {cause}"),
@@ -160,10 +171,12 @@ impl fmt::Display for Action {
             Action::NotReady { instance, reason } => write!(f, "{instance} is not ready: {reason}"),
             Action::Lost { instance, reason } => write!(f, "{instance} is lost: {reason}"),
             Action::Unhealthy { instance, reason } => write!(f, "{instance} is unhealthy: {reason}"),
-            Action::Published { routes, live, preview } => {
+            Action::Published { routes, live, holds, preview } => {
                 write!(f, "route (table {routes}) to")?;
-                if live.is_empty() {
-                    f.write_str(" nothing: requests are held")?;
+                match (live.is_empty(), holds) {
+                    (true, true) => f.write_str(" nothing: requests are held")?,
+                    (true, false) => f.write_str(" nothing: requests are refused")?,
+                    (false, _) => {}
                 }
                 for (at, share) in live.iter().enumerate() {
                     write!(f, "{} {} × {}", if at == 0 { "" } else { "," }, share.label, share.instances)?;
@@ -179,6 +192,7 @@ impl fmt::Display for Action {
             Action::CheckBegan { check } => write!(f, "check {check:?}"),
             Action::CheckPassed { check } => write!(f, "check {check:?} passed"),
             Action::Mended { current } => write!(f, "{current} serves in full again"),
+            Action::Scaled { from, to } => write!(f, "{} instead of {from}", crate::plan::plural(*to)),
             Action::Promoted { origin } => write!(f, "promoted by {origin}"),
             Action::ControllerRestarted { alive } => {
                 write!(f, "a controller took over and found {alive} instances running")

@@ -7,12 +7,13 @@ mod scenarios {
 }
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use gapless_model::{EffectNumber, InstanceId, Millis, RolloutId, Tick};
+use gapless_model::{EffectNumber, InstanceId, Millis, Release, ReleaseId, RolloutId, Tick};
 use gapless_rollout::{
-    Action, DeployOrder, Drain, Effect, EndedBy, ErrorCounts, Input, Intent, Life, Listing, Origin, Outcome, Placed,
-    PoolKind, Recorded, RecordedEnd, RecordedIntent, RollbackOrder, Service, ServiceRoutes, SituationReport, Step,
-    Tally, follow, step,
+    Action, AdjustOrder, Adjustment, DeployOrder, Drain, Effect, EndedBy, ErrorCounts, Input, Intent, Life, Listing,
+    Origin, Outcome, Placed, PoolKind, Recorded, RecordedEnd, RecordedIntent, RollbackOrder, Service, ServiceRoutes,
+    SituationReport, Step, Tally, follow, step,
 };
 use proptest::prelude::{ProptestConfig, Strategy as Values, any, prop, proptest};
 use proptest::test_runner::TestCaseError;
@@ -128,7 +129,13 @@ impl Walk {
         let routes = EffectNumber(
             self.service.published().map_or(0, |(number, _)| number.0.saturating_sub(u64::from(which % 3))),
         );
-        let input = match kind % 32 {
+        let input = match kind % 35 {
+            32 => Some(self.restart(rollout)),
+            33 => Some(self.adjust(rollout, Adjustment::Scale { instances: 1 + which % 4 })),
+            34 => {
+                let all = [Adjustment::Stop, Adjustment::Start, Adjustment::Start, Adjustment::Remove];
+                Some(self.adjust(rollout, all[usize::from(which % 4)]))
+            }
             0 | 1 => Some(self.deploy(rollout, which)),
             2 => Some(Input::RollbackOrdered(RollbackOrder { rollout, to: None, origin: origin() })),
             3 => Some(Input::AbortOrdered(origin())),
@@ -179,6 +186,17 @@ impl Walk {
         );
         let release = release("shop", self.releases, &text, "");
         Input::DeployOrdered(DeployOrder { rollout, release, strategy: None, origin: origin() })
+    }
+
+    fn restart(&mut self, rollout: RolloutId) -> Input {
+        let Some(current) = self.service.current() else { return Input::TimerFired };
+        self.releases += 1;
+        let release = Arc::new(Release { id: ReleaseId(self.releases), ..Release::clone(current) });
+        Input::RestartOrdered(DeployOrder { rollout, release, strategy: None, origin: origin() })
+    }
+
+    fn adjust(&self, rollout: RolloutId, adjustment: Adjustment) -> Input {
+        Input::AdjustOrdered(AdjustOrder { rollout, adjustment, origin: origin() })
     }
 
     /// Goes to the deadline that was explained last: nothing happens before, and then what was said.

@@ -168,7 +168,11 @@ impl Controller {
                 self.fleet.entry(&name);
                 accepted.map(|accepted| accepted.taken)
             }
-            Input::RollbackOrdered(_) | Input::AbortOrdered(_) | Input::PromoteOrdered(_) => {
+            Input::RestartOrdered(order) => {
+                let record = record(&order.release);
+                self.fleet.restart(order, record, Counted::default(), at).map(|accepted| accepted.taken)
+            }
+            Input::RollbackOrdered(_) | Input::AbortOrdered(_) | Input::PromoteOrdered(_) | Input::AdjustOrdered(_) => {
                 self.fleet.order(&name, input, With::default(), at).map(|accepted| accepted.taken)
             }
             Input::TimerFired => self.fleet.fire_timers(at),

@@ -34,7 +34,10 @@ fn observed(before: &Service, after: &gapless_rollout::Step, now: Tick) -> Optio
         SituationReport::Rollout(rollout) => {
             Some((rollout.rollout, rollout.phase, rollout.batch.number, rollout.turned_back.is_some()))
         }
-        SituationReport::Empty | SituationReport::Settled { .. } | SituationReport::NeedsOperator { .. } => None,
+        SituationReport::Empty
+        | SituationReport::Settled { .. }
+        | SituationReport::Stopped { .. }
+        | SituationReport::NeedsOperator { .. } => None,
     };
     let (was, is) = (course(before), course(&after.state));
     let turned = matches!((was, is), (Some((.., false)), Some((.., true))));

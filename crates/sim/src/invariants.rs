@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use gapless_model::{InstanceId, Millis, ReleaseId, RolloutId, Strategy, Tick};
+use gapless_model::{HoldLimits, InstanceId, Millis, ReleaseId, RolloutId, Strategy, Tick};
 use gapless_rollout::{
     Action, Admission, Drain, Entry, Life, Listing, PhaseName, PoolKind, Service, ServiceRoutes, SituationReport,
 };
@@ -61,7 +61,8 @@ impl World {
                 format!("a table leaves {is} ready instances in load where {was} were, below the floor of {floor}"),
             );
         }
-        if routes.admission == Admission::Held && was > 0 {
+        // None may wait only where an operator stopped the service.
+        if routes.admission == Admission::Held && was > 0 && routes.hold != HoldLimits::NONE {
             self.violation("I8", format!("a table empties the pool although {was} instances are ready"));
         }
         self.check_way_back(service, &before, &after);
@@ -218,6 +219,7 @@ impl World {
             }
             SituationReport::Empty | SituationReport::NeedsOperator { .. } => {}
             SituationReport::Settled { .. } => self.check_desired(service),
+            SituationReport::Stopped { .. } => self.check_nothing_runs(),
         }
         self.check_words(&controller);
         for rollout in self.accepted.clone() {
@@ -247,6 +249,14 @@ impl World {
             for event in events.iter().filter(about).filter(|event| !event.text.contains(&order.to)) {
                 self.violation("words", format!("\"{}\" stands under {number}, which is to {}", event.text, order.to));
             }
+        }
+    }
+
+    /// L1 of a service that was stopped.
+    fn check_nothing_runs(&mut self) {
+        let running: Vec<InstanceId> = self.fleet.present().cloned().collect();
+        if !running.is_empty() {
+            self.violation("L1", format!("{running:?} run in the end of a service that was stopped"));
         }
     }
 

@@ -1,7 +1,7 @@
 //! A script: what operators order and which faults happen, when.
 
 use gapless_model::Tick;
-use gapless_rollout::PlantedBug;
+use gapless_rollout::{Adjustment, PlantedBug};
 
 use crate::releases::ReleaseShape;
 
@@ -38,6 +38,13 @@ pub enum Order {
     },
     /// Go back.
     Rollback,
+    /// The current release takes its own place, under this number.
+    Restart {
+        /// The number.
+        release: u64,
+    },
+    /// The current release runs in another way.
+    Adjust(Adjustment),
 }
 
 /// Whether a release is any good.

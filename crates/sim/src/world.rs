@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gapless_journal::{Fault as DiskFault, MemoryStore};
 use gapless_model::{InstanceId, Release, ReleaseId, RolloutId, TableVersion, Tick};
-use gapless_rollout::{DeployOrder, Input, Life, Origin, RollbackOrder};
+use gapless_rollout::{AdjustOrder, DeployOrder, Input, Life, Origin, RollbackOrder};
 
 use crate::agenda::{Agenda, Event};
 use crate::chance::Chance;
@@ -420,6 +420,14 @@ impl World {
                 Input::DeployOrdered(DeployOrder { rollout, release, strategy: None, origin })
             }
             Order::Rollback => Input::RollbackOrdered(RollbackOrder { rollout, to: None, origin }),
+            Order::Restart { release: number } => {
+                let Some(current) = controller.service().current() else { return };
+                let release = Arc::new(Release { id: ReleaseId(number), ..Release::clone(current) });
+                self.releases.insert(release.id, Arc::clone(&release));
+                self.qualities.insert(release.id, Quality::Good);
+                Input::RestartOrdered(DeployOrder { rollout, release, strategy: None, origin })
+            }
+            Order::Adjust(adjustment) => Input::AdjustOrdered(AdjustOrder { rollout, adjustment, origin }),
         };
         self.given.insert(index, rollout);
         if self.tell(input).is_some() {

@@ -2,6 +2,7 @@
 //! twice, no request is lost.
 
 use gapless_model::{Amount, Millis, Order as BatchOrder, SecondOrder, Strategy, Tick};
+use gapless_rollout::Adjustment;
 use gapless_sim::{CrashPoint, Knobs, Order, Outcome, Quality, ReleaseShape, Script, crash_everywhere};
 
 fn shape(strategy: Strategy, checks: usize) -> ReleaseShape {
@@ -83,6 +84,29 @@ fn a_rolling_rollout_in_place_ends_the_same_wherever_the_controller_dies() {
 fn a_blue_green_rollout_ends_the_same_wherever_the_controller_dies() {
     let strategy = Strategy::BlueGreen { bake: Millis(1_500) };
     check(&script(strategy, 2, Quality::Good), &["done", "done"]);
+}
+
+#[test]
+fn a_restart_and_two_changes_of_size_end_the_same_wherever_the_controller_dies() {
+    let mut script = script(rolling(BatchOrder::SurgeFirst), 0, Quality::Good);
+    script.requests_until = Tick(36_000);
+    script.orders.push((Tick(12_000), Order::Restart { release: 3 }));
+    script.orders.push((Tick(24_000), Order::Adjust(Adjustment::Scale { instances: 5 })));
+    script.orders.push((Tick(32_000), Order::Adjust(Adjustment::Scale { instances: 2 })));
+    check(&script, &["done", "done", "done", "done", "done"]);
+}
+
+/// Nobody sends requests meanwhile: those of a stopped service are refused, which would be counted as lost.
+#[test]
+fn a_stop_and_a_start_end_the_same_wherever_the_controller_dies() {
+    let mut script = script(rolling(BatchOrder::SurgeFirst), 0, Quality::Good);
+    script.requests_until = Tick(9_000);
+    script.orders.push((Tick(12_000), Order::Adjust(Adjustment::Stop)));
+    check(&script, &["done", "done", "done"]);
+    script.orders.push((Tick(20_000), Order::Adjust(Adjustment::Start)));
+    check(&script, &["done", "done", "done", "done"]);
+    script.orders.push((Tick(28_000), Order::Adjust(Adjustment::Remove)));
+    check(&script, &["done", "done", "done", "done", "done"]);
 }
 
 #[test]

@@ -9,6 +9,8 @@
 //! | `GET /v1/services/{service}/releases` | | [`Releases`] |
 //! | `POST /v1/services/{service}/rollback` | [`RollbackRequest`] | 202 [`OrderAccepted`] |
 //! | `POST /v1/services/{service}/abort` | [`OperatorRequest`] | 202 [`OrderAccepted`] |
+//! | `POST /v1/services/{service}/adjust` | [`AdjustRequest`] | 202 [`OrderAccepted`] |
+//! | `POST /v1/services/{service}/adjust/plan` | [`AdjustRequest`] | [`PlanAnswer`]: what the order would do |
 //! | `POST /v1/services/{service}/promote` | [`OperatorRequest`] | 202 [`OrderAccepted`] |
 //! | `GET /v1/services/{service}/rollouts?limit=N` | | [`History`], the newest first |
 //! | `GET /v1/services/{service}/rollouts/{number}` | | [`RolloutSummary`]; `last` is the one ordered last |
@@ -41,7 +43,8 @@ pub use error::{ErrorBody, ErrorCode, causes, in_one_line};
 pub use event::{Found, Losses, ServiceEvent};
 pub use log::{LogLine, LogStream};
 pub use order::{
-    BackupAnswer, BackupRequest, DeployRequest, OperatorRequest, OrderAccepted, PlanRequest, RollbackRequest,
+    AdjustRequest, AdjustmentDoc, BackupAnswer, BackupRequest, DeployRequest, OperatorRequest, OrderAccepted,
+    PlanRequest, RollbackRequest,
 };
 pub use receipt::{LastWords, Receipt, ReleaseCounts};
 pub use rollout::{

@@ -26,12 +26,15 @@ use std::sync::Arc;
 pub use counts::{RequestsCountedRecord, TallyRecord};
 pub use effect::{EffectRecord, IntentRecord, MemberRecord, OutcomeRecord, PoolRecord};
 pub use input::{
-    InputRecord, OriginRecord, ProbeFailedRecord, RequestsEndedRecord, RoutesRefusedRecord, StrategyRecord,
+    AdjustOrderedRecord, InputRecord, OriginRecord, ProbeFailedRecord, RequestsEndedRecord, RoutesRefusedRecord,
+    StrategyRecord,
 };
 pub use manifest::{ManifestBroken, ManifestRecord, RunningRecord};
 pub use proxy::{PROXIES, ProxyRecord};
 pub use release::{ReleaseRecord, ReleaseUnreadable};
-pub use rest::{BackoffRecord, InstanceRecord, LifeRecord, ListingRecord, PublishedRecord, REST_KIND, RestRecord};
+pub use rest::{
+    BackoffRecord, InstanceRecord, LifeRecord, ListingRecord, PublishedRecord, REST_KIND, RestRecord, ScaledRecord,
+};
 
 /// The kind under which a journal keeps a [`StepRecord`].
 pub const STEP_KIND: &str = "step/1";

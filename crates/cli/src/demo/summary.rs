@@ -149,7 +149,7 @@ pub fn show(summary: &Summary, teller: &Teller, json: bool) -> Result<(), Failur
     if json {
         let object =
             serde_json::to_string(summary).map_err(|error| Failure::new("cannot print the summary").because(&error))?;
-        println!("{object}");
+        print_line!("{object}")?;
     }
     Ok(())
 }

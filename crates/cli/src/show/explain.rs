@@ -41,7 +41,11 @@ pub fn text(service: &ServiceStatus, style: Style) -> String {
         line(&mut text, "next", &format!("in {}: {}", length(next.in_ms), next.then));
     }
     if let Some(queued) = service.queued {
-        line(&mut text, "queued", &format!("rollout {queued}"));
+        let behind = match &service.situation {
+            Situation::Rollout { rollout, .. } => format!(" waits for rollout {rollout}"),
+            _ => String::new(),
+        };
+        line(&mut text, "queued", &format!("rollout {queued}{behind}"));
     }
     if let Some(preview) = &service.preview {
         line(&mut text, "preview", &format!("X-Gapless-Preview: {preview}"));
@@ -71,7 +75,8 @@ fn line(text: &mut String, name: &str, value: &str) {
 pub(super) fn situation(situation: &Situation) -> String {
     match situation {
         Situation::Empty => "nothing is deployed".to_owned(),
-        Situation::Settled { current } => format!("{current} serves"),
+        Situation::Settled { current, stopped: true } => format!("{current} is stopped: requests are refused"),
+        Situation::Settled { current, stopped: false } => format!("{current} serves"),
         Situation::Rollout { rollout, from: Some(from), to, strategy, .. } => {
             format!("rollout {rollout}, {strategy} from {from} to {to}")
         }

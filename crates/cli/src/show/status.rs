@@ -77,8 +77,7 @@ pub fn service_text(service: &ServiceStatus, style: Style) -> String {
         }
     }
     text.push('\n');
-    let ready =
-        service.releases.iter().flat_map(|release| &release.instances).filter(|instance| is_serving(instance)).count();
+    let ready = ready_in_load(service);
     let floor = service.floor.map(|floor| format!("{ready} ready in load, floor {floor}; ")).unwrap_or_default();
     let _ = writeln!(text, "  {floor}going back: {}", going_back(service.rollback));
     if !service.routes.is_empty() {
@@ -114,11 +113,18 @@ pub fn service_text(service: &ServiceStatus, style: Style) -> String {
     text
 }
 
+/// How many instances are ready and in load.
+#[must_use]
+pub fn ready_in_load(service: &ServiceStatus) -> usize {
+    service.releases.iter().flat_map(|release| &release.instances).filter(|instance| is_serving(instance)).count()
+}
+
 fn is_serving(instance: &InstanceStatus) -> bool {
     instance.state == InstanceState::Ready && instance.load == InstanceLoad::Live
 }
 
-fn instance_row(release: &ReleaseStatus, instance: &InstanceStatus) -> Vec<Cell> {
+/// How an instance is, in a word, and why where it is not well.
+pub(super) fn state_word(instance: &InstanceStatus) -> Cell {
     let (state, paint) = match instance.state {
         InstanceState::Starting => ("starting", Paint::Busy),
         InstanceState::Warming => ("warming", Paint::Busy),
@@ -130,20 +136,28 @@ fn instance_row(release: &ReleaseStatus, instance: &InstanceStatus) -> Vec<Cell>
         Some(reason) => format!("{state}: {reason}"),
         None => state.to_owned(),
     };
-    let load = match instance.load {
+    Cell::painted(state, paint)
+}
+
+/// Where an instance stands in the routing table, in a word.
+pub(super) fn load_word(instance: &InstanceStatus) -> &'static str {
+    match instance.load {
         InstanceLoad::Out => "out",
         InstanceLoad::Preview => "preview",
         InstanceLoad::Live => "live",
         InstanceLoad::Draining => "draining",
         InstanceLoad::Drained => "drained",
-    };
+    }
+}
+
+fn instance_row(release: &ReleaseStatus, instance: &InstanceStatus) -> Vec<Cell> {
     vec![
         instance.instance.clone().into(),
         release.label.clone().into(),
         releases::role(release.role).into(),
         format!("{}%", f64::from(release.weight_bp) / 100.0).into(),
-        Cell::painted(state, paint),
-        load.into(),
+        state_word(instance),
+        load_word(instance).into(),
         instance.in_flight.map(|count| count.to_string()).unwrap_or_default().into(),
         instance.address.clone().unwrap_or_default().into(),
         length(instance.age_ms).into(),
@@ -155,6 +169,7 @@ fn instance_row(release: &ReleaseStatus, instance: &InstanceStatus) -> Vec<Cell>
 fn painted_situation(situation: &Situation, style: Style) -> String {
     let paint = match situation {
         Situation::Empty => Paint::Faint,
+        Situation::Settled { stopped: true, .. } => Paint::Faint,
         Situation::Settled { .. } => Paint::Good,
         Situation::Rollout { .. } => Paint::Busy,
         Situation::NeedsOperator { .. } => Paint::Bad,

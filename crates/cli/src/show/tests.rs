@@ -110,7 +110,7 @@ fn rolling() -> ServiceStatus {
 
 fn settled() -> ServiceStatus {
     ServiceStatus {
-        situation: Situation::Settled { current: "1.3.0".to_owned() },
+        situation: Situation::Settled { current: "1.3.0".to_owned(), stopped: false },
         waits: Vec::new(),
         next: None,
         rollback: TimeToRollBack::OneTable,

@@ -29,12 +29,15 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let request = BackupRequest { to: to.to_owned(), replace: args.replace };
     let made: BackupAnswer = block_on(async { Client::new(context).post("/v1/backup", &request).await })?;
     if context.json {
-        println!("{}", serde_json::json!(made));
+        print_line!("{}", serde_json::json!(made))?;
     } else {
-        println!("{}  {}", made.sha256, made.to);
-        eprintln!(
+        print_line!("{}  {}", made.sha256, made.to)?;
+        tell!(
             "the journal up to commit {} of term {} is in {} ({} bytes), read back and verified",
-            made.commits, made.epoch, made.to, made.bytes
+            made.commits,
+            made.epoch,
+            made.to,
+            made.bytes
         );
     }
     Ok(Exit::Done)

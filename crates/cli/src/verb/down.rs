@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use gapless_controller::leftovers::{self, Leftovers, LeftoversFailed};
+use gapless_drivers::talk::say;
 use gapless_wire::api::Status;
 
 use crate::client::{Client, block_on};
@@ -20,12 +22,15 @@ pub struct Args {}
 /// Runs the verb.
 ///
 /// # Errors
-/// No controller answers, or it does not end in time.
+/// It does not end in time; or no controller answers, and what one left behind cannot be ended.
 pub fn run(_args: &Args, context: &Context) -> Result<Exit, Failure> {
     let client = Client::new(context);
     block_on(async {
-        client.order("/v1/down").await?;
-        eprintln!("requests in flight end, then the instances stop; what is deployed starts again with `gapless up`");
+        match client.order("/v1/down").await {
+            Err(failure) if failure.unreachable => return end_leftovers(context, failure).await,
+            told => told?,
+        }
+        say("requests in flight end, then the instances stop; what is deployed starts again with `gapless up`");
         let began = Instant::now();
         loop {
             match client.get::<Status>("/v1/status").await {
@@ -37,4 +42,40 @@ pub fn run(_args: &Args, context: &Context) -> Result<Exit, Failure> {
             }
         }
     })
+}
+
+/// No controller is there to be told: what it left behind is ended from here. Where it left nothing, that it does not answer is the answer.
+async fn end_leftovers(context: &Context, unreachable: Failure) -> Result<Exit, Failure> {
+    let state = context.state.path();
+    if !state.is_dir() {
+        return Err(unreachable);
+    }
+    let gapless =
+        std::env::current_exe().map_err(|error| Failure::new("cannot tell where this program is").because(&error))?;
+    say("no controller runs: ending what it left behind");
+    let ended = leftovers::end(state, &gapless).await.map_err(|error| {
+        let failure = Failure::new("what runs was not ended").because(&error);
+        match error {
+            LeftoversFailed::Controller(_) => failure.hint(hint::LOOK_AT_CONTROLLER),
+            LeftoversFailed::Survey(_) | LeftoversFailed::Proxy(_) => failure.hint(hint::ASK_PROXY),
+            LeftoversFailed::Driver(_) => failure,
+        }
+    })?;
+    let Leftovers { proxies, instances, left } = &ended;
+    let some = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
+    say(match (proxies.len(), instances.len()) {
+        (0, 0) => "nothing ran".to_owned(),
+        (proxies, instances) => format!(
+            "ended {} and {}; what is deployed starts again with `gapless up`",
+            some(proxies, "proxy", "proxies"),
+            some(instances, "instance", "instances")
+        ),
+    });
+    match left.as_slice() {
+        [] => Ok(Exit::Done),
+        left => {
+            let failure = Failure::new("not everything ended");
+            Err(Failure { caused_by: left.to_vec(), ..failure }.hint(hint::KILL_WHAT_IS_LEFT))
+        }
+    }
 }

@@ -58,25 +58,25 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     match &found {
-        Some(found) => eprintln!("wrote `{}` for {}, service `{service}`", path.display(), found.what),
-        None => eprintln!(
+        Some(found) => tell!("wrote `{}` for {}, service `{service}`", path.display(), found.what),
+        None => tell!(
             "wrote `{}`: what kind of service this is could not be told, so write its command",
             path.display()
         ),
     }
     let of_containers = found.is_none().then(|| containers(&listing)).flatten();
     for note in found.iter().flat_map(|found| &found.notes).chain(&of_containers) {
-        eprintln!("  {note}");
+        tell!("  {note}");
     }
     if let Some(path) = &machine.path {
-        eprintln!("  Its program is not where a service manager searches: `environment` says PATH = {path}");
+        tell!("  Its program is not where a service manager searches: `environment` says PATH = {path}");
     }
     if machine.user.is_none() && rustix::process::geteuid().is_root() {
-        eprintln!(
+        tell!(
             "  Where the controller runs as root its instances do too: name another user by `user` under [run], or with --user"
         );
     }
-    eprintln!("next: look it over, start the controller with `gapless up` if it does not run, then `gapless deploy`");
+    tell!("next: look it over, start the controller with `gapless up` if it does not run, then `gapless deploy`");
     Ok(Exit::Done)
 }
 

@@ -52,9 +52,9 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     if context.json {
         let json = serde_json::to_string(&replayed)
             .map_err(|error| Failure::new("cannot write the verdict as JSON").because(&error))?;
-        println!("{json}");
+        print_line!("{json}")?;
     } else {
-        print!("{}", table::text(&replayed));
+        crate::follow::print_text(&table::text(&replayed))?;
     }
     Ok(exit(&replayed))
 }

@@ -34,22 +34,22 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         repair::rebuild_journal(state, purpose, manifests).await.map_err(|failed| refused(&failed))
     })?;
     match context.json {
-        true => println!("{}", json(&recovery)),
-        false => recovery.services.iter().for_each(|service| println!("{}", line(service))),
+        true => print_line!("{}", json(&recovery))?,
+        false => recovery.services.iter().try_for_each(|service| print_line!("{}", line(service)))?,
     }
     for service in &recovery.services {
-        service.remarks.iter().for_each(|remark| eprintln!("{}: {remark}", service.name));
+        service.remarks.iter().for_each(|remark| tell!("{}: {remark}", service.name));
     }
-    recovery.unreadable.iter().for_each(|remark| eprintln!("not used: {remark}"));
+    recovery.unreadable.iter().for_each(|remark| tell!("not used: {remark}"));
     for aside in &recovery.manifests_aside {
-        eprintln!("a manifest that names another journal is now {}", aside.display());
+        tell!("a manifest that names another journal is now {}", aside.display());
     }
     if let Some(aside) = &recovery.aside {
-        eprintln!("the journal that was there is in {}", aside.display());
+        tell!("the journal that was there is in {}", aside.display());
     }
     match purpose {
-        Purpose::Show => eprintln!("nothing was changed; without --dry-run this becomes the journal"),
-        Purpose::Act => eprintln!("the journal is rebuilt; start `gapless up`: it takes over what runs"),
+        Purpose::Show => tell!("nothing was changed; without --dry-run this becomes the journal"),
+        Purpose::Act => tell!("the journal is rebuilt; start `gapless up`: it takes over what runs"),
     }
     Ok(Exit::Done)
 }

@@ -30,16 +30,16 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         repair::restore(state, &args.copy, older).await.map_err(|failed| refused(&args.copy, &failed))
     })?;
     if context.json {
-        println!("{}", json(&restored));
+        print_line!("{}", json(&restored))?;
     }
     let Restored { copy, aside, outdated } = restored;
-    eprintln!("the journal is the copy {} now, at {}", args.copy.display(), copy.position);
+    tell!("the journal is the copy {} now, at {}", args.copy.display(), copy.position);
     if let Some(aside) = aside {
-        eprintln!("the journal that was there is in {}", aside.display());
+        tell!("the journal that was there is in {}", aside.display());
     }
     match outdated {
-        Some(outdated) => eprintln!("`gapless up` will refuse it: {outdated}; {}", hint::RECOVER_NEXT),
-        None => eprintln!("start `gapless up`: it takes over what runs"),
+        Some(outdated) => tell!("`gapless up` will refuse it: {outdated}; {}", hint::RECOVER_NEXT),
+        None => tell!("start `gapless up`: it takes over what runs"),
     }
     Ok(Exit::Done)
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use gapless_wire::api::{ServiceStatus, Situation, Status};
 
 use crate::client::{Client, block_on};
-use crate::follow::{Wanted, exit_of, print_json, print_text};
+use crate::follow::{Reader, Wanted, exit_of, print_json, print_text, print_to_reader};
+use crate::show::status::ready_in_load;
 use crate::show::style::Style;
 use crate::show::{explain, status};
 use crate::{Context, Exit, Failure, hint, project};
@@ -27,7 +28,7 @@ pub struct Args {
     pub timeout: Option<u64>,
 }
 
-/// Runs the verb. The exit code tells how the last rollout of each service shown ended, the worst of them.
+/// Runs the verb. The exit code tells whether what serves is well; of rollouts that were watched, how they ended. The worst counts.
 ///
 /// # Errors
 /// There is no such service, or the controller does not answer.
@@ -58,7 +59,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             print_text(&status::text(&answer, Style::of_stdout()))?
         }
         refuse_standstill(&answer)?;
-        Ok(exit(&answer))
+        Ok(worst(answer.services.iter().map(wellness)))
     })
 }
 
@@ -93,13 +94,16 @@ async fn watch(
                 let screen = format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"));
                 if text != shown {
                     let first = if shown.is_empty() { "\x1b[2J" } else { "" };
-                    print_text(&if redraw { format!("{first}{screen}") } else { text.clone() })?;
+                    let reader = print_to_reader(&if redraw { format!("{first}{screen}") } else { text.clone() })?;
+                    if reader == Reader::Gone {
+                        return Ok(Exit::Done);
+                    }
                     shown = text;
                 }
                 refuse_standstill(&answer)?;
                 let busy = answer.services.iter().any(is_busy);
                 if was_busy && !busy {
-                    return Ok(exit(&answer));
+                    return Ok(worst(answer.services.iter().map(last_end)));
                 }
                 was_busy |= busy;
             }
@@ -129,21 +133,38 @@ fn is_busy(service: &ServiceStatus) -> bool {
     matches!(service.situation, Situation::Rollout { .. }) || service.queued.is_some()
 }
 
-/// The worst end of a last rollout; a service whose rollout runs counts by nothing yet.
-fn exit(status: &Status) -> Exit {
-    let ends = status.services.iter().map(|service| match (&service.situation, &service.last_rollout) {
+/// Whether what serves is well: enough instances are ready in load. Nothing is asked of a service that is stopped, or that nothing was ever
+/// deployed of.
+fn wellness(service: &ServiceStatus) -> Exit {
+    let serves = match &service.situation {
+        Situation::NeedsOperator { .. } => return Exit::NeedsOperator,
+        Situation::Settled { stopped, .. } => !stopped,
+        Situation::Rollout { from, .. } => from.is_some(),
+        Situation::Empty => false,
+    };
+    let least = service.floor.map_or(1, |floor| usize::from(floor.max(1)));
+    if serves && ready_in_load(service) < least { Exit::Unwell } else { Exit::Done }
+}
+
+/// How the last rollout of a service ended.
+fn last_end(service: &ServiceStatus) -> Exit {
+    match (&service.situation, &service.last_rollout) {
         (Situation::NeedsOperator { .. }, _) => Exit::NeedsOperator,
         (Situation::Settled { .. } | Situation::Empty, Some(last)) if last.strategy != "rollback" => {
             exit_of(last, Wanted::Forward)
         }
         _ => Exit::Done,
-    });
-    let worst = |exit: &Exit| match exit {
-        Exit::NeedsOperator => 3,
+    }
+}
+
+fn worst(exits: impl Iterator<Item = Exit>) -> Exit {
+    let rank = |exit: &Exit| match exit {
+        Exit::NeedsOperator => 4,
+        Exit::Unwell => 3,
         Exit::RolledBack => 2,
         Exit::FailedByUs => 1,
         _ => 0,
     };
-    let exit = ends.max_by_key(worst).unwrap_or(Exit::Done);
+    let exit = exits.max_by_key(rank).unwrap_or(Exit::Done);
     if exit == Exit::Refused { Exit::Done } else { exit }
 }

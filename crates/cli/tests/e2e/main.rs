@@ -31,5 +31,6 @@ mod sources;
 mod takeover;
 mod talk;
 mod tunnels;
+mod verbs;
 mod world;
 mod wrk;

@@ -54,6 +54,17 @@ fn refused(reason: &Refusal) -> ErrorBody {
         Refusal::GoesBackElsewhere { .. } => {
             (ErrorCode::Busy, "end it with `gapless rollback` without --to, then go back further")
         }
+        Refusal::NoWayBack { .. } => (
+            ErrorCode::Refused,
+            "wait for its end (`gapless status -w`), then order the opposite: `gapless start`, or `gapless scale` with the number before",
+        ),
+        Refusal::NothingDeployed => (ErrorCode::Refused, "`gapless deploy` makes the first release"),
+        Refusal::Stopped => (ErrorCode::Refused, "`gapless start` starts it; a deploy starts it with the new release"),
+        Refusal::NotStopped => (ErrorCode::Refused, "`gapless restart` replaces its instances by fresh ones"),
+        Refusal::Undecided(_) => {
+            (ErrorCode::Busy, "`gapless explain` says what is left; `gapless rollback` tries once more to put it back")
+        }
+        Refusal::NoInstance => (ErrorCode::Refused, "`gapless stop` ends every instance and keeps the release"),
         Refusal::AlreadyDeployed(_) => (ErrorCode::Refused, "`gapless releases` lists what is deployed"),
         Refusal::NoRollout => (ErrorCode::Refused, "`gapless status` shows what is running"),
         Refusal::NothingToPromote { .. } => (ErrorCode::Refused, "`gapless explain` shows what the rollout waits for"),
@@ -65,7 +76,7 @@ fn refused(reason: &Refusal) -> ErrorBody {
         Refusal::FloorForbidsInPlace { .. } => {
             (ErrorCode::Refused, "set `order = \"surge-first\"`, more instances, or a lower `floor` in gapless.toml")
         }
-        Refusal::OtherService { .. } | Refusal::RolloutNumberUsed { .. } => {
+        Refusal::OtherService { .. } | Refusal::OtherContent(_) | Refusal::RolloutNumberUsed { .. } => {
             (ErrorCode::Refused, "give the order again; if it is refused again, this is a bug")
         }
     };

@@ -27,7 +27,11 @@ const HISTORY_DEFAULT: usize = 20;
 type Looked<T> = Result<Json<T>, Failed>;
 
 pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
-    let names: Vec<ServiceName> = shared.core().services().keys().cloned().collect();
+    let names: Vec<ServiceName> = {
+        let core = shared.core();
+        let listed = core.services().iter().filter(|(_, tended)| tended.is_listed());
+        listed.map(|(name, _)| name.clone()).collect()
+    };
     Json(Status {
         controller: controller(&shared),
         proxies: proxies(&shared),

@@ -45,6 +45,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/services/{service}/rollback", post(order::rollback))
         .route("/v1/services/{service}/abort", post(order::abort))
         .route("/v1/services/{service}/promote", post(order::promote))
+        .route("/v1/services/{service}/adjust", post(order::adjust))
+        .route("/v1/services/{service}/adjust/plan", post(order::adjust_plan))
         .route("/v1/services/{service}/rollouts", get(look::history))
         .route("/v1/services/{service}/rollouts/{rollout}", get(look::rollout))
         .route("/v1/services/{service}/rollouts/{rollout}/receipt", get(look::receipt))

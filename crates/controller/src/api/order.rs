@@ -9,10 +9,12 @@ use gapless_fleet::{Accepted, Fleet, With};
 use gapless_model::{ReleaseLabel, ServiceName};
 use gapless_rollout::{Input, Origin, Place, Placed, RollbackOrder};
 use gapless_wire::api::{
-    DeployRequest, ErrorBody, ErrorCode, OperatorRequest, OrderAccepted, PlanAnswer, PlanRequest, RollbackRequest,
+    AdjustRequest, DeployRequest, ErrorBody, ErrorCode, OperatorRequest, OrderAccepted, PlanAnswer, PlanRequest,
+    RollbackRequest,
 };
 
 use super::answer::{Failed, no_service, service_name};
+use crate::adjust;
 use crate::deploy;
 use crate::proxies;
 use crate::shared::{End, Shared};
@@ -86,6 +88,43 @@ pub async fn promote(
     about_running(&shared, &service, Input::PromoteOrdered(origin(&request.by, &request.reason)))
 }
 
+pub async fn adjust(
+    State(shared): State<Arc<Shared>>,
+    Path(service): Path<String>,
+    Json(request): Json<AdjustRequest>,
+) -> Answer {
+    let name = service_name(&service)?;
+    listed(&shared, &name)?;
+    let counted = proxies::counts_before(&shared).await;
+    let mut accepted = None;
+    shared.act(|core, at| {
+        let (told, answer) = adjust::order(core, &name, &request, counted, at)?;
+        accepted = Some(answer);
+        Ok(told)
+    })?;
+    let accepted = accepted.ok_or_else(|| no_service(&name))?;
+    Ok((StatusCode::ACCEPTED, Json(accepted)))
+}
+
+pub async fn adjust_plan(
+    State(shared): State<Arc<Shared>>,
+    Path(service): Path<String>,
+    Json(request): Json<AdjustRequest>,
+) -> Result<Json<PlanAnswer>, Failed> {
+    let name = service_name(&service)?;
+    listed(&shared, &name)?;
+    let now = shared.now();
+    let core = shared.core();
+    let tended = core.service(&name).ok_or_else(|| no_service(&name))?;
+    Ok(Json(adjust::plan(tended, &request, now)?))
+}
+
+/// Refuses what is about a service that is not there, or was removed.
+fn listed(shared: &Shared, name: &ServiceName) -> Result<(), Failed> {
+    let there = shared.core().service(name).is_some_and(gapless_fleet::ServiceEntry::is_listed);
+    if there { Ok(()) } else { Err(no_service(name)) }
+}
+
 /// Stops everything: proxies drain, instances stop, then the controller ends. What is deployed stays deployed and starts with the next `up`.
 pub async fn down(State(shared): State<Arc<Shared>>) -> StatusCode {
     tokio::spawn(async move {
@@ -128,12 +167,18 @@ pub fn accepted(name: &ServiceName, placed: &Placed, to: Option<&ReleaseLabel>) 
         Placed::Own(own) => Some(own),
         Placed::OfRunning(_) => None,
     };
+    let behind = own.and_then(|own| match own.place {
+        Place::Queued { behind } => Some(behind.0),
+        Place::Running => None,
+    });
     OrderAccepted {
         preview: None,
         service: name.to_string(),
         rollout: placed.rollout().0,
         label: own.map(|own| &own.to).or(to).map(ToString::to_string),
-        queued: own.is_some_and(|own| own.place == Place::Queued),
+        queued: behind.is_some(),
+        behind,
+        done: false,
         warnings: Vec::new(),
     }
 }

@@ -207,6 +207,14 @@ impl Place {
         place
     }
 
+    /// The place of a state folder, only to find who is there: nothing is made, and no proxy is started from it.
+    #[must_use]
+    pub fn found_at(state: &Path) -> Place {
+        let settings = SettingsDoc::of(&ServerConfig::default());
+        let (gapless, troubles) = (PathBuf::new(), Vec::new());
+        Place { state: state.to_owned(), gapless, threads: 1, settings, user: None, troubles }
+    }
+
     fn folder(&self) -> PathBuf {
         self.state.join(FOLDER)
     }

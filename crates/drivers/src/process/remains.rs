@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gapless_model::{Epoch, InstanceId};
+use gapless_model::{Epoch, InstanceId, Millis};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
@@ -32,6 +32,8 @@ pub struct Remains {
     pub effect: u64,
     /// The newest term it is known to have seen: that of its order, or what its keeper says.
     pub epoch: Epoch,
+    /// How long it may take to end, from SIGTERM to SIGKILL.
+    pub stop_grace: Millis,
     /// How it is.
     pub life: RemainsLife,
 }
@@ -81,6 +83,7 @@ async fn look(instance: InstanceId, folder: InstanceFolder) -> Option<Remains> {
         address: instance_address(spec.port),
         effect: spec.effect,
         epoch: Epoch(spec.epoch.max(told)),
+        stop_grace: Millis(spec.stop_grace_ms),
         life,
     })
 }

@@ -106,6 +106,7 @@ impl Transition {
         match (rollout.reversibility(), rollout.from()) {
             (Reversibility::Unexposed | Reversibility::Exposed, _) => self.turn_back(Cause::RolloutTimeout { after }),
             (Reversibility::Earned, Some(_)) => self.finish_done(),
+            (Reversibility::Earned, None) if rollout.plan.purpose.ends_all() => self.finish_done(),
             (Reversibility::Earned, None) => self.call_operator(Cause::RolloutTimeout { after }),
         }
     }
@@ -244,10 +245,10 @@ impl Service {
 
     /// Of those that this step lets go no request is in flight any more, or had its time.
     fn old_drained(&self, rollout: &Rollout, step: &PlanStep, now: Tick) -> bool {
-        let Some(from) = rollout.from() else { return true };
+        let Some((from, wanted)) = rollout.leaving(step) else { return true };
         let limit = self.old_traffic(rollout).drain;
         let skip = self.has(PlantedBug::SkipAcknowledgement);
-        if step.old.instances == 0 && !skip {
+        if wanted.instances == 0 && !skip {
             return self.instances.of(from).all_drained(now, limit);
         }
         let over = |ordinal: &u64| match self.instances[ordinal].listing {
@@ -257,17 +258,17 @@ impl Service {
             Listing::Left { drain: Drain::Running { since }, .. } => now >= since.after(limit),
             Listing::Left { drain: Drain::Lasting { .. } | Drain::Done, .. } => true,
         };
-        self.instances.going(from, &step.old).iter().all(over)
+        self.instances.going(from, &wanted).iter().all(over)
     }
 
     /// All that let go are gone. Surge first leaves behind those that hold tunnels: they drain on by themselves.
     fn old_stopped(&self, rollout: &Rollout, step: &PlanStep, tunnels: Tunnels, now: Tick) -> bool {
-        let Some(from) = rollout.from() else { return true };
+        let Some((from, wanted)) = rollout.leaving(step) else { return true };
         let pool = self.instances.of(from);
-        if pool.stopping > 0 || !pool.any_goes(&step.old) {
+        if pool.stopping > 0 || !pool.any_goes(&wanted) {
             return pool.stopping == 0;
         }
-        let mut going = self.instances.going(from, &step.old).into_iter().map(|ordinal| &self.instances[&ordinal]);
+        let mut going = self.instances.going(from, &wanted).into_iter().map(|ordinal| &self.instances[&ordinal]);
         tunnels == Tunnels::LeftBehind && going.all(|instance| self.holds_tunnels(instance, now))
     }
 

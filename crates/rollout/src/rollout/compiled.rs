@@ -9,13 +9,13 @@ use gapless_model::{Amount, Millis, Release, ReleaseId, ReleaseSpec, Strategy};
 
 use crate::desired::{Desired, DesiredState, Rest};
 use crate::rollout::{blue_green, first, rolling};
-use crate::{APPLY_TIMEOUT, PhaseName, PlantedBug, Refusal, STOP_SLACK, Service, Then, TimeToRollBack};
+use crate::{APPLY_TIMEOUT, Adjustment, PhaseName, PlantedBug, Refusal, STOP_SLACK, Service, Then, TimeToRollBack};
 
 /// A compiled strategy. Cloning it copies no steps.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct CompiledPlan {
-    /// `rolling`, `rolling in place`, `blue-green` or `first deploy`.
-    pub name: &'static str,
+    /// What the rollout is for.
+    pub purpose: Purpose,
     /// The release before; none for a first deploy.
     pub from: Option<ReleaseId>,
     /// The candidate.
@@ -26,6 +26,34 @@ pub(crate) struct CompiledPlan {
     pub back: WayBack,
     /// In their order; at least one.
     steps: Arc<[PlanStep]>,
+}
+
+/// What a rollout is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Purpose {
+    /// Another release becomes current, by the strategy of this name: `rolling`, `rolling in place`, `blue-green` or `first deploy`.
+    Replace(&'static str),
+    /// The current release takes its own place, with fresh instances.
+    Restart,
+    /// An earlier release becomes current again.
+    Return,
+    /// The current release is to run in another way.
+    Adjust(Adjustment),
+}
+
+impl Purpose {
+    /// Whether there is a candidate.
+    pub(crate) fn replaces(self) -> bool {
+        match self {
+            Purpose::Replace(_) | Purpose::Restart | Purpose::Return => true,
+            Purpose::Adjust(_) => false,
+        }
+    }
+
+    /// Whether no instance is to be left.
+    pub(crate) fn ends_all(self) -> bool {
+        matches!(self, Purpose::Adjust(Adjustment::Stop | Adjustment::Remove))
+    }
 }
 
 /// One step: a phase of one batch.
@@ -158,12 +186,27 @@ impl CompiledPlan {
         strategy: &Strategy,
         tests: Tests,
     ) -> Result<CompiledPlan, Refusal> {
-        let from = service.current().map(|current| &**current);
+        let from = service.replaceable().map(|current| &**current);
         if service.has(PlantedBug::BelowFloor) {
             let spec = ReleaseSpec { floor: Amount::Count(0), ..to.spec.clone() };
             return CompiledPlan::compile(from, &Release { spec, ..to.clone() }, strategy, tests);
         }
         CompiledPlan::compile(from, to, strategy, tests)
+    }
+
+    /// The same, for another purpose.
+    pub(crate) fn with_purpose(self, purpose: Purpose) -> CompiledPlan {
+        CompiledPlan { purpose, ..self }
+    }
+
+    /// Its name: that of the strategy, or what the rollout is for.
+    pub(crate) fn name(&self) -> &'static str {
+        match self.purpose {
+            Purpose::Replace(strategy) => strategy,
+            Purpose::Restart => "restart",
+            Purpose::Return => "rollback",
+            Purpose::Adjust(adjustment) => adjustment.name(),
+        }
     }
 
     /// The step with this index; the last one for an index past it.
@@ -247,7 +290,7 @@ pub(super) struct Stage {
 }
 
 impl<'a> Draft<'a> {
-    fn new(from: Option<&'a Release>, to: &'a Release, tests: Tests) -> Draft<'a> {
+    pub(super) fn new(from: Option<&'a Release>, to: &'a Release, tests: Tests) -> Draft<'a> {
         Draft { from, to, tests, batch: 0, steps: Vec::new() }
     }
 
@@ -318,12 +361,12 @@ impl<'a> Draft<'a> {
         self.steps.push(PlanStep { phase, batch: self.batch, old, new, gate, reversibility, limit, late });
     }
 
-    pub(super) fn finish(self, name: &'static str) -> CompiledPlan {
+    pub(super) fn finish(self, strategy: &'static str) -> CompiledPlan {
         assert!(!self.steps.is_empty(), "BUG: a strategy without a step");
         let to = &self.to.spec;
         let proof = self.from.map_or(APPLY_TIMEOUT, |from| from.spec.start_timeout.max(APPLY_TIMEOUT));
         CompiledPlan {
-            name,
+            purpose: Purpose::Replace(strategy),
             from: self.from.map(|from| from.id),
             to: self.to.id,
             batches: self.batch + 1,

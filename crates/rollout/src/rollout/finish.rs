@@ -8,29 +8,48 @@ use gapless_model::{InstanceId, Millis, ReleaseId, RolloutId};
 use crate::effect::{Effect, NoticeLevel, Outcome};
 use crate::instance::{Drain, Instance, Listing};
 use crate::planted::PlantedBug;
-use crate::rollout::{CompiledPlan, Queued, Rollout, Tests};
+use crate::rollout::{CompiledPlan, Purpose, Queued, Rollout, Tests};
 use crate::service::{OpenReceipt, Service, Situation, Stuck};
+use crate::table::Table;
 use crate::transition::Transition;
-use crate::{Action, Cause};
+use crate::{Action, Adjustment, Cause};
 
 impl Transition {
     /// The candidate is the current release.
     pub(crate) fn finish_done(&mut self) {
         let Some(rollout) = self.service.running().cloned() else { return };
-        if let Some(from) = rollout.from() {
-            self.remember(from, rollout.to);
-        }
-        let next = Situation::Settled { current: rollout.to };
-        let label = self.label(rollout.to);
-        self.finish(rollout, Outcome::Done, next, NoticeLevel::Info, |_| format!("{label} is the current release"));
+        let current = rollout.to;
+        let label = self.label(current);
+        let (next, notice) = match rollout.plan.purpose {
+            Purpose::Replace(_) | Purpose::Return => {
+                if let Some(before) = rollout.from().or(rollout.rests) {
+                    self.remember(before, current);
+                }
+                (Situation::Settled { current }, format!("{label} is the current release"))
+            }
+            // The same content under another number: what a rollback would go to is what it was.
+            Purpose::Restart => (Situation::Settled { current }, format!("{label} was restarted")),
+            Purpose::Adjust(Adjustment::Scale { instances }) => {
+                (Situation::Settled { current }, format!("{label} has {}", crate::plan::plural(instances)))
+            }
+            Purpose::Adjust(Adjustment::Start) => (Situation::Settled { current }, format!("{label} was started")),
+            Purpose::Adjust(Adjustment::Stop) => (Situation::Stopped { current }, format!("{label} was stopped")),
+            Purpose::Adjust(Adjustment::Remove) => {
+                self.service.history.clear();
+                self.service.left.clear();
+                (Situation::Empty, format!("{label} was removed, with every release before it"))
+            }
+        };
+        self.finish(rollout, Outcome::Done, next, NoticeLevel::Info, |_| notice);
     }
 
     /// The release before serves again.
     pub(crate) fn finish_back(&mut self, cause: Cause) {
         let Some(rollout) = self.service.running().cloned() else { return };
-        let next = match rollout.from() {
-            Some(current) => Situation::Settled { current },
-            None => Situation::Empty,
+        let next = match (rollout.from(), rollout.rests) {
+            (Some(current), _) => Situation::Settled { current },
+            (None, Some(current)) => Situation::Stopped { current },
+            (None, None) => Situation::Empty,
         };
         let label = self.label(rollout.to);
         let level = match cause {
@@ -58,6 +77,9 @@ impl Transition {
             Some(from) => (from, Some(rollout.to)),
             None => (rollout.to, None),
         };
+        if let Some(before) = rollout.rests {
+            self.remember(before, rollout.to);
+        }
         let stuck = Stuck { rollout: rollout.id, current, other, cause: cause.clone(), since: self.now };
         let label = self.label(rollout.to);
         let outcome = Outcome::NeedsOperator { reason: cause };
@@ -68,7 +90,15 @@ impl Transition {
     /// ## NeedsOperator => Settled
     /// What the rollout left behind may mend itself when the fault ends: the release before serves in full at every proxy and no
     /// instance of the candidate is left. Then there is nothing to decide. Says whether it was so.
+    ///
+    /// ## Empty => Empty
+    /// Once nothing is left of a service and every proxy uses a table without its routes, nothing refers to that table any more.
     pub(crate) fn mend(&mut self) -> bool {
+        if self.service.is_gone() {
+            let Table { published, referred, .. } = &mut self.service.table;
+            (*published, *referred) = (None, BTreeSet::new());
+            return true;
+        }
         let Situation::NeedsOperator(stuck) = &self.service.situation else { return false };
         let current = stuck.current;
         let left = stuck.other.map_or(0, |other| self.service.instances.of(other).all);
@@ -165,6 +195,15 @@ impl Transition {
 }
 
 impl Service {
+    /// Whether no release is left, no instance, and no route at any proxy, but the table that says so.
+    fn is_gone(&self) -> bool {
+        let table = self.table.published.as_ref();
+        matches!(self.situation, Situation::Empty)
+            && self.instances.is_empty()
+            && table.is_some_and(|published| published.routes.routes.is_empty())
+            && self.table.is_applied()
+    }
+
     /// What `rollout` took out of load and leaves to drain; nothing where it is not the one that runs, for then it never began.
     fn left_by(&self, rollout: RolloutId) -> BTreeSet<InstanceId> {
         let Some(running) = self.running().filter(|running| running.id == rollout) else { return BTreeSet::new() };

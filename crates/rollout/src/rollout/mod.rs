@@ -1,5 +1,6 @@
 //! A rollout: the replacement of the current release by a candidate, as a list of phases.
 
+pub(crate) mod adjust;
 pub(crate) mod advance;
 pub(crate) mod back;
 mod blue_green;
@@ -10,8 +11,9 @@ mod rolling;
 
 use gapless_model::{EffectNumber, ReleaseId, RolloutId, Tick};
 
+use crate::desired::Desired;
 use crate::{Cause, DeployOrder, Origin, PhaseName};
-pub(crate) use compiled::{CompiledPlan, Tests};
+pub(crate) use compiled::{CompiledPlan, Purpose, Tests};
 use compiled::{Gate, Limit, PlanStep, Reversibility};
 
 /// A rollout that runs.
@@ -25,6 +27,8 @@ pub(crate) struct Rollout {
     pub to: ReleaseId,
     /// How, and from which release.
     pub plan: CompiledPlan,
+    /// The release that an operator had stopped, and that is current again should the candidate not become it. None where one serves.
+    pub rests: Option<ReleaseId>,
     /// When it began.
     pub began: Tick,
     /// When it turns back at the latest.
@@ -212,6 +216,22 @@ impl Rollout {
     /// The release it came from; none for a first deploy.
     pub(crate) fn from(&self) -> Option<ReleaseId> {
         self.plan.from
+    }
+
+    /// The release that is current while it runs.
+    pub(crate) fn current(&self) -> Option<ReleaseId> {
+        match self.plan.purpose {
+            Purpose::Adjust(_) => Some(self.to),
+            Purpose::Replace(_) | Purpose::Restart | Purpose::Return => self.from().or(self.rests),
+        }
+    }
+
+    /// The release of which this step lets instances go, and what is wanted of it.
+    pub(crate) fn leaving(&self, step: &PlanStep) -> Option<(ReleaseId, Desired)> {
+        match self.plan.purpose {
+            Purpose::Adjust(_) => Some((self.to, step.new)),
+            Purpose::Replace(_) | Purpose::Restart | Purpose::Return => self.from().map(|from| (from, step.old)),
+        }
     }
 
     /// The step that a rollout on its way forward is at.

@@ -424,7 +424,7 @@ fn the_end_of_a_rollout_is_explained_though_the_order_behind_it_cannot_begin() {
             10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
             10.3s  table 8 is in use at every proxy
             10.3s  Observe
-            11.0s  1.2 waits for the running rollout
+            11.0s  1.2 waits for rollout 2
             11.3s  Drain
             11.3s  route (table 10) to 1.1 × 1
             11.3s  table 10 is in use at every proxy

@@ -1,5 +1,6 @@
 //! Scenarios as an operator would tell them, with what the machine answers.
 
+mod adjusting;
 mod deadlines;
 mod failing;
 mod healing;

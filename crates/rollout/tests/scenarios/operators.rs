@@ -60,7 +60,7 @@ fn an_operators_rollback_afterwards_starts_the_previous_release_again() {
          run
          explain",
         expect![[r#"
-            20.0s  blue-green from 1.1 to 1.0
+            20.0s  rollback from 1.1 to 1.0
             20.0s  Start
             20.0s  start shop.r1.i5
             20.0s  start shop.r1.i6
@@ -185,8 +185,8 @@ fn a_second_order_waits_and_a_third_takes_its_place() {
             10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
             10.3s  table 8 is in use at every proxy
             10.3s  Observe
-            11.0s  1.2 waits for the running rollout
-            11.0s  1.3 waits for the running rollout
+            11.0s  1.2 waits for rollout 2
+            11.0s  1.3 waits for rollout 2
             11.0s  superseded by rollout 4, after 0ms
             shop: rollout 2, rolling from 1.0 to 1.1, in Observe for 690ms
               1.0 (current, 50% of the traffic): 1 in load
@@ -259,43 +259,43 @@ fn a_second_order_may_supersede_the_first() {
          deploy 1.2
          run",
         expect![[r#"
-                10.0s  rolling from 1.0 to 1.1
-                10.0s  Start
-                10.0s  start shop.r2.i2
-                10.0s  Warmup
-                10.3s  shop.r2.i2 is ready
-                10.3s  Expose
-                10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
-                10.3s  table 8 is in use at every proxy
-                10.3s  Observe
-                11.0s  1.2 waits for the running rollout
-                11.0s  turning back: superseded by rollout 3
-                11.0s  Rollback
-                11.0s  route (table 9) to 1.0 × 1
-                11.0s  table 9 is in use at every proxy
-                11.0s  shop.r2.i2 is drained
-                11.0s  stop shop.r2.i2
-                11.1s  shop.r2.i2 is stopped
-                11.1s  rolled back: superseded by rollout 3, after 1.150s
-                11.1s  notice: 1.1 was rolled back: superseded by rollout 3
-                11.1s  rolling from 1.0 to 1.2
-                11.1s  Start
-                11.1s  start shop.r3.i3
-                11.2s  Warmup
-                11.4s  shop.r3.i3 is ready
-                11.4s  Expose
-                11.4s  route (table 16) to 1.0 × 1, 1.2 × 1
-                11.4s  table 16 is in use at every proxy
-                11.4s  Observe
-                13.4s  Drain
-                13.4s  route (table 17) to 1.2 × 1
-                13.4s  table 17 is in use at every proxy
-                13.5s  shop.r1.i1 is drained
-                13.5s  Stop
-                13.5s  stop shop.r1.i1
-                13.6s  shop.r1.i1 is stopped
-                13.6s  done, after 2.460s
-                13.6s  notice: 1.2 is the current release
+            10.0s  rolling from 1.0 to 1.1
+            10.0s  Start
+            10.0s  start shop.r2.i2
+            10.0s  Warmup
+            10.3s  shop.r2.i2 is ready
+            10.3s  Expose
+            10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
+            10.3s  table 8 is in use at every proxy
+            10.3s  Observe
+            11.0s  1.2 waits for rollout 2
+            11.0s  turning back: superseded by rollout 3
+            11.0s  Rollback
+            11.0s  route (table 9) to 1.0 × 1
+            11.0s  table 9 is in use at every proxy
+            11.0s  shop.r2.i2 is drained
+            11.0s  stop shop.r2.i2
+            11.1s  shop.r2.i2 is stopped
+            11.1s  rolled back: superseded by rollout 3, after 1.150s
+            11.1s  notice: 1.1 was rolled back: superseded by rollout 3
+            11.1s  rolling from 1.0 to 1.2
+            11.1s  Start
+            11.1s  start shop.r3.i3
+            11.2s  Warmup
+            11.4s  shop.r3.i3 is ready
+            11.4s  Expose
+            11.4s  route (table 16) to 1.0 × 1, 1.2 × 1
+            11.4s  table 16 is in use at every proxy
+            11.4s  Observe
+            13.4s  Drain
+            13.4s  route (table 17) to 1.2 × 1
+            13.4s  table 17 is in use at every proxy
+            13.5s  shop.r1.i1 is drained
+            13.5s  Stop
+            13.5s  stop shop.r1.i1
+            13.6s  shop.r1.i1 is stopped
+            13.6s  done, after 2.460s
+            13.6s  notice: 1.2 is the current release
         "#]],
     );
 }
@@ -321,7 +321,7 @@ fn a_queued_order_that_became_impossible_ends_refused_under_its_own_number() {
             10.3s  route (table 8) to 1.0 × 1, 1.1 × 1
             10.3s  table 8 is in use at every proxy
             10.3s  Observe
-            11.0s  1.2 waits for the running rollout
+            11.0s  1.2 waits for rollout 2
             11.3s  Drain
             11.3s  route (table 10) to 1.1 × 1
             11.3s  table 10 is in use at every proxy

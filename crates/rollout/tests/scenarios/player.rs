@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
 use gapless_model::Millis;
-use gapless_rollout::{EndedBy, Input, Origin, plan};
+use gapless_rollout::{Adjustment, EndedBy, Input, Origin, plan, plan_adjustment, plan_restart};
 
 use crate::world::releases::{millis, release};
 use crate::world::{Behaviour, World};
@@ -53,6 +53,19 @@ impl Player {
                 world.now = gapless_model::Tick(world.now.0.div_ceil(10_000) * 10_000);
             }
             "rollback" => world.rollback(rest),
+            "restart" => world.restart(),
+            "scale" => world.adjust(Adjustment::Scale { instances: rest.parse().unwrap() }),
+            "stop" => world.adjust(Adjustment::Stop),
+            "start" => world.adjust(Adjustment::Start),
+            "remove" => world.adjust(Adjustment::Remove),
+            "plan-scale" => {
+                let plan = plan_adjustment(&world.service, Adjustment::Scale { instances: rest.parse().unwrap() });
+                write!(world.output, "{}", plan.unwrap()).unwrap();
+            }
+            "plan-stop" => {
+                write!(world.output, "{}", plan_adjustment(&world.service, Adjustment::Stop).unwrap()).unwrap()
+            }
+            "plan-restart" => write!(world.output, "{}", plan_restart(&world.service).unwrap()).unwrap(),
             "abort" => world.input(Input::AbortOrdered(origin())),
             "promote" => world.input(Input::PromoteOrdered(origin())),
             "run" if rest.is_empty() => world.run(),

@@ -95,7 +95,9 @@ pub fn plan_answer(service: &gapless_model::ServiceName, plan: &Plan) -> PlanAns
 fn situation(situation: &SituationReport, now: Tick) -> Situation {
     match situation {
         SituationReport::Empty => Situation::Empty,
-        SituationReport::Settled { current } => Situation::Settled { current: current.to_string() },
+        SituationReport::Settled { current } => Situation::Settled { current: current.to_string(), stopped: false },
+        // A situation of its own would be unreadable to the program before this one.
+        SituationReport::Stopped { current } => Situation::Settled { current: current.to_string(), stopped: true },
         SituationReport::Rollout(rollout) => Situation::Rollout {
             rollout: rollout.rollout.0,
             from: rollout.from.as_ref().map(ToString::to_string),
@@ -216,6 +218,7 @@ pub(super) fn action_words(action: &Action) -> (&'static str, Option<&InstanceId
         Action::CheckBegan { .. } => ("check-began", None),
         Action::CheckPassed { .. } => ("check-passed", None),
         Action::Mended { .. } => ("mended", None),
+        Action::Scaled { .. } => ("scaled", None),
         Action::Promoted { .. } => ("promoted", None),
         Action::ControllerRestarted { .. } => ("controller-restarted", None),
         Action::Notified { .. } => ("notified", None),

@@ -47,6 +47,39 @@ pub struct OperatorRequest {
     pub reason: String,
 }
 
+/// Run the current release in another way, or replace its instances by fresh ones.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AdjustRequest {
+    /// What is wanted.
+    #[serde(flatten)]
+    pub adjustment: AdjustmentDoc,
+    /// Who orders it.
+    #[serde(default)]
+    pub by: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// What is wanted of the current release.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "adjustment", rename_all = "kebab-case")]
+pub enum AdjustmentDoc {
+    /// Fresh instances, batch by batch.
+    Restart,
+    /// So many instances instead of those of its configuration.
+    Scale {
+        /// How many; at least 1.
+        instances: u16,
+    },
+    /// No instance; requests are refused.
+    Stop,
+    /// Its instances again.
+    Start,
+    /// Neither instances nor routes nor releases.
+    Remove,
+}
+
 /// The order is journalled and will be carried out.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OrderAccepted {
@@ -63,6 +96,12 @@ pub struct OrderAccepted {
     /// Whether it waits for a running rollout.
     #[serde(default)]
     pub queued: bool,
+    /// The rollout that it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<u64>,
+    /// Whether nothing is left to be waited for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub done: bool,
     /// What the operator should know although the order was taken.
     #[serde(default)]
     pub warnings: Vec<String>,

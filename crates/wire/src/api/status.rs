@@ -123,6 +123,9 @@ pub enum Situation {
     Settled {
         /// Its label.
         current: String,
+        /// Whether an operator stopped it: no instance runs, and requests are refused until it is started.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        stopped: bool,
     },
     /// A rollout runs.
     Rollout {

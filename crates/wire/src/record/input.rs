@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use gapless_model::{Amount, EffectNumber, InstanceId, Millis, Order, Release, ReleaseId, RolloutId, Strategy};
-use gapless_rollout::{DeployOrder, EndedBy, Input, Origin, RollbackOrder};
+use gapless_rollout::{AdjustOrder, Adjustment, DeployOrder, EndedBy, Input, Origin, RollbackOrder};
 use serde::{Deserialize, Serialize};
 
 use super::RecordError;
@@ -88,6 +88,9 @@ pub enum InputRecord {
         strategy: Option<StrategyRecord>,
         #[serde(default)]
         origin: OriginRecord,
+        /// Whether the release takes its own place, under another number. To a program that does not know the word it is a deploy like others.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        restart: bool,
     },
     RollbackOrdered {
         rollout: u64,
@@ -157,6 +160,8 @@ pub enum InputRecord {
         requests_counted: Option<RequestsCountedRecord>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         probe_failed: Option<ProbeFailedRecord>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        adjust_ordered: Option<AdjustOrderedRecord>,
     },
     ControllerRestarted {
         alive: Vec<String>,
@@ -195,6 +200,50 @@ pub struct RoutesRefusedRecord {
     pub reason: String,
 }
 
+/// An order to run the current release in another way.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AdjustOrderedRecord {
+    /// The rollout that carries it out.
+    pub rollout: u64,
+    /// `scale`, `stop`, `start` or `remove`.
+    pub adjustment: String,
+    /// Of `scale`: how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances: Option<u16>,
+    /// Who and why.
+    #[serde(default)]
+    pub origin: OriginRecord,
+}
+
+impl AdjustOrderedRecord {
+    fn of(order: &AdjustOrder) -> AdjustOrderedRecord {
+        let instances = match order.adjustment {
+            Adjustment::Scale { instances } => Some(instances),
+            Adjustment::Stop | Adjustment::Start | Adjustment::Remove => None,
+        };
+        AdjustOrderedRecord {
+            rollout: order.rollout.0,
+            adjustment: order.adjustment.name().to_owned(),
+            instances,
+            origin: OriginRecord::of(&order.origin),
+        }
+    }
+
+    fn to_order(&self) -> Result<AdjustOrder, RecordError> {
+        let adjustment = match (self.adjustment.as_str(), self.instances) {
+            ("scale", Some(instances)) => Adjustment::Scale { instances },
+            ("stop", _) => Adjustment::Stop,
+            ("start", _) => Adjustment::Start,
+            ("remove", _) => Adjustment::Remove,
+            (other, _) => {
+                let value = other.chars().take(40).collect();
+                return Err(RecordError::Impossible { what: "adjustment", value });
+            }
+        };
+        Ok(AdjustOrder { rollout: RolloutId(self.rollout), adjustment, origin: self.origin.to_origin() })
+    }
+}
+
 impl InputRecord {
     /// Time passed, and nothing else happened.
     const TIME_PASSED: InputRecord = InputRecord::TimerFired {
@@ -202,17 +251,27 @@ impl InputRecord {
         routes_refused: None,
         requests_counted: None,
         probe_failed: None,
+        adjust_ordered: None,
     };
 
     /// The stored form of an input.
     #[must_use]
     pub fn of(input: &Input) -> InputRecord {
         match input {
-            Input::DeployOrdered(DeployOrder { rollout, release, strategy, origin }) => InputRecord::DeployOrdered {
+            Input::DeployOrdered(DeployOrder { rollout, release, strategy, origin })
+            | Input::RestartOrdered(DeployOrder { rollout, release, strategy, origin }) => InputRecord::DeployOrdered {
                 rollout: rollout.0,
                 release: release.id.0,
                 strategy: strategy.as_ref().map(StrategyRecord::of),
                 origin: OriginRecord::of(origin),
+                restart: matches!(input, Input::RestartOrdered(_)),
+            },
+            Input::AdjustOrdered(order) => InputRecord::TimerFired {
+                requests_ended: None,
+                routes_refused: None,
+                requests_counted: None,
+                probe_failed: None,
+                adjust_ordered: Some(AdjustOrderedRecord::of(order)),
             },
             Input::RollbackOrdered(RollbackOrder { rollout, to, origin }) => InputRecord::RollbackOrdered {
                 rollout: rollout.0,
@@ -249,24 +308,28 @@ impl InputRecord {
                 routes_refused: None,
                 requests_counted: None,
                 probe_failed: None,
+                adjust_ordered: None,
             },
             Input::RoutesRefused { routes, reason } => InputRecord::TimerFired {
                 requests_ended: None,
                 routes_refused: Some(RoutesRefusedRecord { routes: routes.0, reason: reason.clone() }),
                 requests_counted: None,
                 probe_failed: None,
+                adjust_ordered: None,
             },
             Input::RequestsCounted { candidate, counts } => InputRecord::TimerFired {
                 requests_ended: None,
                 routes_refused: None,
                 requests_counted: Some(RequestsCountedRecord::of(*candidate, counts)),
                 probe_failed: None,
+                adjust_ordered: None,
             },
             Input::ProbeFailed { instance, reason } => InputRecord::TimerFired {
                 requests_ended: None,
                 routes_refused: None,
                 requests_counted: None,
                 probe_failed: Some(ProbeFailedRecord { instance: instance.to_string(), reason: reason.clone() }),
+                adjust_ordered: None,
             },
             Input::TimerFired => InputRecord::TIME_PASSED,
             Input::ControllerRestarted { alive, gone_by } => InputRecord::ControllerRestarted {
@@ -282,9 +345,10 @@ impl InputRecord {
     /// [`RecordError`] where a name, number or address is none, or a release is not kept.
     pub fn to_input(&self, release: &dyn Fn(ReleaseId) -> Option<Arc<Release>>) -> Result<Input, RecordError> {
         Ok(match self {
-            InputRecord::DeployOrdered { rollout, release: id, strategy, origin } => {
+            InputRecord::DeployOrdered { rollout, release: id, strategy, origin, restart } => {
                 let id = ReleaseId(*id);
-                Input::DeployOrdered(DeployOrder {
+                let ordered = if *restart { Input::RestartOrdered } else { Input::DeployOrdered };
+                ordered(DeployOrder {
                     rollout: RolloutId(*rollout),
                     release: release(id).ok_or(RecordError::UnknownRelease(id))?,
                     strategy: strategy.as_ref().map(StrategyRecord::to_strategy).transpose()?,
@@ -333,11 +397,13 @@ impl InputRecord {
             InputRecord::TimerFired { probe_failed: Some(failed), .. } => {
                 Input::ProbeFailed { instance: instance(&failed.instance)?, reason: failed.reason.clone() }
             }
+            InputRecord::TimerFired { adjust_ordered: Some(order), .. } => Input::AdjustOrdered(order.to_order()?),
             InputRecord::TimerFired {
                 requests_ended: None,
                 routes_refused: None,
                 requests_counted: None,
                 probe_failed: None,
+                adjust_ordered: None,
             } => Input::TimerFired,
             InputRecord::ControllerRestarted { alive, gone_by } => Input::ControllerRestarted {
                 gone_by: gone_by.to_ended_by(),

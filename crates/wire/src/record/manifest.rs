@@ -10,7 +10,7 @@ use gapless_model::{ReleaseId, ServiceName};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::ReleaseRecord;
+use super::{ReleaseRecord, ScaledRecord};
 
 /// The newest form known here.
 const FORMAT: u32 = 1;
@@ -34,6 +34,12 @@ pub struct ManifestRecord {
     /// Releases that were current before, the newest last.
     #[serde(default)]
     pub history: Vec<u64>,
+    /// Whether an operator stopped it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
+    /// How many instances an operator wants of a release instead of those of its configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scaled: Vec<ScaledRecord>,
     /// The last effect number given out.
     #[serde(default)]
     pub last_effect: u64,
@@ -90,6 +96,8 @@ impl ManifestRecord {
             service: service.to_string(),
             current: None,
             history: Vec::new(),
+            stopped: false,
+            scaled: Vec::new(),
             last_effect: 0,
             last_ordinal: 0,
             last_rollout: 0,

@@ -32,6 +32,12 @@ pub struct RestRecord {
     /// Releases that were current and that an operator went back from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<u64>,
+    /// Whether an operator stopped it. A program that does not know the word starts it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
+    /// How many instances an operator wants of a release instead of those of its configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scaled: Vec<ScaledRecord>,
     /// The instances.
     #[serde(default)]
     pub instances: Vec<InstanceRecord>,
@@ -53,6 +59,15 @@ pub struct RestRecord {
     /// The releases that are kept.
     #[serde(default)]
     pub kept: Vec<u64>,
+}
+
+/// How many instances an operator wants of a release.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ScaledRecord {
+    /// Of which release.
+    pub release: u64,
+    /// How many.
+    pub instances: u16,
 }
 
 /// An order of a table.
@@ -164,6 +179,12 @@ impl RestRecord {
             current: rest.current.map(|release| release.0),
             history: numbers(&mut rest.history.iter()),
             left: numbers(&mut rest.left.iter()),
+            stopped: rest.stopped,
+            scaled: rest
+                .scaled
+                .iter()
+                .map(|(release, instances)| ScaledRecord { release: release.0, instances: *instances })
+                .collect(),
             instances: rest.instances.iter().map(InstanceRecord::of).collect(),
             backoffs: rest
                 .backoffs
@@ -195,6 +216,8 @@ impl RestRecord {
             current: self.current.map(ReleaseId),
             history: self.history.iter().copied().map(ReleaseId).collect(),
             left: self.left.iter().copied().map(ReleaseId).collect(),
+            stopped: self.stopped,
+            scaled: self.scaled.iter().map(|scaled| (ReleaseId(scaled.release), scaled.instances)).collect(),
             instances: self.instances.iter().map(InstanceRecord::to_instance).collect::<Result<_, _>>()?,
             backoffs: self
                 .backoffs

@@ -79,6 +79,8 @@ fn rests() -> impl Values<Value = AtRest> {
                     current: current.map(ReleaseId),
                     left: history.iter().map(|release| release.next()).collect(),
                     history: history.into_iter().collect(),
+                    stopped: effect % 2 == 1,
+                    scaled: current.into_iter().map(|release| (ReleaseId(release), 3)).collect(),
                     instances,
                     backoffs: backoffs
                         .into_iter()

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use gapless_model::{EffectNumber, InstanceId, Millis, Release, RolloutId, ServiceName, Tick};
 use gapless_rollout::{
-    Action, BatchReport, Change, DeployOrder, Effect, EndedBy, ErrorCounts, Input, Intent, Listing, Origin, PhaseName,
-    RollbackOrder, Service, ServiceRoutes, Step, Tally, step,
+    Action, AdjustOrder, Adjustment, BatchReport, Change, DeployOrder, Effect, EndedBy, ErrorCounts, Input, Intent,
+    Listing, Origin, PhaseName, RollbackOrder, Service, ServiceRoutes, Step, Tally, step,
 };
 
 /// How long the obliging world takes for each answer.
@@ -297,6 +297,22 @@ impl World {
         let rollout = self.next_rollout();
         let origin = Origin { by: "ann".into(), reason: String::new() };
         self.input(Input::DeployOrdered(DeployOrder { rollout, release, strategy: None, origin }));
+    }
+
+    /// The current release takes its own place, under the next number.
+    pub fn restart(&mut self) {
+        let rollout = self.next_rollout();
+        let origin = Origin { by: "ann".into(), reason: String::new() };
+        let current = self.service.current().expect("a release is current");
+        let id = self.service.releases().map(|release| release.id).max().expect("one is kept").next();
+        let release = Arc::new(Release { id, ..Release::clone(current) });
+        self.input(Input::RestartOrdered(DeployOrder { rollout, release, strategy: None, origin }));
+    }
+
+    /// The current release runs in another way.
+    pub fn adjust(&mut self, adjustment: Adjustment) {
+        let origin = Origin { by: "ann".into(), reason: String::new() };
+        self.input(Input::AdjustOrdered(AdjustOrder { rollout: self.next_rollout(), adjustment, origin }));
     }
 
     /// To the release with that label, or to wherever the machine goes back.
