@@ -1,5 +1,6 @@
 //! Waiting for a rollout: its actions as they happen, its receipt, and an exit code that says how it ended.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write as _};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -155,6 +156,8 @@ pub fn exit_of(summary: &RolloutSummary, wanted: Wanted) -> Exit {
 
 /// Where actions are shown: lines on stdout, and a bar on stderr where a person watches.
 struct Screen {
+    /// What stood in brackets and is long: it is shown once.
+    told: BTreeSet<String>,
     json: bool,
     style: Style,
     bar: ProgressBar,
@@ -169,12 +172,11 @@ impl Screen {
         }
         bar.set_message(format!("{} to {}", order.service, order.label.as_deref().unwrap_or("the release before")));
         bar.enable_steady_tick(Duration::from_millis(500));
-        Screen { json: context.json, style: Style::of_stdout(), bar }
+        Screen { told: BTreeSet::new(), json: context.json, style: Style::of_stdout(), bar }
     }
 
     fn show(&mut self, shown: &Event) {
-        let line =
-            if self.json { serde_json::to_string(shown).unwrap_or_default() } else { event::line(shown, self.style) };
+        let line = if self.json { serde_json::to_string(shown).unwrap_or_default() } else { self.line(shown) };
         self.bar.suspend(|| {
             let mut out = std::io::stdout().lock();
             // A reader that went away (`| head`) does not end the waiting: the exit code still counts.
@@ -184,6 +186,12 @@ impl Screen {
         if shown.ended.is_some() {
             self.bar.finish_and_clear();
         }
+    }
+
+    /// An action in a line. A long text in brackets, such as the value of a variable, is not told again.
+    fn line(&mut self, shown: &Event) -> String {
+        let text = event::fold(&shown.text, &mut self.told);
+        event::line(&Event { text, ..shown.clone() }, self.style)
     }
 
     fn say(&self, words: &str) {

@@ -12,6 +12,8 @@ pub const NAME_SERVICE: &str =
     "name the service, or run this in the folder of its `gapless.toml`; `gapless status` lists the services";
 /// What does not end when it is told to.
 pub const KILL_WHAT_IS_LEFT: &str = "`kill -KILL PID` ends a frozen proxy; then say `gapless down` again";
+/// An archive is expected on stdin.
+pub const PIPE_ARCHIVE: &str = "such as `tar cz -C build . | gapless deploy --label 1.4.0 --from -`";
 /// A number of instances is needed.
 pub const NAME_NUMBER: &str = "such as `gapless scale shop 5`; `gapless stop` ends every instance";
 /// The state folder is not known.

@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use gapless_drivers::artefact::read_text;
 use gapless_model::{ReleaseSpec, ServiceName};
 use gapless_wire::config::{CONFIG_BYTES_MAX, parse_service_config, with_strategy};
 
@@ -28,9 +29,10 @@ impl Project {
     /// # Errors
     /// No such file, or its faults.
     pub fn load(named: Option<&Path>, from: &Path, strategy: Option<&str>) -> Result<Project, Failure> {
-        let path = find(named, from)?;
-        let file = path.display().to_string();
-        let mut text = read(&path)?;
+        let (file, mut text) = match named.is_none() && from.is_file() {
+            true => within(from)?,
+            false => written(find(named, from)?)?,
+        };
         parse_service_config(&text, &file)?;
         if let Some(kind) = strategy {
             text = with_strategy(&text, kind, &file)?;
@@ -76,6 +78,23 @@ pub fn service(named: Option<&str>) -> Result<ServiceName, Failure> {
         return Err(Failure::new(what).hint(hint::NAME_SERVICE).exit(Exit::Usage));
     }
     Ok(Project::load(None, Path::new("."), None)?.spec.service)
+}
+
+/// The configuration within an archive, else the one of this folder.
+fn within(archive: &Path) -> Result<(String, String), Failure> {
+    let failed = |error: &dyn std::error::Error| {
+        let failure = Failure::new(format!("cannot look for `{CONFIG_FILE}` in `{}`", archive.display()));
+        failure.because(error).hint(hint::NAME_ARTEFACT).exit(Exit::Refused)
+    };
+    let found = read_text(archive, CONFIG_FILE, CONFIG_BYTES_MAX as u64).map_err(|error| failed(&error))?;
+    match found {
+        Some(text) => Ok((CONFIG_FILE.to_owned(), text)),
+        None => written(find(None, archive)?),
+    }
+}
+
+fn written(path: PathBuf) -> Result<(String, String), Failure> {
+    Ok((path.display().to_string(), read(&path)?))
 }
 
 fn find(named: Option<&Path>, from: &Path) -> Result<PathBuf, Failure> {

@@ -98,9 +98,11 @@ pub fn plan(shared: &Shared, request: &PlanRequest) -> Result<PlanAnswer, Deploy
         Some(tended) => (tended.state.clone(), next_release(&tended.releases)),
         None => (gapless_rollout::Service::new(name.clone()), ReleaseId(1)),
     };
+    let source = request.from.as_deref().map(Path::new).filter(|source| source.is_absolute() && source.is_dir());
+    let problems = gapless_drivers::keeper::problems(&spec.run, source);
     let release = Release { id, label, digest: Digest([0; 32]), spec };
     match gapless_rollout::plan(&state, &release, None) {
-        Ok(plan) => Ok(api::plan_answer(&name, &plan)),
+        Ok(plan) => Ok(PlanAnswer { problems, ..api::plan_answer(&name, &plan) }),
         Err(reason) => Err(DeployFailed::Take(TakeError::Refused(reason))),
     }
 }

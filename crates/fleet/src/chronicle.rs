@@ -71,7 +71,8 @@ impl Chronicle {
                     None => told.events.last().map_or(0, |event| event.progress_milli),
                 };
                 let (phase, batch) = told.phase.unzip();
-                told.events.push(api::event(seq, told.began, entry, phase, batch, progress));
+                let event = api::event(seq, told.began, entry, phase, batch, progress);
+                told.events.push(Event { at: wall::rfc3339(at.wall_ms), ..event });
             }
         }
         while self.rollouts.len() > ROLLOUTS_MAX {
@@ -109,6 +110,7 @@ impl Chronicle {
             events: vec![Event {
                 seq: 0,
                 at_ms: summary.took_ms,
+                at: String::new(),
                 phase: None,
                 batch: None,
                 action: "ended".to_owned(),

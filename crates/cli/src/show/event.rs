@@ -1,8 +1,30 @@
 //! One line per action of a rollout, with its time.
 
+use std::collections::BTreeSet;
+
 use gapless_wire::api::Event;
 
 use super::style::{Paint, Style};
+
+/// The longest text in brackets that may be told each time it comes.
+const BRACKETS_CHARS_MAX: usize = 60;
+
+/// The text with each long part in brackets once: where it was told before it is `(...)`.
+#[must_use]
+pub fn fold(text: &str, told: &mut BTreeSet<String>) -> String {
+    let mut folded = String::new();
+    let mut rest = text;
+    while let Some((before, from)) = rest.split_once('(') {
+        let Some((inner, after)) = from.split_once(')') else { break };
+        folded.push_str(before);
+        let is_long = inner.chars().count() > BRACKETS_CHARS_MAX;
+        let shown = if is_long && !told.insert(inner.to_owned()) { "..." } else { inner };
+        folded.extend(["(", shown, ")"]);
+        rest = after;
+    }
+    folded.push_str(rest);
+    folded
+}
 
 /// `  12.3s  Warmup 2/4  shop.r2.i5 is ready`
 #[must_use]

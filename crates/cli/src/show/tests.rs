@@ -129,6 +129,7 @@ fn status_of(services: Vec<ServiceStatus>) -> Status {
             pid: 321,
             epoch: 4,
             uptime_ms: 11_042_000,
+            now: String::new(),
             state_folder: "/var/lib/gapless".to_owned(),
             listeners: vec!["0.0.0.0:80".to_owned()],
             warnings: vec!["cgroup v2 cannot be written: limits are not enforced".to_owned()],
@@ -179,10 +180,10 @@ fn status_shows_a_rollout_with_every_instance() {
               preview: X-Gapless-Preview: 1.4.0:0123456789abcdef0123456789abcdef
               remark: the CPU limit is not enforced: no cgroup v2 with that controller can be written
               INSTANCE    RELEASE  ROLE       SHARE  STATE                  LOAD  IN FLIGHT  ADDRESS          FOR   CPU  MEMORY
-              shop.r2.i1  1.3.0    current    75%    ready                  live  3          127.0.0.1:20001  1m1s  12%  50.0MiB
-              shop.r2.i2  1.3.0    current    75%    unhealthy: status 500  live  3          127.0.0.1:20002  1m1s  12%  50.0MiB
+              shop.r2.i1  1.3.0    current    37.5%  ready                  live  3          127.0.0.1:20001  1m1s  12%  50.0MiB
+              shop.r2.i2  1.3.0    current    37.5%  unhealthy: status 500  live  3          127.0.0.1:20002  1m1s  12%  50.0MiB
               shop.r2.i5  1.4.0    candidate  25%    ready                  live  3          127.0.0.1:20005  1m1s  12%  50.0MiB
-              shop.r2.i6  1.4.0    candidate  25%    starting               out                               1m1s
+              shop.r2.i6  1.4.0    candidate         starting               out                               1m1s
         "#]],
     );
 }
@@ -214,7 +215,7 @@ fn explain_says_what_is_waited_for_and_what_comes_next() {
                             all proxies to use table 12, for 12ms
               remark        the CPU limit is not enforced: no cgroup v2 with that controller can be written
               next          in 57s: the rollout rolls back
-              queued        rollout 8
+              queued        rollout 8 waits for rollout 7
               preview       X-Gapless-Preview: 1.4.0:0123456789abcdef0123456789abcdef
               going back    about 2.5s, its instances have to start
         "#]],
@@ -277,19 +278,21 @@ fn a_plan_is_a_table_of_phases() {
         phases: vec![phase("Start", 1, "start 1 instance of 1.4.0"), phase("Expose", 2, "put it in load")],
         expected_ms: 34_000,
         timeout_ms: 1_800_000,
+        problems: Vec::new(),
         rollback: TimeToRollBack::OneTable,
     };
     check(
         &plan::text(&plan, Style::Plain),
         &expect![[r#"
-        shop: rolling from 1.3.0 to 1.4.0
+            shop: rolling from 1.3.0 to 1.4.0
 
-          PHASE   BATCH  WHAT                       ABOUT  AT MOST  ELSE
-          Start   1/2    start 1 instance of 1.4.0  2s     1m       the rollout rolls back
-          Expose  2/2    put it in load             2s     1m       the rollout rolls back
+              PHASE   BATCH  WHAT                       ABOUT  MOST  ELSE
+              Start   1/2    start 1 instance of 1.4.0  2s     1m    rolls back
+              Expose  2/2    put it in load             2s     1m    rolls back
 
-        about 34s in all, at most 30m; going back once it has all traffic: one table change
-    "#]],
+            about 34s in all, at most 30m;
+            going back once it has all traffic: one table change
+        "#]],
     );
 }
 
@@ -464,6 +467,7 @@ fn an_action_is_one_line_with_its_time() {
     let base = Event {
         seq: 0,
         at_ms: 12_345,
+        at: String::new(),
         phase: Some("Warmup".to_owned()),
         batch: Some(Batch { number: 2, of: 4 }),
         action: "ready".to_owned(),
@@ -491,4 +495,105 @@ fn an_action_is_one_line_with_its_time() {
                12.3s  Warmup 2/4
                12.3s  Warmup 2/4     shop.r2.i5 is ready"#]],
     );
+}
+
+#[test]
+fn status_of_all_services_is_a_line_each_with_what_runs_on_top() {
+    let named = |name: &str, service: ServiceStatus| ServiceStatus { service: name.to_owned(), ..service };
+    let stopped = ServiceStatus {
+        situation: Situation::Settled { current: "2.0".to_owned(), stopped: true },
+        releases: Vec::new(),
+        ..settled()
+    };
+    let empty = ServiceStatus { situation: Situation::Empty, floor: None, releases: Vec::new(), ..settled() };
+    let services = vec![named("api", settled()), named("blog", stopped), named("new", empty), named("shop", rolling())];
+    let services = services.into_iter().map(|service| ServiceStatus { remarks: Vec::new(), ..service }).collect();
+    let text = status::overview(&status_of(services), Style::Plain);
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    check(
+        &text,
+        &expect![[r#"
+        controller  0.1.0, process 321, term 4, up 3h4m2s; listening on 0.0.0.0:80
+        proxy       main: table 4.11 (told 4.12), 64 connections, 3 in flight, 2 held
+        proxy       other: not connected; it serves by its last table
+        warning     cgroup v2 cannot be written: limits are not enforced
+
+        SERVICE  RELEASE  READY  FLOOR  STATE
+        shop     1.3.0    2/4    2      rollout 7, rolling to 1.4.0: Warmup 2/4, 38%
+        api      1.3.0    1/2    2      below its floor
+        blog     -        -      -      stopped
+        new      -        -      -      nothing serves; 1.4.0 rolled back after 1m13s
+
+        `gapless status SERVICE` shows its instances, `gapless ps` all of them
+    "#]],
+    );
+}
+
+#[test]
+fn a_plan_of_many_batches_tells_the_first_and_the_last_within_80_columns() {
+    let batches = 8;
+    let phases = (1..=batches).flat_map(|number| {
+        let last = number == batches;
+        let phase = move |phase: &str, what: String, expected_ms, deadline_ms, then: &str| PlannedPhase {
+            phase: phase.to_owned(),
+            batch: Batch { number, of: batches },
+            what,
+            expected_ms,
+            deadline_ms,
+            then: then.to_owned(),
+        };
+        let back = "the rollout rolls back";
+        let end = if last { "the rollout is done, and what is left drains behind it" } else { back };
+        [
+            phase("Start", "start 1 instance of 1.4.0".to_owned(), 0, 60_000, back),
+            phase("Expose", format!("route to 1.3.0 × {} and 1.4.0 × {number}", 9 - number), 0, 30_000, back),
+            phase("Observe", "watch the batch in load".to_owned(), 5_000, 65_000, back),
+            phase("Drain", "take 1 instance of 1.3.0 out of load".to_owned(), 0, 60_000, end),
+        ]
+    });
+    let plan = PlanAnswer {
+        service: "shop".to_owned(),
+        from: Some("1.3.0".to_owned()),
+        to: "1.4.0".to_owned(),
+        strategy: "rolling".to_owned(),
+        phases: phases.collect(),
+        expected_ms: 40_000,
+        timeout_ms: 1_800_000,
+        problems: vec!["there is no user \"web\"".to_owned()],
+        rollback: TimeToRollBack::OneTable,
+    };
+    let text = plan::text(&plan, Style::Plain);
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    check(
+        &text,
+        &expect![[r#"
+        shop: rolling from 1.3.0 to 1.4.0
+
+          PHASE    BATCH  WHAT                                  ABOUT  MOST  ELSE
+          Start    1/8    start 1 instance of 1.4.0                    1m    rolls back
+          Expose   1/8    route to 1.3.0 × 8 and 1.4.0 × 1             30s   rolls back
+          Observe  1/8    watch the batch in load               5s     1m5s  rolls back
+          Drain    1/8    take 1 instance of 1.3.0 out of load         1m    rolls back
+          ...      2-7    each as the batch before
+          Start    8/8    start 1 instance of 1.4.0                    1m    rolls back
+          Expose   8/8    route to 1.3.0 × 1 and 1.4.0 × 8             30s   rolls back
+          Observe  8/8    watch the batch in load               5s     1m5s  rolls back
+          Drain    8/8    take 1 instance of 1.3.0 out of load         1m    ends
+
+        about 40s in all, at most 30m;
+        going back once it has all traffic: one table change
+        it would fail: there is no user "web"
+    "#]],
+    );
+}
+
+#[test]
+fn a_long_text_in_brackets_is_told_once() {
+    let path = "/usr/local/bin:".repeat(17);
+    let reason = format!("there is no program \"serve\" in PATH ({path})");
+    let mut told = std::collections::BTreeSet::new();
+    assert_eq!(event::fold(&reason, &mut told), reason);
+    assert_eq!(event::fold(&reason, &mut told), "there is no program \"serve\" in PATH (...)");
+    assert_eq!(event::fold("ordered by ann (wrong colour)", &mut told), "ordered by ann (wrong colour)");
+    assert_eq!(event::fold("a ) and ( alone", &mut told), "a ) and ( alone");
 }

@@ -1,13 +1,11 @@
 //! `gapless deploy`: replaces the current release of a service by a new one, and waits for the end.
 
-use std::path::Path;
-
 use gapless_wire::api::DeployRequest;
 
-use super::candidate::CandidateArgs;
+use super::candidate::{CandidateArgs, absolute};
 use super::order::Order;
 use crate::follow::Wanted;
-use crate::{Context, Exit, Failure, hint, project};
+use crate::{Context, Exit, Failure, project};
 
 /// What `gapless deploy` is given.
 #[derive(clap::Args, Debug)]
@@ -28,22 +26,16 @@ pub struct Args {
 /// # Errors
 /// The configuration, label or artefact is refused, or the controller does not answer.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
-    let project = args.candidate.project()?;
+    let artefact = args.candidate.artefact()?;
+    let project = args.candidate.project(&artefact)?;
     let path = format!("/v1/services/{}/releases", project.spec.service);
     let request = DeployRequest {
         label: args.candidate.label()?.to_string(),
-        from: artefact(&args.candidate.from)?,
+        from: absolute(artefact.path())?,
         config: project.text,
         config_name: project.file,
         by: project::operator(),
         reason: args.reason.clone(),
     };
     Order { path, request: &request, wanted: Wanted::Forward, detach: args.detach }.give(context)
-}
-
-/// The artefact's absolute path: the controller works in another folder.
-fn artefact(from: &Path) -> Result<String, Failure> {
-    let failed = || Failure::new(format!("there is no artefact at `{}`", from.display())).hint(hint::NAME_ARTEFACT);
-    let path = from.canonicalize().map_err(|error| failed().because(&error))?;
-    path.into_os_string().into_string().map_err(|_| failed())
 }

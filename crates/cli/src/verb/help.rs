@@ -64,13 +64,14 @@ mod tests {
             0    done            What was asked for is done; for a rollout: the candidate is the current release.
             1    error           Something failed: a file, the controller, the network. stderr says what, why, and what mends it.
             2    usage           The command line is wrong: an unknown verb or flag, a missing value.
-            3    rolled back     The rollout ended rolled back: the release before it is in load. `status` gives it while that is how the last rollout of a service ended.
+            3    rolled back     The rollout ended rolled back: the release before it is in load. `status -w` gives it for a rollout that it watched.
             4    needs operator  The rollout ended where a person has to decide; capacity was kept. `gapless explain` says why.
             5    refused         The order was refused and nothing changed: the configuration has errors, the artefact is unsafe, a rollout is running, or the order had become impossible when it no longer had to wait.
             6    failed by us    The rollout is done, but its receipt counts requests that failed by Gapless itself.
             7    new errors      `gapless logs diff` found a signature at ERROR or above that only the new side has and that is not known.
             8    superseded      The order waited for a running rollout, and a later order took its place: it never began, and nothing of it is in load.
             9    cost unknown    The rollout is done, and its receipt counts nothing that failed by Gapless itself, but it is not whole: a proxy ended or did not answer while the rollout ran. `gapless receipt` says which.
+            10   not well        `gapless status`: a service that is not stopped has fewer ready instances in load than its floor, or none. How its last rollout ended does not matter.
             130  interrupted     Waiting was interrupted (Ctrl-C). The rollout goes on: `gapless status -w` watches it.
         "#]].assert_eq(&text(Some("exit-codes"), None).unwrap());
     }

@@ -59,10 +59,9 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     }
     match &found {
         Some(found) => tell!("wrote `{}` for {}, service `{service}`", path.display(), found.what),
-        None => tell!(
-            "wrote `{}`: what kind of service this is could not be told, so write its command",
-            path.display()
-        ),
+        None => {
+            tell!("wrote `{}`: what kind of service this is could not be told, so write its command", path.display())
+        }
     }
     let of_containers = found.is_none().then(|| containers(&listing)).flatten();
     for note in found.iter().flat_map(|found| &found.notes).chain(&of_containers) {

@@ -48,7 +48,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     block_on(async {
         if args.watch {
             return tokio::select! {
-                ended = watch(context, args.timeout.map(Duration::from_secs), ask) => ended,
+                ended = watch(context, args.timeout.map(Duration::from_secs), name.is_some(), ask) => ended,
                 _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
             };
         }
@@ -56,11 +56,16 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         if context.json {
             print_json(&answer)?
         } else {
-            print_text(&status::text(&answer, Style::of_stdout()))?
+            print_text(&text_of(&answer, name.is_some(), Style::of_stdout()))?
         }
         refuse_standstill(&answer)?;
         Ok(worst(answer.services.iter().map(wellness)))
     })
+}
+
+/// A line per service; of one that was named, everything.
+fn text_of(status: &Status, named: bool, style: Style) -> String {
+    if named { status::text(status, style) } else { status::overview(status, style) }
 }
 
 /// What stands there does not change any more: that is an error, whatever the rollouts before it came to.
@@ -75,6 +80,7 @@ fn refuse_standstill(status: &Status) -> Result<(), Failure> {
 async fn watch(
     context: &Context,
     timeout: Option<Duration>,
+    named: bool,
     ask: impl AsyncFn() -> Result<Status, Failure>,
 ) -> Result<Exit, Failure> {
     let began = Instant::now();
@@ -87,7 +93,7 @@ async fn watch(
                 let style = Style::of_stdout();
                 let text = match (context.json, redraw) {
                     (true, _) => serde_json::to_string(&answer).map(|line| line + "\n").unwrap_or_default(),
-                    (false, true) => status::text(&answer, style),
+                    (false, true) => text_of(&answer, named, style),
                     (false, false) => answer.services.iter().map(|service| line(service) + "\n").collect(),
                 };
                 // The cursor goes home, each line is cleared to its end, and what is left below is cleared.

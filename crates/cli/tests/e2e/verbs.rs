@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::world::{PATIENCE, Service, World};
+use crate::world::{Ended, PATIENCE, Service, World};
 
 fn sample() -> Service {
     Service::sample(&[]).with("[strategy]\nbatch = 2\nobserve = \"0s\"\nbake = \"0s\"\n")
@@ -138,11 +138,56 @@ fn down_without_a_controller_ends_what_a_dead_one_left_and_up_brings_it_back() {
     assert_eq!(down.code, 0, "{}", world.tell(&down));
     assert!(down.stderr.contains("ended 1 proxy and 3 instances"), "{}", down.stderr);
     for pid in pids {
-        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "process {pid} is gone");
+        // One that has ended and that nobody has reaped yet is a `Z` there (proc_pid_stat(5)).
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        assert!(stat.is_empty() || stat.contains(") Z "), "process {pid} runs: {stat}");
     }
     let again = world.gapless(&["down"]);
     assert_eq!((again.code, again.stderr.contains("nothing ran")), (0, true), "{}", world.tell(&again));
     world.start_controller(&[]);
     world.eventually("it serves again", || world.live().len() == 3);
     assert_eq!(status_of_a_request(&world), 200);
+}
+
+#[test]
+fn an_archive_comes_on_stdin_with_its_configuration_in_it_and_plan_finds_what_is_missing() {
+    let world = World::up();
+    let folder = world.release(&sample(), "1.0");
+    let mut deploy = std::process::Command::new("sh");
+    deploy.args(["-c", "tar cz -C \"$1\" . | \"$2\" deploy --label 1.0 --from - --state \"$3\"", "sh"]);
+    deploy.arg(&folder).arg(crate::world::program()).arg(world.state());
+    // Of the tester's own folder nothing is used.
+    let elsewhere = world.path("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("an empty folder");
+    let ended = Ended::from(deploy.current_dir(elsewhere).output().expect("a shell"));
+    world.assert_done(&ended);
+    assert_eq!(status_of_a_request(&world), 200);
+
+    let nowhere = world.gapless(&["deploy", "shop", "--label", "1.1", "--from", "/nope"]);
+    assert_eq!(nowhere.code, 1, "{}", world.tell(&nowhere));
+    assert!(nowhere.stderr.starts_with("error: there is no artefact at `/nope`"), "{}", nowhere.stderr);
+
+    let broken = Service { command: "[\"./server\"]\nuser = \"no-such-user\"".to_owned(), ..sample() };
+    let folder = world.release(&broken, "1.1");
+    let plan = world.gapless(&["plan", "shop", "--from", folder.to_str().expect("a path in UTF-8")]);
+    assert_eq!(plan.code, 5, "{}", world.tell(&plan));
+    for problem in ["there is no user \"no-such-user\"", "cannot run \"./server\""] {
+        assert!(plan.stdout.contains(problem), "{}", plan.stdout);
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_what_only_prints() {
+    let world = World::up();
+    world.assert_done(&world.deploy(&sample(), "1.0", "rolling"));
+    for verb in ["status -w --json", "ps", "history shop", "help config"] {
+        let mut piped = std::process::Command::new("bash");
+        let script =
+            format!("set -o pipefail; timeout 60 \"$0\" {verb} --state \"$1\" 2>\"$2\" | head -c 1 > /dev/null");
+        let said = world.path("said");
+        let ended = piped.args(["-c", &script]).arg(crate::world::program()).arg(world.state()).arg(&said).output();
+        let ended = Ended::from(ended.expect("a shell"));
+        let said = std::fs::read_to_string(&said).expect("what was said");
+        assert!(ended.code == 0 && said.is_empty(), "{verb}: {} {said}", ended.code);
+    }
 }

@@ -196,6 +196,7 @@ fn controller(shared: &Shared) -> ControllerStatus {
         pid: std::process::id(),
         epoch,
         uptime_ms: u64::try_from(shared.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        now: wall::rfc3339(crate::wall::now_ms()),
         state_folder: shared.state.display().to_string(),
         listeners: view.addresses.iter().map(ToString::to_string).collect(),
         warnings,

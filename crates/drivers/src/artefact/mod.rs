@@ -15,6 +15,7 @@ mod digest;
 mod entry;
 mod ignored;
 mod names;
+mod peek;
 mod source;
 mod survey;
 mod unpack;
@@ -33,6 +34,7 @@ use gapless_model::{Digest, ServiceName};
 
 pub use entry::{EntryRefused, PATH_BYTES_MAX};
 pub use ignored::IGNORE_FILE;
+pub use peek::read_text;
 pub use venv::{ForeignInterpreter, foreign_interpreter};
 
 /// The bounds of one artefact.

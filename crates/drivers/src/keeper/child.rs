@@ -136,14 +136,14 @@ fn prepare(note: &mut File, entrance: Option<&File>, user: Option<&Ids>, step: &
 }
 
 /// Numbers made before the fork, so that nothing is allocated after it.
-struct Ids {
+pub(super) struct Ids {
     uid: Uid,
     gid: Gid,
     groups: Vec<Gid>,
 }
 
 /// Whom to become; none when that is who we are.
-fn user(name: &str) -> Result<Option<Ids>, String> {
+pub(super) fn user(name: &str) -> Result<Option<Ids>, String> {
     let user = sys::user(name)
         .map_err(|error| format!("cannot look up user {name:?}: {error}"))?
         .ok_or_else(|| format!("there is no user {name:?}"))?;
@@ -171,7 +171,7 @@ fn working_folder(spec: &Spec) -> Result<PathBuf, String> {
 }
 
 /// The file of a program: with a slash in it relative to the working folder, else searched for in `PATH`.
-fn program(name: &str, working: &Path, path: &str) -> Result<PathBuf, String> {
+pub(super) fn program(name: &str, working: &Path, path: &str) -> Result<PathBuf, String> {
     if name.contains('/') {
         let file = working.join(name);
         return match runnable(&file) {

@@ -20,6 +20,7 @@ mod held;
 mod message;
 mod orphan;
 mod output;
+mod preflight;
 mod privileges;
 mod serve;
 mod spec;
@@ -38,6 +39,7 @@ use rustix::fs::FlockOperation;
 
 pub(crate) use message::{Announcement, Answer, Ask, PROTOCOL, Reply, Request, frame, take_frame};
 pub(crate) use orphan::{Answerable, answerable, end, processes_of, remove_cgroup};
+pub use preflight::problems;
 pub(crate) use serve::KILL_PATIENCE;
 pub(crate) use spec::{InstanceFolder, Spec, replace, write_json};
 pub(crate) use tree::{boot, process};

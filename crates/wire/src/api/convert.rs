@@ -51,6 +51,7 @@ pub fn event(
     Event {
         seq,
         at_ms: entry.at.since(began).0,
+        at: String::new(),
         phase: phase.map(|phase| phase.to_string()),
         batch: batch.map(Batch::from),
         action: action.to_owned(),
@@ -89,6 +90,7 @@ pub fn plan_answer(service: &gapless_model::ServiceName, plan: &Plan) -> PlanAns
         expected_ms,
         timeout_ms: plan.timeout.0,
         rollback: plan.rollback.into(),
+        problems: Vec::new(),
     }
 }
 

@@ -46,6 +46,7 @@ impl ServiceEvent {
             | Action::Unhealthy { .. }
             | Action::DrainCut(_)
             | Action::Mended { .. }
+            | Action::Scaled { .. }
             | Action::Promoted { .. }
             | Action::ControllerRestarted { .. } => true,
             Action::Starting(_) | Action::Ready(_) => entry.rollout.is_none(),

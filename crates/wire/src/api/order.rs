@@ -116,6 +116,9 @@ pub struct PlanRequest {
     pub config: String,
     /// How errors call the configuration.
     pub config_name: String,
+    /// The artefact on the controller's machine, as an absolute path: what it lacks is told. A folder is looked into, an archive is not.
+    #[serde(default)]
+    pub from: Option<String>,
 }
 
 /// Write a copy of the journal.

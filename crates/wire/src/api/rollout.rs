@@ -130,6 +130,9 @@ pub struct Event {
     pub seq: u64,
     /// When, in milliseconds since the rollout began.
     pub at_ms: u64,
+    /// When, by the controller's wall clock (RFC 3339).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub at: String,
     /// The phase it belongs to.
     #[serde(default)]
     pub phase: Option<String>,
@@ -226,6 +229,9 @@ pub struct PlanAnswer {
     pub timeout_ms: u64,
     /// What going back takes once the candidate has all traffic.
     pub rollback: TimeToRollBack,
+    /// What would keep its instances from being started on this machine, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
 }
 
 /// One phase of a plan.

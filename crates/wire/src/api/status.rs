@@ -26,6 +26,9 @@ pub struct ControllerStatus {
     pub epoch: u64,
     /// How long it has run, in milliseconds.
     pub uptime_ms: u64,
+    /// When the answer was made (RFC 3339): what every age in it is counted back from.
+    #[serde(default)]
+    pub now: String,
     /// Where its state is.
     pub state_folder: String,
     /// Where the proxy listens.

@@ -159,17 +159,28 @@ fn metrics(page: &mut String, replayed: &Replayed) {
         let visible = metric.visible.ratio.map_or("nothing".to_owned(), |ratio| format!("≥ {ratio:.1}×"));
         let _ = writeln!(
             page,
-            "<tr><td>{}<td class=n>{} / {}<td class=n>{} / {}<td class=n>×{:.2}<td class=n>{interval}<td class=n>{:.1} nats<td class=n>{visible}</tr>",
+            "<tr><td>{}<td class=n>{} / {}<td class=n>{} / {}<td class=n>×{:.2}<td class=n>{interval}<td class=n>{}<td class=n>{visible}</tr>",
             escape(&metric.name),
             metric.counts.candidate.events,
             metric.counts.candidate.exposure,
             metric.counts.current.events,
             metric.counts.current.exposure,
             metric.interval.estimate,
-            metric.log_evidence,
+            odds_against_chance(metric.log_evidence),
         );
     }
     page.push_str("</table>\n");
+}
+
+/// How much likelier what was counted is where the candidate is worse than where it is not, as odds.
+fn odds_against_chance(log_evidence: f64) -> String {
+    let odds = log_evidence.exp();
+    match odds {
+        odds if odds >= 1e6 => "over a million : 1".to_owned(),
+        odds if odds >= 10.0 => format!("{odds:.0} : 1"),
+        odds if odds >= 1.0 => format!("{odds:.1} : 1"),
+        _ => "none".to_owned(),
+    }
 }
 
 fn logs(page: &mut String, replayed: &Replayed) {
@@ -228,6 +239,12 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn evidence_is_told_as_odds_and_not_as_a_logarithm() {
+        let told = [-2.0, 0.5, 4.6, 9.0, 30.0].map(odds_against_chance);
+        assert_eq!(told, ["none", "1.6 : 1", "99 : 1", "8103 : 1", "over a million : 1"]);
+    }
 
     #[test]
     fn seconds_since_1970_are_told_as_dates() {
