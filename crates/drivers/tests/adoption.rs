@@ -230,3 +230,18 @@ fn left_of(stage: &Stage) -> Vec<u32> {
         .map(|(pid, _)| pid)
         .collect()
 }
+
+/// Nobody could ever end it: its keeper's socket went with the folder.
+#[tokio::test]
+async fn an_instance_whose_state_folder_was_deleted_ends_when_nobody_comes() {
+    let stage = Stage::new();
+    let (driver, events) = stage.driver(1);
+    let started = driver.start(stage.order(I1, stage.script("run", TALKS))).await.unwrap();
+    let keeper = keeper_pid(&stage.instance_folder(I1)).unwrap();
+    std::fs::remove_dir_all(stage.instance_folder(I1)).unwrap();
+    // While a controller is connected it can be ended in order.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert!(runs(started.pid));
+    drop((driver, events));
+    until("both are gone", || (!runs(started.pid) && !runs(keeper)).then_some(())).await;
+}

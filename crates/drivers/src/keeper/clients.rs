@@ -58,6 +58,11 @@ impl Clients {
         std::iter::once((self.listener.as_fd(), PollFlags::IN)).chain(clients)
     }
 
+    /// How many are connected.
+    pub(crate) fn count(&self) -> usize {
+        self.clients.len()
+    }
+
     /// Takes new connections.
     pub(crate) fn accept(&mut self) {
         while let Ok((stream, _)) = self.listener.accept() {

@@ -16,6 +16,7 @@
 mod cgroup;
 mod child;
 mod clients;
+mod deserted;
 mod held;
 mod message;
 mod orphan;

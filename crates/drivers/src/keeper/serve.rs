@@ -10,6 +10,7 @@ use rustix::process::{Pid, WaitOptions};
 
 use super::cgroup::Cgroup;
 use super::clients::Clients;
+use super::deserted::Deserted;
 use super::held::{Found, Held};
 use super::message::{Announcement, Answer, Ask, PROTOCOL, Reply, Request};
 use super::privileges::{self, Known};
@@ -50,6 +51,9 @@ struct Keeper<'a> {
     over_memory: bool,
     not_enforced: NotEnforced,
     left_behind: u32,
+    deserted: Option<Deserted>,
+    /// Nobody is left to acknowledge the end.
+    alone: bool,
     ended: Option<Ended>,
 }
 
@@ -195,6 +199,8 @@ impl<'a> Keeper<'a> {
             over_memory: false,
             not_enforced: limits.not_enforced,
             left_behind: 0,
+            deserted: Deserted::watch(&folder.lock(), Instant::now()),
+            alone: false,
             ended: None,
         }
     }
@@ -217,7 +223,8 @@ impl<'a> Keeper<'a> {
         // Nobody tells when the last process of a tree that was taken over ends: it is looked at.
         let taken_over = self.held.end_of_main().is_some() && matches!(self.life, Life::Stopping { .. });
         let look = taken_over.then(|| now + TREE_INTERVAL);
-        [self.life.deadline(now), look, self.memory_at, ended].into_iter().flatten().min()
+        let folder = self.deserted.as_ref().map(Deserted::look_at);
+        [self.life.deadline(now), look, self.memory_at, folder, ended].into_iter().flatten().min()
     }
 
     fn turn(&mut self, ready: &Ready, signals: &mut Signals, clients: &mut Clients) {
@@ -236,6 +243,7 @@ impl<'a> Keeper<'a> {
         }
         self.reap();
         self.watch_memory();
+        self.watch_folder(clients);
         let act = self.life.time(Instant::now());
         self.perform(act);
         if let (Life::Ended { main }, None) = (self.life, &self.ended) {
@@ -367,6 +375,25 @@ impl<'a> Keeper<'a> {
         }
     }
 
+    /// Where the state folder was deleted nobody can ask this keeper for anything any more, and nobody would ever end what it keeps.
+    fn watch_folder(&mut self, clients: &Clients) {
+        let now = Instant::now();
+        let lock = self.folder.lock();
+        if !self.deserted.as_mut().is_some_and(|folder| folder.look(&lock, clients.count(), now)) {
+            return;
+        }
+        self.deserted = None;
+        match &mut self.ended {
+            Some(ended) => ended.leave_at = now,
+            None => {
+                say(format_args!("the folder of {} is gone and nobody comes: it is ended", self.spec.instance));
+                self.alone = true;
+                let act = self.life.stop(now, self.spec.stop_grace().to_duration());
+                self.perform(act);
+            }
+        }
+    }
+
     fn resources(&self) -> Reply {
         let processes = self.held.processes(self.cgroup.as_ref());
         let (resident, ticks) = tree::usage(&processes);
@@ -427,7 +454,11 @@ impl<'a> Keeper<'a> {
         }
         self.memory_at = None;
         clients.tell_all(&Reply::Exited { exit: exit.clone() });
-        let linger = if written.is_ok() { LINGER } else { LINGER_UNWRITTEN };
+        let linger = match &written {
+            _ if self.alone => Duration::ZERO,
+            Ok(()) => LINGER,
+            Err(_) => LINGER_UNWRITTEN,
+        };
         self.ended = Some(Ended { exit, leave_at: Instant::now() + linger });
     }
 }
