@@ -98,6 +98,8 @@ pub enum Verb {
     Restore(verb::restore::Args),
     /// Rebuild a lost or damaged journal from what runs, while no controller runs
     Recover(verb::recover::Args),
+    /// Run the controller under systemd
+    Service(verb::service::Args),
     /// Explain the configuration files, the exit codes or a verb
     Help(verb::help::Args),
     /// Print the completions for a shell

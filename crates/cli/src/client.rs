@@ -142,8 +142,13 @@ impl Client {
     }
 
     fn unreachable(&self, error: &std::io::Error) -> Failure {
-        let failure =
-            Failure::new(format!("the controller does not answer at `{}`", self.socket.display())).because(error);
+        let mut failure = Failure::new(format!("the controller does not answer at `{}`", self.socket.display()));
+        // Unknown, or deleted under a controller: that a socket is missing would send people to look for a controller that is not at fault.
+        let no_folder = self.socket.parent().filter(|folder| matches!(folder.try_exists(), Ok(false)));
+        match no_folder {
+            Some(folder) => failure.caused_by.push(format!("there is no state folder `{}`", folder.display())),
+            None => failure = failure.because(error),
+        }
         let hint = match error.kind() {
             std::io::ErrorKind::PermissionDenied => hint::BE_CONTROLLER_USER,
             _ => hint::START_CONTROLLER,

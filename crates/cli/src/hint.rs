@@ -103,3 +103,9 @@ pub const ONE_SIDE_FROM_STDIN: &str = "give one side as a file: `kubectl logs ne
 pub const KNOWN_FINDINGS: &str = "each [[known]] needs `signature` (a template or an id) and `reason`; it may have expires = \"2026-12-31\", logger, exception, severity_max";
 /// A folder's name cannot be a service's.
 pub const NAME_INIT: &str = "--service takes 1 to 63 lower-case letters, digits and inner hyphens";
+/// A unit is there already.
+pub const FORCE_UNIT: &str = "--force replaces it, --print shows what would be written";
+/// A unit cannot be written.
+pub const PRINT_UNIT: &str = "run this as root, or put what --print prints where your service manager looks";
+/// A path cannot stand in a unit.
+pub const PLAIN_PATH: &str = "use a path of letters, digits and /._-+@:,= alone, such as /usr/local/bin/gapless";

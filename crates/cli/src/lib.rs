@@ -30,6 +30,7 @@ pub mod hint;
 pub mod init;
 pub mod project;
 pub mod reference;
+mod service_manager;
 pub mod show;
 mod state;
 mod talk;

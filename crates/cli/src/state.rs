@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::{Failure, hint};
 
+/// The state folder of the machine's controller.
+const OF_MACHINE: &str = "/var/lib/gapless";
+
 /// The folder of a controller: its journal, releases, logs and sockets.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StateFolder(PathBuf);
@@ -18,10 +21,11 @@ impl StateFolder {
         let environment = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let path = match named {
             Some(path) => path.to_path_buf(),
-            None if rustix::process::geteuid().is_root() => PathBuf::from("/var/lib/gapless"),
+            None if rustix::process::geteuid().is_root() => PathBuf::from(OF_MACHINE),
             None => environment("XDG_STATE_HOME")
                 .or_else(|| environment("HOME").map(|home| home.join(".local/state")))
                 .map(|folder| folder.join("gapless"))
+                .map(|own| of_machine_where_allowed(own, Path::new(OF_MACHINE)))
                 .ok_or_else(|| Failure::new("no state folder is known: HOME is not set").hint(hint::NAME_STATE))?,
         };
         std::path::absolute(&path)
@@ -39,5 +43,29 @@ impl StateFolder {
     #[must_use]
     pub fn api_socket(&self) -> PathBuf {
         self.0.join("api.sock")
+    }
+}
+
+/// A user without a controller of their own who may give orders to the machine's, by `[api] group`, means that one.
+fn of_machine_where_allowed(own: PathBuf, of_machine: &Path) -> PathBuf {
+    let socket = of_machine.join("api.sock");
+    let may = rustix::fs::access(&socket, rustix::fs::Access::WRITE_OK).is_ok();
+    if may && !own.exists() { of_machine.to_path_buf() } else { own }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_may_reach_the_machines_controller_and_has_none_of_their_own_means_that_one() {
+        let place = tempfile::tempdir().unwrap();
+        let (own, machine) = (place.path().join("own"), place.path().join("machine"));
+        assert_eq!(of_machine_where_allowed(own.clone(), &machine), own);
+        std::fs::create_dir(&machine).unwrap();
+        std::fs::write(machine.join("api.sock"), "").unwrap();
+        assert_eq!(of_machine_where_allowed(own.clone(), &machine), machine);
+        std::fs::create_dir(&own).unwrap();
+        assert_eq!(of_machine_where_allowed(own.clone(), &machine), own);
     }
 }

@@ -33,6 +33,7 @@ pub mod restore;
 pub mod rollback;
 pub mod sample_service;
 pub mod scale;
+pub mod service;
 pub mod start;
 pub mod status;
 pub mod stop;
@@ -76,6 +77,7 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Completions(args) => completions::run(&args, context),
         Verb::Proxy(args) => proxy::run(&args, context),
         Verb::Keeper(args) => keeper::run(&args, context),
+        Verb::Service(args) => service::run(&args, context),
         Verb::SampleService(args) => sample_service::run(&args, context),
     }
 }

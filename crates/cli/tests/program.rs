@@ -43,18 +43,18 @@ fn without_a_controller_every_question_says_how_to_start_one() {
         &["status"],
         1,
         &expect![[r#"
-        error: the controller does not answer at `FOLDER/state/api.sock`
-        caused by: No such file or directory (os error 2)
-        hint: start it with `gapless up`, or name its state folder with --state DIR (or GAPLESS_STATE)
-    "#]],
+            error: the controller does not answer at `FOLDER/state/api.sock`
+            caused by: there is no state folder `FOLDER/state`
+            hint: start it with `gapless up`, or name its state folder with --state DIR (or GAPLESS_STATE)
+        "#]],
     );
     refused(
         folder.path(),
         &["--json", "status"],
         1,
         &expect![[r#"
-        {"caused_by":["No such file or directory (os error 2)"],"error":"the controller does not answer at `FOLDER/state/api.sock`","exit":1,"hint":"start it with `gapless up`, or name its state folder with --state DIR (or GAPLESS_STATE)"}
-    "#]],
+            {"caused_by":["there is no state folder `FOLDER/state`"],"error":"the controller does not answer at `FOLDER/state/api.sock`","exit":1,"hint":"start it with `gapless up`, or name its state folder with --state DIR (or GAPLESS_STATE)"}
+        "#]],
     );
 }
 

@@ -107,7 +107,7 @@ pub async fn run(options: Options, ready: impl FnOnce(&[SocketAddr])) -> Result<
     let (journal, known) = take_up::journal(&state).await?;
     let threads = config.proxy_threads.map_or_else(cores, usize::from);
     let wanted: Vec<SocketAddr> = config.listeners.iter().map(|listener| listener.address).collect();
-    let api_listener = OwnUserListener::bind(&state.join(api::SOCKET))?;
+    let api_listener = OwnUserListener::bind(&state.join(api::SOCKET), config.api_group.as_deref())?;
     // Whatever may refuse the start comes before the term, as far as it can: a refused start takes none.
     let opened = match known.proxy {
         None => Some(proxies::listeners(&wanted, threads, &mut [], take_up::copies(&known.frozen)?).await?),
@@ -274,12 +274,14 @@ async fn timers(shared: Arc<Shared>) {
 async fn rounds(shared: Arc<Shared>) {
     let mut last = std::time::Instant::now();
     let mut seen = shared.core().position();
+    let mut told_deleted = None;
     loop {
         tokio::time::sleep(ROUND).await;
         if shared.core().is_full() {
             let _ = shared.act(Fleet::flush_all);
         }
         keep_journal(&shared, &mut seen);
+        told_deleted = tell_deleted(&shared, told_deleted);
         let since = last.elapsed();
         last = std::time::Instant::now();
         let running: Vec<InstanceId> = shared.instances().all().map(|(instance, _)| instance.clone()).collect();
@@ -289,6 +291,25 @@ async fn rounds(shared: Arc<Shared>) {
             }
         }
     }
+}
+
+/// How often it is said that the state folder is gone.
+const DELETED_PAUSE: Duration = Duration::from_secs(60);
+
+/// Says that the state folder was deleted. Everything goes on: what is open stays usable, and keepers whose controller ended would end their instances. Answers
+/// when it was said last.
+fn tell_deleted(shared: &Shared, told: Option<std::time::Instant>) -> Option<std::time::Instant> {
+    if !matches!(shared.state.try_exists(), Ok(false)) {
+        return None;
+    }
+    if told.is_some_and(|told| told.elapsed() < DELETED_PAUSE) {
+        return told;
+    }
+    tracing::error!(
+        state = %shared.state.display(),
+        "the state folder was deleted: traffic goes on, and nothing of it outlives this controller; instances end with it"
+    );
+    Some(std::time::Instant::now())
 }
 
 /// Once nothing was written for a round, what was goes to the journal's main file; and the room for a full disk is kept.

@@ -12,6 +12,7 @@
 //! - [`state_folder`]: whether a state folder is the controller's own.
 //! - [`whole_file`]: a file written whole and durably, or not at all.
 //! - [`talk`]: what a long-running process says, so that saying can fail nothing.
+//! - [`groups`]: who is in which group of the system.
 //! - [`check`]: asking a candidate how it is.
 //!
 //! **Invariant D1**: an order performed twice equals the order performed once (`tests/process.rs`).
@@ -26,6 +27,7 @@
 pub mod artefact;
 pub mod check;
 pub mod driver;
+pub mod groups;
 pub mod keeper;
 pub mod logs;
 pub mod process;

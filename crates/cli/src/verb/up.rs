@@ -8,6 +8,7 @@ use gapless_controller::{End, Options};
 use gapless_drivers::talk::say;
 use gapless_wire::config::{ServerConfig, parse_server_config};
 
+use crate::service_manager::ServiceManager;
 use crate::{Context, Exit, Failure, hint, talk};
 
 /// The machine's configuration in the state folder.
@@ -27,6 +28,7 @@ pub struct Args {
 /// What kept the controller from starting, or made it stop acting.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     talk::begin();
+    let manager = ServiceManager::of_environment();
     let gapless =
         std::env::current_exe().map_err(|error| Failure::new("cannot tell where this program is").because(&error))?;
     let options = Options { state: context.state.path().to_path_buf(), config: read_config(args, context)?, gapless };
@@ -35,7 +37,8 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         .build()
         .map_err(|error| Failure::new("cannot start a runtime").because(&error))?;
     let state = options.state.clone();
-    let ended = runtime.block_on(gapless_controller::run(options, |addresses| ready(addresses, &state)));
+    let ended = runtime.block_on(gapless_controller::run(options, |addresses| ready(addresses, &state, manager)));
+    ServiceManager::of_environment().iter().for_each(ServiceManager::stopping);
     match ended {
         Ok(End::Stopped) => {
             say("the controller has ended; proxy and instances serve on, and `gapless up` takes them over again");
@@ -58,9 +61,13 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     }
 }
 
-fn ready(addresses: &[SocketAddr], state: &Path) {
+fn ready(addresses: &[SocketAddr], state: &Path, manager: Option<ServiceManager>) {
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    say(format_args!("ready: serving on {}, state in {}", addresses.join(", "), state.display()));
+    let serving = format!("serving on {}", addresses.join(", "));
+    say(format_args!("ready: {serving}, state in {}", state.display()));
+    if let Some(manager) = manager {
+        manager.ready(&serving);
+    }
 }
 
 fn read_config(args: &Args, context: &Context) -> Result<ServerConfig, Failure> {

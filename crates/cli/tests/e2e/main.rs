@@ -19,6 +19,7 @@ mod logs;
 mod machine;
 mod not_ready;
 mod notices;
+mod operating;
 mod orders;
 mod ports;
 mod previews;

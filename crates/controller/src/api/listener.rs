@@ -1,12 +1,13 @@
-//! The API's Unix socket: 0600, and only for the user who runs the controller (and root).
+//! The API's Unix socket: 0600, and only for the user who runs the controller (and root); with a group that may give orders 0660, and for its members too.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use gapless_drivers::groups::{Group, group, is_member};
 use tokio::net::{UnixListener, UnixStream};
 
-/// A Unix socket that accepts connections of the controller's own user, or of root, only.
+/// A Unix socket that accepts connections of the controller's own user, of root, and of the members of one group, where one is named.
 ///
 /// The mode of the file keeps others out already; the check of the peer keeps them out too where a file system ignores modes
 /// or someone loosened them.
@@ -15,6 +16,7 @@ pub struct OwnUserListener {
     inner: UnixListener,
     path: PathBuf,
     uid: u32,
+    group: Option<Group>,
 }
 
 /// Why the API's socket could not be opened.
@@ -25,6 +27,15 @@ pub enum BindError {
     InUse {
         /// The socket.
         path: PathBuf,
+    },
+    /// There is no such group, or it cannot be looked up.
+    #[error("[api] group = {name:?} names no group of this machine")]
+    Group {
+        /// Its name.
+        name: String,
+        /// The operating system's answer, where it is not that there is none.
+        #[source]
+        source: Option<io::Error>,
     },
     /// The operating system refused.
     #[error("cannot open the socket {path}")]
@@ -41,11 +52,12 @@ impl OwnUserListener {
     ///
     /// # Errors
     /// [`BindError`] when somebody answers there or the operating system refuses.
-    pub fn bind(path: &Path) -> Result<OwnUserListener, BindError> {
+    pub fn bind(path: &Path, group: Option<&str>) -> Result<OwnUserListener, BindError> {
         let io = |source| BindError::Io { path: path.to_owned(), source };
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(BindError::InUse { path: path.to_owned() });
         }
+        let group = group.map(named).transpose()?;
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
             Ok(()) | Err(_) => {}
@@ -57,14 +69,19 @@ impl OwnUserListener {
             Ok(()) | Err(_) => {}
         }
         let inner = UnixListener::bind(&beside).map_err(io)?;
-        std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o600)).map_err(io)?;
+        if let Some(group) = &group {
+            std::os::unix::fs::chown(&beside, None, Some(group.gid)).map_err(io)?;
+        }
+        let mode = if group.is_some() { 0o660 } else { 0o600 };
+        std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(mode)).map_err(io)?;
         std::fs::rename(&beside, path).map_err(io)?;
-        Ok(OwnUserListener { inner, path: path.to_owned(), uid: rustix::process::geteuid().as_raw() })
+        Ok(OwnUserListener { inner, path: path.to_owned(), uid: rustix::process::geteuid().as_raw(), group })
     }
 
     fn admits(&self, stream: &UnixStream) -> bool {
         match stream.peer_cred() {
             Ok(peer) if peer.uid() == self.uid || peer.uid() == 0 => true,
+            Ok(peer) if self.group.as_ref().is_some_and(|group| is_member(peer.uid(), peer.gid(), group.gid)) => true,
             Ok(peer) => {
                 tracing::warn!(socket = %self.path.display(), uid = peer.uid(), "refused a connection of another user");
                 false
@@ -75,6 +92,11 @@ impl OwnUserListener {
             }
         }
     }
+}
+
+fn named(name: &str) -> Result<Group, BindError> {
+    let failed = |source| BindError::Group { name: name.to_owned(), source };
+    group(name).map_err(|error| failed(Some(error)))?.ok_or_else(|| failed(None))
 }
 
 impl axum::serve::Listener for OwnUserListener {

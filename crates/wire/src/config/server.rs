@@ -80,6 +80,19 @@ pub static SERVER: &[Section] = &[
         ],
     },
     Section {
+        name: "api",
+        repeated: false,
+        doc: "The socket `api.sock` in the state folder, over which orders are given.",
+        keys: &[Key {
+            name: "group",
+            kind: Kind::Text { bytes_max: 64 },
+            default: Fallback::Absent("the controller's own user and root alone"),
+            doc: "The group whose members may give orders too, such as a build's user. Whoever may deploy says what is run and as whom: a member can do what the \
+                  controller's user can, so with a controller of root's the group is as good as root.",
+            example: "\"deploy\"",
+        }],
+    },
+    Section {
         name: "instances",
         repeated: false,
         doc: "Where instances listen: on 127.0.0.1, each on a port of its own.",
@@ -175,6 +188,8 @@ pub struct ServerConfig {
     pub head_timeout: Millis,
     /// How long a client's connection may stay idle between requests.
     pub keep_alive_timeout: Millis,
+    /// The group whose members may give orders; nobody but the controller's user and root where there is none.
+    pub api_group: Option<String>,
     /// The ports that instances are given.
     pub instance_ports: PortRange,
     /// Who is told what happens.
@@ -223,6 +238,7 @@ fn meaning(written: &Written, faults: &mut Vec<Fault>) -> Option<ServerConfig> {
         trusted_peers: proxy.networks("trusted_peers").unwrap_or_default(),
         head_timeout: proxy.duration("head_timeout")?,
         keep_alive_timeout: proxy.duration("keep_alive_timeout")?,
+        api_group: written.one("api").text("group"),
         instance_ports: instances.ports("ports")?,
         notify: written.many("notify").iter().filter_map(|group| notify::receiver_of(group, faults)).collect(),
         artefact_bytes_max: releases.count("artefact_size")?,
