@@ -54,10 +54,9 @@ pub enum LeftoversFailed {
 /// # Errors
 /// [`LeftoversFailed`].
 pub async fn end(state: &Path, gapless: &Path) -> Result<Leftovers, LeftoversFailed> {
-    match refuse_in_use(state) {
-        Err(error @ StoreError::InUse { .. }) => return Err(LeftoversFailed::Controller(error)),
-        // A disk that cannot be written is no reason to leave everything running.
-        Ok(()) | Err(_) => {}
+    // A disk that cannot be written is no reason to leave everything running.
+    if let Err(error @ StoreError::InUse { .. }) = refuse_in_use(state) {
+        return Err(LeftoversFailed::Controller(error));
     }
     let survey = Survey::of(state).await?;
     let term = Term {

@@ -26,8 +26,8 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         }
     }
     if context.json {
-        let instances = status.services.iter().flat_map(show::ps::rows);
-        instances.map(|row| crate::follow::print_json(&row)).collect::<Result<(), Failure>>()?;
+        let mut instances = status.services.iter().flat_map(show::ps::rows);
+        instances.try_for_each(|row| crate::follow::print_json(&row))?;
     } else {
         crate::follow::print_text(&show::ps::text(&status, show::style::Style::of_stdout()))?;
     }
