@@ -13,7 +13,7 @@ use crate::instance::{Drain, Ground, Instance, Life, Listing, StopPermit};
 use crate::planted::PlantedBug;
 use crate::rollout::{Forward, Phase, TestStage, Way};
 use crate::service::{Kept, Service};
-use crate::table::{self, Listed, Published};
+use crate::table::{self, Front, Listed, Published};
 use crate::transition::Transition;
 use crate::{Action, LiveShare, PoolKind, ServiceRoutes};
 
@@ -103,7 +103,11 @@ impl Transition {
             return;
         }
         let floor = if self.service.has(PlantedBug::BelowFloor) { 0 } else { self.service.floor() };
-        let listed = table::listed(&self.service.instances, &desired, floor);
+        let listed = match self.service.front() {
+            Front::Holds => table::listed(&self.service.instances, &desired, floor),
+            // By an operator's order, also where none is ready: what is unhealthy or not proven again would stay for nothing.
+            Front::Refuses | Front::Gone => Listed::default(),
+        };
         let Some(serving) = self.service.serving(&listed) else { return };
         let service = &self.service;
         let routes =

@@ -509,3 +509,30 @@ fn a_first_deploy_that_fails_its_checks_leaves_no_route_behind() {
         "#]],
     );
 }
+
+#[test]
+fn a_service_whose_instances_are_all_unhealthy_is_stopped_all_the_same() {
+    check(
+        "settled 1.0 instances=1
+         sick 1
+         stop
+         run
+         explain",
+        expect![[r#"
+            10.0s  shop.r1.i1 is unhealthy: status 503
+            10.0s  stop of 1.0
+            10.0s  Drain
+            10.0s  route (table 6) to nothing: requests are refused
+            10.0s  table 6 is in use at every proxy
+            10.0s  shop.r1.i1 is drained
+            10.0s  Stop
+            10.0s  stop shop.r1.i1
+            10.1s  shop.r1.i1 is stopped
+            10.1s  done, after 150ms
+            10.1s  notice: 1.0 was stopped
+            shop: 1.0 is stopped
+              1.0 (current, 0% of the traffic): no instance
+              rolling back: nothing to go back to
+        "#]],
+    );
+}
