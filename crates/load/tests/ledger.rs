@@ -88,8 +88,11 @@ fn a_load_that_yields_never_gets_further_ahead_of_its_answers_than_it_says() {
     let service = Service::start(&[], &folder.path().join("seen"));
     let mut plan = plan(&service, 20).with(Kind::Get, Connections::Kept(100), 100.0, "/slow?ms=1000");
     plan.offer = Offer::Yielding { ahead: Duration::from_millis(50) };
+    let begun = Instant::now();
     let sums = sums(plan);
-    assert!(sums.left_out > 0 && sums.scheduled <= 15, "five a second at most, for two seconds: {sums:#?}");
+    // A busy machine may take longer over it than the plan says.
+    let most = 5 * (begun.elapsed().as_secs() + 1);
+    assert!(sums.left_out > 0 && sums.scheduled <= most, "five at a time at most, each for a second: {sums:#?}");
     assert_eq!((sums.lost, sums.scheduled + sums.left_out), (0, 200), "what is left out is neither scheduled nor lost");
 }
 

@@ -409,14 +409,24 @@ fn a_consistent_hash_goes_by_what_it_is_told_and_never_by_the_time() {
     assert_eq!(used.len(), 4, "clients behind a trusted proxy are told apart: {once:?}");
 }
 
-/// The quickest of twenty exchanges on a connection that has settled: a system acknowledges the first segments of a connection at once anyway.
-fn quickest(mut exchange: impl FnMut()) -> Duration {
-    let times = (0..40).map(|_| {
+/// How long twenty exchanges took on a connection that has settled, the quickest first: a system acknowledges the first segments of a connection
+/// at once anyway.
+fn times(mut exchange: impl FnMut()) -> Vec<Duration> {
+    let timed = (0..40).map(|_| {
         let begun = Instant::now();
         exchange();
         begun.elapsed()
     });
-    times.skip(20).min().unwrap()
+    let mut times: Vec<Duration> = timed.skip(20).collect();
+    times.sort();
+    times
+}
+
+/// A busy machine makes some exchanges slow, and now and then acknowledges one early: the quickest is told by whoever waits for nothing, the
+/// middle one by whoever is kept waiting.
+fn assert_quicker(through: &[Duration], kept_waiting: &[Duration]) {
+    let (through, kept_waiting) = (through[0], kept_waiting[kept_waiting.len() / 2]);
+    assert!(through < kept_waiting / 2, "{through:?} through the proxy, {kept_waiting:?} without it");
 }
 
 #[test]
@@ -430,18 +440,18 @@ fn an_instance_that_writes_head_and_body_apart_is_not_kept_waiting_for_our_ackno
     });
     let world = World::new(&Plan::of(&[&instance]));
     let (mut direct, mut client) = (Client::connect(instance.address), world.client());
-    let kept_waiting = quickest(|| drop(direct.ask(get("/"))));
-    let through = quickest(|| assert_eq!(client.ask(get("/")).text(), "body"));
-    assert!(through < kept_waiting / 2, "{through:?} through the proxy, {kept_waiting:?} without it");
+    let kept_waiting = times(|| drop(direct.ask(get("/"))));
+    let through = times(|| assert_eq!(client.ask(get("/")).text(), "body"));
+    assert_quicker(&through, &kept_waiting);
 }
 
 #[test]
 fn a_client_that_writes_head_and_body_apart_is_not_kept_waiting_for_our_acknowledgement() {
     let instance = Instance::named("a");
     let world = World::new(&Plan::of(&[&instance]));
-    let quickest_to = |mut client: Client| {
+    let times_to = |mut client: Client| {
         client.stream.set_nodelay(false).unwrap();
-        quickest(|| {
+        times(|| {
             // Three writes: the second waits for the acknowledgement of the first, which is only a part of the head.
             for part in ["POST / HTTP/1.1\r\nHost: shop", ".test\r\nContent-Length: 4\r\n\r\n", "body"] {
                 client.send(part);
@@ -449,7 +459,7 @@ fn a_client_that_writes_head_and_body_apart_is_not_kept_waiting_for_our_acknowle
             assert_eq!(client.answer().status(), 200);
         })
     };
-    let kept_waiting = quickest_to(Client::connect(instance.address));
-    let through = quickest_to(world.client());
-    assert!(through < kept_waiting / 2, "{through:?} through the proxy, {kept_waiting:?} without it");
+    let kept_waiting = times_to(Client::connect(instance.address));
+    let through = times_to(world.client());
+    assert_quicker(&through, &kept_waiting);
 }
