@@ -24,6 +24,7 @@ mod logs;
 mod manifest;
 mod membership;
 mod notices;
+mod one_off;
 mod performer;
 mod preview_key;
 mod prober;

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::shared::Shared;
 use crate::start_order::{release, start_order};
-use crate::{logs, prober, proxies};
+use crate::{logs, one_off, prober, proxies};
 
 /// An effect to perform.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +40,9 @@ pub async fn perform(shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Or
             }
             Effect::RunCheck { check, release } => {
                 tokio::spawn(run_check(shared, service, number, check, release));
+            }
+            Effect::RunOneOff(one_off) => {
+                tokio::spawn(one_off::run(shared, intent.rollout, one_off, number));
             }
             Effect::Notify { level, message } => match level {
                 NoticeLevel::Info => tracing::info!(%service, message, "notice"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gapless_drivers::driver::{Listener, StartOrder};
-use gapless_model::{EffectNumber, InstanceId, Millis, Release};
+use gapless_model::{EffectNumber, InstanceId, Millis, ProbeKind, Release};
 use gapless_probe::{Change, ProbeFailure, ProbeResult, ProbeState, ProbeTarget, ask};
 use gapless_rollout::{EndedBy, Input, Listing};
 use gapless_wire::api::in_one_line;
@@ -48,8 +48,8 @@ async fn probe(shared: Arc<Shared>, order: StartOrder, address: SocketAddr, rele
     let mut complaint = Complaint::after(release.spec.start_timeout);
     loop {
         let result = match ask(&probe.kind, &target, probe.timeout).await {
-            ProbeResult::Passed => believed(&shared, instance).await,
-            failed => failed,
+            ProbeResult::Passed if probe.kind != ProbeKind::Process => believed(&shared, instance).await,
+            answered => answered,
         };
         if let ProbeResult::Failed(ProbeFailure::Foreign(foreign)) = &result
             && !was_ready

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use gapless_drivers::process::{Remains, RemainsLife};
+use gapless_drivers::process::Remains;
 use gapless_model::{EffectNumber, InstanceId, Release, ReleaseId, RolloutId, ServiceName, Tick, Weight};
 use gapless_rollout::{AtRest, Instance, Life, Listing, Service};
 use gapless_routing::ServiceSpec;
@@ -79,7 +79,7 @@ pub enum RebuildFailed {
 pub fn rebuild(known: &Known<'_>) -> Result<Rebuilt, RebuildFailed> {
     let records = records(known);
     let releases = parsed(known, &records)?;
-    let open: Vec<&Remains> = known.remains.iter().copied().filter(|left| left.life == RemainsLife::Open).collect();
+    let open: Vec<&Remains> = known.remains.iter().copied().filter(|left| left.is_open_instance()).collect();
     if let Some(orphan) = open.iter().find(|left| !releases.contains_key(&left.instance.release)) {
         return Err(RebuildFailed::UnknownRelease { instance: orphan.instance.clone() });
     }
@@ -157,7 +157,7 @@ fn current(
         }
     }
     let runs = |release: ReleaseId| {
-        known.remains.iter().any(|left| left.instance.release == release && left.life == RemainsLife::Open)
+        known.remains.iter().any(|left| left.instance.release == release && left.is_open_instance())
     };
     if live.iter().any(|(_, release)| runs(*release)) {
         live.retain(|(_, release)| runs(*release));
@@ -235,6 +235,7 @@ fn at_rest(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gapless_drivers::process::RemainsLife;
     use gapless_model::{Epoch, HoldLimits, Millis, ReleaseLabel};
     use gapless_routing::{InstanceSpec, Intake, PoolSpec};
     use gapless_wire::config::parse_service_config;

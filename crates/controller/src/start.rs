@@ -23,7 +23,7 @@ pub use crate::proxies::ProxyUnavailable;
 use crate::proxies::{self, Place};
 use crate::shared::{End, Shared};
 pub use crate::survey::SurveyFailed;
-use crate::{notices, performer, prober, standstill, take_up};
+use crate::{notices, one_off, performer, prober, standstill, take_up};
 pub use gapless_drivers::proxylink::ListenFailed;
 use gapless_fleet::Fleet;
 pub use gapless_fleet::TakeError;
@@ -196,6 +196,14 @@ async fn adopt(shared: &Arc<Shared>) -> Result<(), StartFailed> {
             alive.entry(instance.service.clone()).or_default().insert(instance.clone());
         }
     }
+    // Before the orders without an outcome are repeated: what has ended is not run again.
+    for Adopted { instance, state, .. } in &adopted {
+        if let AdoptedState::Exited(exit) = state
+            && one_off::is_one_off(shared, instance)
+        {
+            one_off::ended(shared, instance, exit).await;
+        }
+    }
     let services: Vec<ServiceName> = shared.core().services().keys().cloned().collect();
     for service in &services {
         let alive = alive.get(service).cloned().unwrap_or_default();
@@ -215,6 +223,8 @@ async fn adopt(shared: &Arc<Shared>) -> Result<(), StartFailed> {
             (Some(release), AdoptedState::Running) => prober::watch(shared, &instance, &release),
             (Some(_), AdoptedState::NeverStarted) => {}
             (Some(_), AdoptedState::Exited(_)) => performer::forget(shared, &instance).await,
+            (None, _) if one_off::is_one_off(shared, &instance) => {}
+            (None, AdoptedState::Exited(_)) => performer::forget(shared, &instance).await,
             (None, _) => {
                 tracing::warn!(%instance, "ending an instance that no service knows");
                 let _ = shared.driver.kill(&instance).await;
@@ -227,6 +237,10 @@ async fn adopt(shared: &Arc<Shared>) -> Result<(), StartFailed> {
 
 async fn instances_end(shared: Arc<Shared>, mut events: mpsc::UnboundedReceiver<InstanceEvent>) {
     while let Some(InstanceEvent::Exited { instance, exit }) = events.recv().await {
+        if one_off::is_one_off(&shared, &instance) {
+            one_off::ended(&shared, &instance, &exit).await;
+            continue;
+        }
         shared.instances().unprobed(&instance);
         let links = shared.proxies().links();
         let ended_by = if exit.is_own_doing() { EndedBy::Itself } else { EndedBy::Outside };

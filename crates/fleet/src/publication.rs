@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use gapless_model::{EffectNumber, Epoch, Generation, HoldLimits, InstanceId, ServiceName, TableVersion};
+use gapless_model::{EffectNumber, Epoch, Generation, InstanceId, ServiceName, TableVersion};
 use gapless_rollout::{Admission, Input, Member, PoolKind, ServiceRoutes};
 use gapless_routing::{DrainBook, InstanceSpec, Intake, PoolSpec, PreviewToken, ProxyId, ServiceSpec, TableSpec};
 
@@ -113,7 +113,7 @@ impl Publication {
     pub fn table(&self) -> TableSpec {
         let spec =
             |(_, part): &(EffectNumber, ServiceRoutes)| service_spec(part, self.previews.get(&part.service).cloned());
-        let there = self.parts.values().filter(|(_, part)| !is_gone(part));
+        let there = self.parts.values().filter(|(_, part)| is_routed(part));
         TableSpec { version: self.version, services: there.map(spec).collect() }
     }
 
@@ -256,9 +256,10 @@ impl Publication {
     }
 }
 
-/// Whether nothing of a service is to be in a table: it was removed. That every proxy uses such a table is acknowledged as for other parts.
-fn is_gone(part: &ServiceRoutes) -> bool {
-    part.routes.is_empty() && part.pools.is_empty() && part.hold == HoldLimits::NONE
+/// Whether anything of a service is to be in a table: not of one that was removed, nor of one of workers, which has no routes. That every proxy uses such
+/// a table is acknowledged as for other parts.
+fn is_routed(part: &ServiceRoutes) -> bool {
+    !part.routes.is_empty()
 }
 
 fn service_spec(part: &ServiceRoutes, preview_token: Option<PreviewToken>) -> ServiceSpec {
@@ -300,7 +301,7 @@ fn instance_spec(member: &Member) -> InstanceSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gapless_model::{Millis, ReleaseId};
+    use gapless_model::{HoldLimits, Host, Millis, PathPrefix, ReleaseId, Route};
 
     fn shop() -> ServiceName {
         ServiceName::new("shop").unwrap()
@@ -309,7 +310,7 @@ mod tests {
     fn part() -> ServiceRoutes {
         ServiceRoutes {
             service: shop(),
-            routes: Vec::new(),
+            routes: vec![Route { host: Host::any(), path: PathPrefix::new("/").unwrap() }],
             pools: Vec::new(),
             admission: Admission::Held,
             hold: HoldLimits { requests_max: 7, wait_max: Millis(9) },
@@ -404,10 +405,24 @@ mod tests {
         assert_eq!((table.services[0].intake, table.services[0].hold), (Intake::Hold, part().hold));
     }
 
+    /// A proxy of before there were workers would refuse the whole table for a service without routes.
+    #[test]
+    fn a_service_of_workers_is_in_no_table_and_acknowledged_with_it() {
+        let mut tables = Publication::new(Epoch(3));
+        tables.joined(&proxy("a"));
+        tables.order(EffectNumber(4), ServiceRoutes { routes: Vec::new(), ..part() });
+        let table = tables.next_table().expect("a table");
+        assert_eq!(table.services, []);
+        let news = tables.reported(&proxy("a"), table.version, BTreeMap::new());
+        assert!(
+            matches!(&news[..], [News { input: Input::RoutesApplied { routes }, .. }] if *routes == EffectNumber(4))
+        );
+    }
+
     #[test]
     fn a_service_that_was_removed_is_in_no_table_and_acknowledged_all_the_same() {
         let mut tables = Publication::new(Epoch(3));
-        tables.order(EffectNumber(4), ServiceRoutes { hold: HoldLimits::NONE, ..part() });
+        tables.order(EffectNumber(4), ServiceRoutes { routes: Vec::new(), hold: HoldLimits::NONE, ..part() });
         let table = tables.next_table().expect("a table");
         assert_eq!(table.services, []);
         assert_eq!(tables.reported(&proxy("a"), version(1), []), [applied(4)]);

@@ -183,6 +183,9 @@ fn answers(intent: &gapless_rollout::Intent, alive: &mut BTreeSet<InstanceId>) -
         }
         Effect::PublishRoutes(_) => vec![Input::RoutesApplied { routes: intent.number }],
         Effect::StopInstance { instance, .. } => vec![Input::InstanceStopped { instance: instance.clone() }],
+        Effect::RunOneOff(one_off) => {
+            vec![Input::OneOffEnded { one_off: one_off.id.clone(), end: gapless_rollout::OneOffEnd::Passed }]
+        }
         Effect::RunCheck { .. } => vec![Input::CheckPassed { check: intent.number }],
         Effect::CloseReceipt { rollout, .. } => vec![Input::ReceiptClosed { rollout: *rollout }],
         Effect::Notify { .. } | Effect::KeepReleases { .. } => Vec::new(),

@@ -95,6 +95,9 @@ fn run(core: &mut Fleet<MemoryStore>, mut orders: Vec<Order>) {
             }
             Effect::StopInstance { instance, .. } => vec![Input::InstanceStopped { instance }],
             Effect::CloseReceipt { rollout, .. } => vec![Input::ReceiptClosed { rollout }],
+            Effect::RunOneOff(one_off) => {
+                vec![Input::OneOffEnded { one_off: one_off.id.clone(), end: gapless_rollout::OneOffEnd::Passed }]
+            }
             Effect::RunCheck { .. } => vec![Input::CheckPassed { check: intent.number }],
             Effect::PublishRoutes(_) | Effect::Notify { .. } | Effect::KeepReleases { .. } => Vec::new(),
         };

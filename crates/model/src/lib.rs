@@ -8,6 +8,7 @@
 
 mod amount;
 mod hash_key;
+mod hook;
 mod id;
 mod name;
 mod probe;
@@ -20,6 +21,7 @@ mod traffic;
 
 pub use amount::{Amount, Weight, WeightOutOfRange};
 pub use hash_key::{FieldName, HashKey, HashKeyInvalid};
+pub use hook::{Hook, HookPoint, HookPointInvalid};
 pub use id::{
     ControllerId, ControllerIdInvalid, Digest, DigestInvalid, EffectNumber, Epoch, Generation, InstanceId,
     InstanceIdInvalid, ReleaseId, RolloutId, TableVersion, Term,

@@ -48,6 +48,8 @@ pub enum ProbeKind {
     },
     /// Opens a connection to the instance's address; passes when it is accepted.
     Tcp,
+    /// Passes while the instance's process runs: of a worker, which listens on no port.
+    Process,
     /// Runs a command with the instance's environment; passes when it exits with 0.
     Command {
         /// Program and arguments, at least one; `{port}` and `{release}` are replaced.

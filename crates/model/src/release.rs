@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Amount, Check, Digest, Millis, Probe, ReleaseId, ReleaseLabel, Route, SecondOrder, ServiceName, Sources, Strategy,
-    TrafficPolicy,
+    Amount, Check, Digest, Hook, Millis, Probe, ReleaseId, ReleaseLabel, Route, SecondOrder, ServiceName, Sources,
+    Strategy, TrafficPolicy,
 };
 
 /// One immutable version of a service.
@@ -31,7 +31,7 @@ pub struct ReleaseSpec {
     pub instances: u16,
     /// The least number of ready instances in load that no action may go below, of `instances`.
     pub floor: Amount,
-    /// What of the traffic is the service's; at least one.
+    /// What of the traffic is the service's; at least one, none where its probe is [`ProbeKind::Process`](crate::ProbeKind::Process).
     pub routes: Vec<Route>,
     /// How health is asked for.
     pub probe: Probe,
@@ -43,6 +43,8 @@ pub struct ReleaseSpec {
     pub errors_above: u8,
     /// What is asked of it before anyone is switched to it.
     pub checks: Vec<Check>,
+    /// What is run at points of a rollout to it, the release command among them; those of one point in this order.
+    pub hooks: Vec<Hook>,
     /// How long a rollout to it may take at most.
     pub rollout_timeout: Millis,
     /// What is done with an order that arrives while a rollout runs.

@@ -84,6 +84,7 @@ impl ProbeFailure {
         let asked = match kind {
             ProbeKind::Http { path, .. } => path.as_str(),
             ProbeKind::Tcp => "the connection",
+            ProbeKind::Process => "the process",
             ProbeKind::Command { .. } => "the health command",
         };
         match self {
@@ -96,7 +97,7 @@ impl ProbeFailure {
             }
             ProbeFailure::TimedOut(timeout) => match kind {
                 ProbeKind::Tcp => format!("no connection to {address} within {timeout}"),
-                ProbeKind::Http { .. } | ProbeKind::Command { .. } => {
+                ProbeKind::Http { .. } | ProbeKind::Process | ProbeKind::Command { .. } => {
                     format!("{asked} did not answer within {timeout}")
                 }
             },
@@ -123,6 +124,8 @@ pub async fn ask(kind: &ProbeKind, target: &ProbeTarget, timeout: Millis) -> Pro
                     Err(error) => ProbeResult::Failed(ProbeFailure::Answer(error.to_string())),
                 }
             }
+            // Whoever asks hears of the end of the process by itself, and asks no more.
+            ProbeKind::Process => ProbeResult::Passed,
             ProbeKind::Tcp => match TcpStream::connect(target.address).await {
                 Ok(_) => ProbeResult::Passed,
                 Err(error) => ProbeResult::Failed(ProbeFailure::Connect(error.to_string())),

@@ -30,7 +30,12 @@ impl Service {
             let times = self.traffic_of(release);
             [pool.next_drained(now, times.drain), pool.next_drained(now, times.tunnels)]
         });
-        let of_rollout = self.rollout_instants().into_iter().chain(self.backoff_instants()).filter(|at| *at > now);
+        let of_rollout = self
+            .rollout_instants()
+            .into_iter()
+            .chain(self.backoff_instants())
+            .chain(self.one_off_deadlines())
+            .filter(|at| *at > now);
         of_pools.flatten().chain(self.instances.next_deadline(now)).chain(of_rollout).min()
     }
 
@@ -87,6 +92,7 @@ impl Service {
             }
         }
         instants.extend(self.backoff_instants());
+        instants.extend(self.one_off_deadlines());
         instants
     }
 }
@@ -109,6 +115,7 @@ impl Then {
             Action::TurnedBack { .. } | Action::Entered { phase: PhaseName::Rollback, .. } => Some(Then::RollBack),
             Action::DrainCut(_) => Some(Then::StopAnyway),
             Action::Lost { .. } | Action::Unhealthy { .. } => Some(Then::Replace),
+            Action::OneOffFailed { .. } => Some(Then::EndCommand),
             Action::Entered { .. } => Some(Then::GoOn),
             Action::Starting(_) => Some(Then::Restart),
             Action::Began { .. }
@@ -123,6 +130,8 @@ impl Then {
             | Action::Stopped(_)
             | Action::CheckBegan { .. }
             | Action::CheckPassed { .. }
+            | Action::OneOffBegan { .. }
+            | Action::OneOffPassed { .. }
             | Action::Mended { .. }
             | Action::Scaled { .. }
             | Action::Promoted { .. }

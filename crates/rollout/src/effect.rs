@@ -11,7 +11,7 @@ use gapless_model::{
     TrafficPolicy, Weight,
 };
 
-use crate::{Failing, Origin};
+use crate::{Failing, OneOff, Origin};
 
 /// One effect with what fences it: receivers perform a number once and refuse what is older than they have seen.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +48,8 @@ pub enum Effect {
         /// The release it asks, reached through the preview header.
         release: ReleaseId,
     },
+    /// Run a command once in a release's environment. Answered by `OneOffEnded`; one that is to end sooner is stopped as an instance is.
+    RunOneOff(OneOff),
     /// Tell the operators.
     Notify {
         /// How urgent.
@@ -154,6 +156,13 @@ pub enum Cause {
         /// Why, for people.
         reason: String,
     },
+    /// A hook or the release command failed, or took longer than it may.
+    HookFailed {
+        /// Which, in words.
+        hook: String,
+        /// Why, for people.
+        reason: String,
+    },
     /// An instance of the candidate ended while it was in load.
     CandidateExited {
         /// Which.
@@ -219,6 +228,7 @@ impl Cause {
             Cause::Operator(_)
             | Cause::Superseded { .. }
             | Cause::CheckFailed { .. }
+            | Cause::HookFailed { .. }
             | Cause::CandidateFailing(_)
             | Cause::RoutesRefused { .. }
             | Cause::Deadline { .. }
@@ -235,6 +245,7 @@ impl fmt::Display for Cause {
             Cause::Superseded { by } => write!(f, "superseded by rollout {by}"),
             Cause::StartFailed { instance, reason } => write!(f, "{instance} did not start: {reason}"),
             Cause::CheckFailed { check, reason } => write!(f, "check {check:?} failed: {reason}"),
+            Cause::HookFailed { hook, reason } => write!(f, "{hook} failed: {reason}"),
             Cause::CandidateExited { instance, status } => write!(f, "{instance} exited in load: {status}"),
             Cause::CandidateUnhealthy { instance, reason } => {
                 write!(f, "{instance} became unhealthy in load: {reason}")

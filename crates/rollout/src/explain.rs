@@ -158,6 +158,7 @@ impl Service {
             | Awaited::Ready(_)
             | Awaited::Stopped(_)
             | Awaited::Check(_)
+            | Awaited::Hook(_)
             | Awaited::Observed { .. }
             | Awaited::Backoff { .. } => None,
         }
@@ -173,6 +174,7 @@ impl Service {
             Phase::Test { stage: TestStage::Checking { index, .. }, .. } => {
                 Awaited::Check(self.releases.get(&rollout.to)?.spec.checks.get(*index)?.name.clone())
             }
+            Phase::Hook { .. } => Awaited::Hook(self.hook_of_step()?.to_string()),
             Phase::Start { .. }
             | Phase::Warmup { .. }
             | Phase::Test { .. }
@@ -235,6 +237,11 @@ fn instance_report(instance: &Instance) -> InstanceReport {
 fn progress(rollout: &Rollout) -> u16 {
     let of = u32::from(rollout.plan.batches);
     let within = match rollout.phase_name() {
+        PhaseName::Hook => match rollout.step() {
+            Some(step) if step.new.live > 0 => 590,
+            Some(step) if step.new.instances > 0 => 500,
+            Some(_) | None => 0,
+        },
         PhaseName::Start => 0,
         PhaseName::Warmup => 150,
         PhaseName::Test => 400,

@@ -10,12 +10,13 @@ use gapless_model::{EffectNumber, InstanceId, Millis, ReleaseId, RolloutId, Tick
 
 use crate::desired::Desired;
 use crate::instance::{Drain, Instance, Life, Listing};
+use crate::one_off::{self, Running};
 use crate::planted::PlantedBug;
 use crate::rollout::compiled::Reversibility;
 use crate::rollout::{BackStage, Forward, Phase, TestStage, Way};
 use crate::service::Situation;
 use crate::transition::Transition;
-use crate::{Action, Cause, EndedBy, ErrorCounts};
+use crate::{Action, Cause, EndedBy, ErrorCounts, NoticeLevel, OneOffEnd};
 
 /// How often instances of a release may end before they were ready, within one batch or one rollback, until the release is held to
 /// be unable to start. Three: once is chance, twice may be a port or a disk that was busy, the third time says the same again.
@@ -152,7 +153,11 @@ impl Transition {
                 }
                 (
                     Reversibility::Unexposed | Reversibility::Exposed,
-                    Phase::Test { .. } | Phase::Expose { .. } | Phase::Observe { .. } | Phase::Bake { .. },
+                    Phase::Hook { .. }
+                    | Phase::Test { .. }
+                    | Phase::Expose { .. }
+                    | Phase::Observe { .. }
+                    | Phase::Bake { .. },
                 ) => Some(cause),
                 (Reversibility::Unexposed | Reversibility::Exposed, Phase::Drain { .. } | Phase::Stop { .. }) => None,
             },
@@ -180,6 +185,7 @@ impl Transition {
     }
 
     pub(crate) fn stopped(&mut self, id: &InstanceId) {
+        self.one_off_stopped(id);
         if self.known(id).is_some_and(|instance| instance.is_stopping()) {
             self.service.instances.remove(id.ordinal);
             self.note(Action::Stopped(id.clone()));
@@ -354,5 +360,55 @@ impl Transition {
     pub(crate) fn start_deadline(&self, release: ReleaseId) -> Tick {
         let timeout = self.service.releases.get(&release).map_or(Millis::ZERO, |release| release.spec.start_timeout);
         self.now.after(timeout)
+    }
+
+    /// A one-off ended by itself, or could not be run.
+    pub(crate) fn one_off_ended(&mut self, id: &InstanceId, end: &OneOffEnd) {
+        let known = self.service.one_offs.get(&id.ordinal).filter(|known| known.one_off.id == *id);
+        let Some(running) = known.cloned() else { return };
+        self.service.one_offs.remove(&id.ordinal);
+        match running.life {
+            one_off::Life::Running { .. } => self.one_off_over(&running, end),
+            // What it means was decided when it was ordered to end.
+            one_off::Life::Stopping { .. } => {}
+        }
+    }
+
+    /// The process tree of a one-off that was ordered to end is gone.
+    pub(crate) fn one_off_stopped(&mut self, id: &InstanceId) {
+        let known = self.service.one_offs.get(&id.ordinal).filter(|known| known.one_off.id == *id);
+        if known.is_some_and(|running| running.deadline().is_none()) {
+            self.service.one_offs.remove(&id.ordinal);
+        }
+    }
+
+    fn one_off_over(&mut self, running: &Running, end: &OneOffEnd) {
+        let (id, what) = (running.one_off.id.clone(), running.one_off.to_string());
+        let after = self.now.since(running.since);
+        let action = match end {
+            OneOffEnd::Passed => Action::OneOffPassed { id, what, after },
+            OneOffEnd::Failed { reason } => Action::OneOffFailed { id, what, reason: reason.clone() },
+        };
+        self.tell_of(running.rollout, action);
+        if self.hook_over(running, end) {
+            return;
+        }
+        if let (OneOffEnd::Failed { reason }, Some(rollout)) = (end, running.rollout) {
+            let message = format!("{} failed: {reason}", running.one_off);
+            self.notify_of(rollout, NoticeLevel::Warning, message);
+        }
+    }
+
+    /// Ends one-offs whose time is over; says whether there was one.
+    pub(crate) fn expire_one_offs(&mut self) -> bool {
+        let now = self.now;
+        let is_late = |running: &&Running| running.deadline().is_some_and(|deadline| now >= deadline);
+        let late: Vec<Running> = self.service.one_offs.values().filter(is_late).cloned().collect();
+        for running in &late {
+            self.stop_one_off(running);
+            let reason = format!("it did not end within {}", running.one_off.timeout);
+            self.one_off_over(running, &OneOffEnd::Failed { reason });
+        }
+        !late.is_empty()
     }
 }

@@ -13,7 +13,7 @@ use core::net::SocketAddr;
 
 use gapless_model::{EffectNumber, InstanceId, Release, ReleaseId, RolloutId, Strategy};
 
-use crate::ErrorCounts;
+use crate::{ErrorCounts, OneOffEnd};
 
 /// Who gave an order, and why; both as the operator's words, for the record.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -219,6 +219,13 @@ pub enum Input {
         check: EffectNumber,
         /// Why, for people.
         reason: String,
+    },
+    /// A one-off ended by itself, or could not be run.
+    OneOffEnded {
+        /// Which.
+        one_off: InstanceId,
+        /// How.
+        end: OneOffEnd,
     },
     /// The receipt of a rollout that ended is written: [`CloseReceipt`](crate::Effect::CloseReceipt) is done.
     ReceiptClosed {

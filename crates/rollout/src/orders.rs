@@ -184,7 +184,8 @@ impl Transition {
                     self.note(Action::Promoted { origin });
                     Ok(())
                 }
-                Phase::Start { .. }
+                Phase::Hook { .. }
+                | Phase::Start { .. }
                 | Phase::Warmup { .. }
                 | Phase::Test { .. }
                 | Phase::Expose { .. }

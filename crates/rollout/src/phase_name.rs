@@ -5,6 +5,8 @@ use std::fmt;
 /// A phase of a rollout.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum PhaseName {
+    /// A hook or the release command runs.
+    Hook,
     /// Processes are being started.
     Start,
     /// Started instances are being proven ready.
@@ -30,6 +32,7 @@ impl PhaseName {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            PhaseName::Hook => "Hook",
             PhaseName::Start => "Start",
             PhaseName::Warmup => "Warmup",
             PhaseName::Test => "Test",

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use gapless_model::{Millis, Release, ReleaseLabel, ReleaseSpec, Strategy};
+use gapless_model::{Hook, HookPoint, Millis, Release, ReleaseLabel, ReleaseSpec, Strategy};
 
-use crate::rollout::compiled::PlanStep;
+use crate::rollout::compiled::{Gate, PlanStep};
 use crate::rollout::{CompiledPlan, Purpose, Tests, adjust};
 use crate::service::resized;
 use crate::{Adjustment, BatchReport, PhaseName, Refusal, Service, Then, TimeToRollBack};
@@ -114,6 +114,16 @@ fn phases(plan: &CompiledPlan, from: Option<&Release>, to: &Release, running: u1
         });
         before = Counts { old: step.old.instances, new: step.new.instances };
     }
+    for hook in to.spec.hooks.iter().filter(|hook| hook.point == HookPoint::OnDone) {
+        phases.push(PlannedPhase {
+            phase: PhaseName::Hook,
+            batch: BatchReport { number: plan.batches, of: plan.batches },
+            what: format!("{}, when the rollout is done", run_words(hook)),
+            expected: Millis::ZERO,
+            deadline: hook.timeout,
+            then: Then::EndCommand,
+        });
+    }
     phases
 }
 
@@ -127,6 +137,7 @@ fn what(step: &PlanStep, before: &Counts, from: Option<&Release>, to: &Release) 
     let label = &to.label;
     let old = from.map(|from| from.label.to_string()).unwrap_or_default();
     match step.phase {
+        PhaseName::Hook => hook_words(step, to),
         PhaseName::Start => format!("start {} of {label}", plural(step.new.instances.saturating_sub(before.new))),
         PhaseName::Warmup => "wait until all are ready".to_owned(),
         PhaseName::Test => {
@@ -149,6 +160,17 @@ fn what(step: &PlanStep, before: &Counts, from: Option<&Release>, to: &Release) 
         PhaseName::Stop => "stop what is drained".to_owned(),
         PhaseName::Rollback => format!("go back to {old}"),
     }
+}
+
+fn hook_words(step: &PlanStep, to: &Release) -> String {
+    let Gate::Hook(index) = step.gate else { return String::new() };
+    to.spec.hooks.get(usize::from(index)).map_or_else(String::new, run_words)
+}
+
+/// The command may have secrets in its arguments: its program stands for it.
+fn run_words(hook: &Hook) -> String {
+    let program = hook.command.first().map_or("", String::as_str);
+    format!("run {hook}: {program}")
 }
 
 pub(crate) fn plural(number: u16) -> String {

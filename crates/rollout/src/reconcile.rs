@@ -5,17 +5,18 @@
 
 use std::collections::BTreeSet;
 
-use gapless_model::{EffectNumber, HoldLimits, InstanceId, Millis, ReleaseId, Tick};
+use gapless_model::{EffectNumber, HoldLimits, Hook, InstanceId, Millis, ReleaseId, RolloutId, Tick};
 
 use crate::desired::Desired;
 use crate::effect::Effect;
 use crate::instance::{Drain, Ground, Instance, Life, Listing, StopPermit};
+use crate::one_off::{self, OneOff, Running};
 use crate::planted::PlantedBug;
 use crate::rollout::{Forward, Phase, TestStage, Way};
 use crate::service::{Kept, Service};
 use crate::table::{self, Front, Listed, Published};
 use crate::transition::Transition;
-use crate::{Action, LiveShare, PoolKind, ServiceRoutes};
+use crate::{Action, Entry, LiveShare, PoolKind, ServiceRoutes};
 
 /// Why an instance is given up whose time to become ready is over.
 const NOT_READY: &str = "it was not ready in time";
@@ -66,9 +67,10 @@ impl Transition {
         self.start_missing();
         self.publish();
         self.stop_surplus();
-        let tested = self.advance_test();
+        self.stop_unwanted_one_offs();
+        let moved = self.advance_test() || self.advance_hook();
         self.keep_releases();
-        tested || self.effects.len() > before
+        moved || self.effects.len() > before
     }
 
     fn start_missing(&mut self) {
@@ -234,6 +236,7 @@ impl Transition {
             }
         }
         self.repeat_check();
+        self.repeat_one_offs();
         for (rollout, receipt) in self.service.open_receipts.clone() {
             self.repeat(receipt.effect, Effect::CloseReceipt { rollout, outcome: receipt.outcome });
         }
@@ -255,6 +258,69 @@ impl Transition {
         if let Some(check) = check {
             self.repeat(number, Effect::RunCheck { check, release });
         }
+    }
+
+    /// Orders a hook of `release` under the next ordinal.
+    pub(crate) fn run_hook(&mut self, rollout: RolloutId, release: ReleaseId, hook: &Hook) -> u64 {
+        let ordinal = self.service.numbers.ordinal + 1;
+        let id = InstanceId { service: self.service.name.clone(), release, ordinal };
+        let one_off = OneOff::of_hook(id, hook);
+        let effect = self.order_of(Some(rollout), Effect::RunOneOff(one_off.clone()));
+        self.one_off_ordered(Some(rollout), one_off, effect);
+        ordinal
+    }
+
+    /// A one-off is ordered.
+    pub(crate) fn one_off_ordered(&mut self, rollout: Option<RolloutId>, one_off: OneOff, effect: EffectNumber) {
+        let (since, deadline) = (self.now, self.now.after(one_off.timeout));
+        self.tell_of(rollout, Action::OneOffBegan { id: one_off.id.clone(), what: one_off.to_string() });
+        let ordinal = one_off.id.ordinal;
+        self.service.numbers.ordinal = self.service.numbers.ordinal.max(ordinal);
+        let life = one_off::Life::Running { effect, deadline };
+        self.service.one_offs.insert(ordinal, Running { one_off, rollout, since, life });
+    }
+
+    /// Ends hooks that a rollout waited for and waits for no more.
+    pub(crate) fn stop_unwanted_one_offs(&mut self) {
+        let awaited = self.service.awaited_hook();
+        let is_unwanted = |running: &&Running| {
+            running.is_gate() && running.deadline().is_some() && Some(running.one_off.id.ordinal) != awaited
+        };
+        let unwanted: Vec<Running> = self.service.one_offs.values().filter(is_unwanted).cloned().collect();
+        unwanted.iter().for_each(|running| self.stop_one_off(running));
+    }
+
+    pub(crate) fn stop_one_off(&mut self, running: &Running) {
+        let id = running.one_off.id.clone();
+        let grace = self.service.traffic_of(id.release).grace;
+        self.tell_of(running.rollout, Action::Stopping(id.clone()));
+        let ordinal = id.ordinal;
+        let effect = self.order_of(running.rollout, Effect::StopInstance { instance: id, grace });
+        self.one_off_stop_ordered(ordinal, effect, grace);
+    }
+
+    /// The stop of a one-off is ordered.
+    pub(crate) fn one_off_stop_ordered(&mut self, ordinal: u64, effect: EffectNumber, grace: Millis) {
+        if let Some(running) = self.service.one_offs.get_mut(&ordinal) {
+            running.life = one_off::Life::Stopping { effect, grace };
+        }
+    }
+
+    /// Repeats, under their old numbers, the orders of one-offs whose end is not known.
+    pub(crate) fn repeat_one_offs(&mut self) {
+        let one_offs: Vec<Running> = self.service.one_offs.values().cloned().collect();
+        for Running { one_off, life, .. } in one_offs {
+            match life {
+                one_off::Life::Running { effect, .. } => self.repeat(effect, Effect::RunOneOff(one_off)),
+                one_off::Life::Stopping { effect, grace } => {
+                    self.repeat(effect, Effect::StopInstance { instance: one_off.id, grace });
+                }
+            }
+        }
+    }
+
+    pub(crate) fn tell_of(&mut self, rollout: Option<RolloutId>, action: Action) {
+        self.timeline.push(Entry { at: self.now, rollout, action });
     }
 }
 
@@ -297,6 +363,7 @@ impl Service {
             .into_iter()
             .chain(self.queued_release())
             .chain(of_instances)
+            .chain(self.one_offs().map(|one_off| one_off.id.release))
             .chain(self.history.iter().copied())
             .chain(self.left.iter().copied())
             .chain(self.running().and_then(|rollout| rollout.rests))

@@ -7,15 +7,15 @@
 
 use std::collections::BTreeSet;
 
-use gapless_model::{EffectNumber, InstanceId, Millis, ReleaseId, RolloutId, Tick};
+use gapless_model::{EffectNumber, HookPoint, InstanceId, Millis, ReleaseId, RolloutId, Tick};
 
 use crate::effect::{Effect, Outcome};
 use crate::rollout::compiled::Reversibility;
-use crate::rollout::{Forward, Phase, TestStage, Way};
+use crate::rollout::{Forward, HookStage, Phase, TestStage, Way};
 use crate::service::{Kept, OpenReceipt, Service, Situation};
 use crate::table::{self, Listed};
 use crate::transition::Transition;
-use crate::{Cause, Change, Input, Step};
+use crate::{Cause, Change, Input, OneOff, Step};
 
 /// The edition of the machine. Raised with each change after which an input may give other effects than before; written into every record.
 pub const EDITION: u32 = 3;
@@ -50,6 +50,15 @@ pub enum RecordedIntent {
     },
     /// A check was to be run.
     Check,
+    /// A hook was to be run.
+    Hook {
+        /// As this one-off.
+        id: InstanceId,
+        /// The hook's name.
+        name: String,
+        /// Its point.
+        point: HookPoint,
+    },
     /// The receipt of an order that ended was to be written.
     Close {
         /// Its number.
@@ -90,6 +99,7 @@ pub fn follow(state: Service, input: Input, now: Tick, recorded: &[Recorded]) ->
     let mut turn = Transition::new(state, now);
     let _refused = turn.take(input);
     turn.move_phases();
+    turn.drop_unrecorded_hooks(&before, recorded);
     // Repeats, which a controller orders when it takes over, stand under the numbers that they have.
     let fresh: Vec<&Recorded> = recorded.iter().filter(|recorded| recorded.number > before.numbers.effect).collect();
     for Recorded { number, intent } in fresh.iter().copied() {
@@ -97,6 +107,7 @@ pub fn follow(state: Service, input: Input, now: Tick, recorded: &[Recorded]) ->
     }
     turn.move_phases();
     turn.drop_unrecorded(&before, &fresh);
+    turn.drop_unrecorded_hooks(&before, recorded);
     turn.number_as_recorded(&before, &fresh);
     let Transition { service, effects, timeline, placed, .. } = turn;
     let next_deadline = service.next_instant(now);
@@ -118,9 +129,13 @@ impl Transition {
         match intent {
             RecordedIntent::Start(instance) => self.adopt_start(number, instance),
             RecordedIntent::Publish { live, preview } => self.adopt_table(number, live, preview),
-            RecordedIntent::Stop { instance, grace } => self.stop_ordered(instance.ordinal, number, *grace),
+            RecordedIntent::Stop { instance, grace } => {
+                self.stop_ordered(instance.ordinal, number, *grace);
+                self.one_off_stop_ordered(instance.ordinal, number, *grace);
+            }
             RecordedIntent::Keep(releases) => self.adopt_kept(number, releases),
             RecordedIntent::Close { rollout, end, words } => self.adopt_end(*rollout, *end, words),
+            RecordedIntent::Hook { id, name, point } => self.adopt_hook(number, id, name, *point),
             RecordedIntent::Check | RecordedIntent::Notify => {}
         }
     }
@@ -133,6 +148,18 @@ impl Transition {
         });
         self.service.numbers.ordinal = self.service.numbers.ordinal.max(id.ordinal);
         self.start_ordered(id.clone(), number, place.unwrap_or(0));
+    }
+
+    /// A hook that the release no longer names is none: whoever starts next ends what runs of it.
+    fn adopt_hook(&mut self, number: EffectNumber, id: &InstanceId, name: &str, point: HookPoint) {
+        let release = self.service.releases.get(&id.release).cloned();
+        let hooks = release.iter().flat_map(|release| &release.spec.hooks);
+        let Some(hook) = hooks.into_iter().find(|hook| hook.name == name && hook.point == point) else { return };
+        let is_due = self.service.hook_of_step() == Some(hook);
+        self.one_off_ordered(self.service.rollout(), OneOff::of_hook(id.clone(), hook), number);
+        if is_due {
+            self.set_hook_stage(HookStage::Running { ordinal: id.ordinal });
+        }
     }
 
     /// A table that takes the candidate out of load turned its rollout back, whatever the reason was.
@@ -220,6 +247,14 @@ impl Transition {
                 None => *stage = TestStage::Preview,
             }
         }
+    }
+
+    /// Hooks that the rules of today would have ordered and that were not.
+    fn drop_unrecorded_hooks(&mut self, before: &Service, recorded: &[Recorded]) {
+        let is_recorded = |ordinal: u64| {
+            recorded.iter().any(|one| matches!(&one.intent, RecordedIntent::Hook { id, .. } if id.ordinal == ordinal))
+        };
+        self.service.one_offs.retain(|ordinal, _| before.one_offs.contains_key(ordinal) || is_recorded(*ordinal));
     }
 
     fn number_as_recorded(&mut self, before: &Service, recorded: &[&Recorded]) {

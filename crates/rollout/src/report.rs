@@ -200,6 +200,8 @@ pub enum Awaited {
     Stopped(InstanceId),
     /// The answer of a check.
     Check(String),
+    /// The end of a hook, in words.
+    Hook(String),
     /// The end of an observation.
     Observed {
         /// When it ends.
@@ -245,6 +247,8 @@ pub enum Then {
     StopAnyway,
     /// The instance is given up and another takes its place.
     Replace,
+    /// A command whose time is over is ended; nothing else follows from it.
+    EndCommand,
     /// The rollout goes to its next phase.
     GoOn,
     /// Instances that exited are started again.
@@ -260,6 +264,7 @@ impl fmt::Display for Then {
             Then::EndBack => "the rollout ends rolled back, and what is left drains behind it",
             Then::EndRollout => "the rollout is done, and what is left drains behind it",
             Then::StopAnyway => "the instance is stopped with what is in flight",
+            Then::EndCommand => "the command is ended",
             Then::Replace => "the instance is replaced",
             Then::Restart => "instances are started again",
         })

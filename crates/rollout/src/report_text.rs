@@ -107,6 +107,7 @@ impl fmt::Display for AwaitedAt<'_> {
             Awaited::LastingEnded(instance) => write!(f, "the tunnels and streams through {instance}"),
             Awaited::Stopped(instance) => write!(f, "{instance} to be gone"),
             Awaited::Check(check) => write!(f, "check {check:?}"),
+            Awaited::Hook(hook) => write!(f, "{hook} to end"),
             Awaited::Observed { until } => {
                 write!(f, "what clients see of it, {} more", until.since(self.now))
             }

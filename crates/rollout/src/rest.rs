@@ -83,7 +83,7 @@ impl Service {
             Situation::Settled { current } | Situation::Stopped { current } => Some(*current),
             Situation::Empty | Situation::Rollout(_) | Situation::NeedsOperator(_) => return None,
         };
-        if !self.open_receipts.is_empty() {
+        if !self.open_receipts.is_empty() || !self.one_offs.is_empty() {
             return None;
         }
         let backoffs = self.backoff.iter().flat_map(|(release, waits)| {

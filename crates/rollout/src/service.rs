@@ -9,6 +9,7 @@ use crate::desired::{Desired, DesiredState};
 use crate::healing::Backoff;
 use crate::instance::Instance;
 use crate::instances::Instances;
+use crate::one_off::{OneOff, Running};
 use crate::planted::PlantedBug;
 use crate::rollout::compiled::Reversibility;
 use crate::rollout::{BackStage, Purpose, Rollout, Way};
@@ -31,6 +32,8 @@ pub struct Service {
     pub(crate) situation: Situation,
     /// By ordinal.
     pub(crate) instances: Instances,
+    /// Commands that run once, by ordinal, until their end is known.
+    pub(crate) one_offs: BTreeMap<u64, Running>,
     /// One for each lost instance whose place is to be taken.
     pub(crate) backoff: BTreeMap<ReleaseId, Vec<Backoff>>,
     pub(crate) table: Table,
@@ -115,6 +118,7 @@ impl Service {
             scaled: BTreeMap::new(),
             situation: Situation::Empty,
             instances: Instances::default(),
+            one_offs: BTreeMap::new(),
             backoff: BTreeMap::new(),
             table: Table::default(),
             open_receipts: BTreeMap::new(),
@@ -242,6 +246,16 @@ impl Service {
     /// Its instances, in the order of their ordinals.
     pub fn instances(&self) -> impl Iterator<Item = &Instance> {
         self.instances.values()
+    }
+
+    /// The one-offs whose end is not known, in the order in which they were ordered.
+    pub fn one_offs(&self) -> impl Iterator<Item = &OneOff> {
+        self.one_offs.values().map(|running| &running.one_off)
+    }
+
+    /// When the time of the next one-off is over.
+    pub(crate) fn one_off_deadlines(&self) -> impl Iterator<Item = Tick> {
+        self.one_offs.values().filter_map(Running::deadline)
     }
 
     /// The least number of ready instances in load that no action may go below (I2); the smaller of both releases' floors
@@ -397,6 +411,7 @@ impl Service {
             scaled: self.scaled.clone(),
             situation: self.situation.clone(),
             instances: self.instances.revision(),
+            one_offs: self.one_offs.clone(),
             backoff: self.backoff.clone(),
             table: (published, self.table.applied, self.table.referred.clone()),
             open_receipts: self.open_receipts.clone(),
@@ -421,6 +436,7 @@ pub(crate) struct Outline {
     scaled: BTreeMap<ReleaseId, u16>,
     situation: Situation,
     instances: u64,
+    one_offs: BTreeMap<u64, Running>,
     backoff: BTreeMap<ReleaseId, Vec<Backoff>>,
     table: (Option<(EffectNumber, Tick)>, EffectNumber, BTreeSet<ReleaseId>),
     open_receipts: BTreeMap<RolloutId, OpenReceipt>,

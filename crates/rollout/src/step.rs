@@ -68,7 +68,7 @@ impl Transition {
     /// `BUG:` when it never comes to rest.
     pub(crate) fn run(&mut self) {
         let mut moves = 0;
-        while self.advance() || self.mend() || self.expire() || self.reconcile() {
+        while self.expire_one_offs() || self.advance() || self.mend() || self.expire() || self.reconcile() {
             moves += 1;
             assert!(moves < MOVES_MAX, "BUG: one input moves the machine without end");
         }
@@ -96,6 +96,7 @@ impl Transition {
             Input::RequestsCounted { candidate, counts } => self.requests_counted(candidate, &counts),
             Input::CheckPassed { check } => self.check_passed(check),
             Input::CheckFailed { check, reason } => self.check_failed(check, reason),
+            Input::OneOffEnded { one_off, end } => self.one_off_ended(&one_off, &end),
             Input::ReceiptClosed { rollout } => self.receipt_closed(rollout),
             Input::TimerFired => {}
             Input::ControllerRestarted { alive, gone_by } => self.restarted(&alive, gone_by),

@@ -193,7 +193,7 @@ pub(crate) fn routes(
     let spec = releases.get(&serving).map(|release| &release.spec).filter(|_| front != Front::Gone);
     let health_path = spec.and_then(|spec| match &spec.probe.kind {
         ProbeKind::Http { path, .. } => Some(path.clone()),
-        ProbeKind::Tcp | ProbeKind::Command { .. } => None,
+        ProbeKind::Tcp | ProbeKind::Process | ProbeKind::Command { .. } => None,
     });
     ServiceRoutes {
         service: service.clone(),

@@ -116,6 +116,31 @@ pub enum Action {
         /// Its name.
         check: String,
     },
+    /// A command that runs once was ordered.
+    OneOffBegan {
+        /// Its id.
+        id: InstanceId,
+        /// What it is, in words.
+        what: String,
+    },
+    /// It exited with 0.
+    OneOffPassed {
+        /// Its id.
+        id: InstanceId,
+        /// What it is, in words.
+        what: String,
+        /// How long it took.
+        after: Millis,
+    },
+    /// It failed, could not be run, or was ended because its time was over.
+    OneOffFailed {
+        /// Its id.
+        id: InstanceId,
+        /// What it is, in words.
+        what: String,
+        /// Why, for people.
+        reason: String,
+    },
     /// What a rollout left behind mended itself: the release before serves in full and nothing else does.
     Mended {
         /// The release that serves.
@@ -191,6 +216,9 @@ impl fmt::Display for Action {
             Action::Stopped(instance) => write!(f, "{instance} is stopped"),
             Action::CheckBegan { check } => write!(f, "check {check:?}"),
             Action::CheckPassed { check } => write!(f, "check {check:?} passed"),
+            Action::OneOffBegan { id, what } => write!(f, "run {what} as {id}"),
+            Action::OneOffPassed { what, after, .. } => write!(f, "{what} passed after {after}"),
+            Action::OneOffFailed { id, what, reason } => write!(f, "{what} ({id}) failed: {reason}"),
             Action::Mended { current } => write!(f, "{current} serves in full again"),
             Action::Scaled { from, to } => write!(f, "{} instead of {from}", crate::plan::plural(*to)),
             Action::Promoted { origin } => write!(f, "promoted by {origin}"),

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use gapless_model::{EffectNumber, InstanceId, Millis, Release, ReleaseId, RolloutId, Tick};
 use gapless_rollout::{
     Action, AdjustOrder, Adjustment, DeployOrder, Drain, Effect, EndedBy, ErrorCounts, Input, Intent, Life, Listing,
-    Origin, Outcome, Placed, PoolKind, Recorded, RecordedEnd, RecordedIntent, RollbackOrder, Service, ServiceRoutes,
-    SituationReport, Step, Tally, follow, step,
+    OneOff, OneOffEnd, OneOffKind, Origin, Outcome, Placed, PoolKind, Recorded, RecordedEnd, RecordedIntent,
+    RollbackOrder, Service, ServiceRoutes, SituationReport, Step, Tally, follow, step,
 };
 use proptest::prelude::{ProptestConfig, Strategy as Values, any, prop, proptest};
 use proptest::test_runner::TestCaseError;
@@ -64,6 +64,7 @@ fn followed(before: &Service, input: &Input, now: Tick, taken: &Step) -> Result<
         && followed.published() == taken.state.published()
         && followed.last_effect() == taken.state.last_effect()
         && followed.rollout() == taken.state.rollout()
+        && followed.one_offs().eq(taken.state.one_offs())
         && followed.current() == taken.state.current();
     match same {
         true => Ok(()),
@@ -87,6 +88,9 @@ fn recorded(intent: &Intent) -> Recorded {
         },
         Effect::StopInstance { instance, grace } => RecordedIntent::Stop { instance: instance.clone(), grace: *grace },
         Effect::RunCheck { .. } => RecordedIntent::Check,
+        Effect::RunOneOff(OneOff { id, name, kind: OneOffKind::Hook(point), .. }) => {
+            RecordedIntent::Hook { id: id.clone(), name: name.clone(), point: *point }
+        }
         Effect::Notify { .. } => RecordedIntent::Notify,
         Effect::CloseReceipt { rollout, outcome } => RecordedIntent::Close {
             rollout: *rollout,
@@ -129,10 +133,10 @@ impl Walk {
         let routes = EffectNumber(
             self.service.published().map_or(0, |(number, _)| number.0.saturating_sub(u64::from(which % 3))),
         );
-        let input = match kind % 35 {
-            32 => Some(self.restart(rollout)),
-            33 => Some(self.adjust(rollout, Adjustment::Scale { instances: 1 + which % 4 })),
-            34 => {
+        let input = match kind % 39 {
+            36 => Some(self.restart(rollout)),
+            37 => Some(self.adjust(rollout, Adjustment::Scale { instances: 1 + which % 4 })),
+            38 => {
                 let all = [Adjustment::Stop, Adjustment::Start, Adjustment::Start, Adjustment::Remove];
                 Some(self.adjust(rollout, all[usize::from(which % 4)]))
             }
@@ -156,6 +160,12 @@ impl Walk {
             25 => pick().map(|instance| Input::RequestsEnded { instance, routes }),
             26 => self.checks.last().map(|check| Input::CheckPassed { check: *check }),
             27 => self.checks.last().map(|check| Input::CheckFailed { check: *check, reason: "status 500".into() }),
+            33 => self.one_off(|one_off| Input::OneOffEnded { one_off, end: OneOffEnd::Passed }),
+            31 => self.one_off(|one_off| {
+                let end = OneOffEnd::Failed { reason: "exit code 1".into() };
+                Input::OneOffEnded { one_off, end }
+            }),
+            32 => self.one_off(|instance| Input::InstanceStopped { instance }),
             28 => self.receipts.pop_first().map(|rollout| Input::ReceiptClosed { rollout }),
             29 => Some(Input::ControllerRestarted {
                 alive: instances.iter().skip(usize::from(which % 2)).cloned().collect(),
@@ -180,8 +190,10 @@ impl Walk {
         let strategy = ["rolling", "in-place", "blue-green"][usize::from(which % 3)];
         let second = ["queue", "reject", "supersede"][usize::from(which / 3 % 3)];
         let (instances, checks) = (1 + which / 9 % 3, which / 27 % 2);
+        let hooks =
+            ["", "before-start,release,before-expose,after-expose,on-done,on-rollback"][usize::from(which / 54 % 2)];
         let text = format!(
-            "1.{} {strategy} instances={instances} floor=1 checks={checks} observe=1s bake=2s second={second} rollout_timeout=30s",
+            "1.{} {strategy} instances={instances} floor=1 checks={checks} hooks={hooks} observe=1s bake=2s second={second} rollout_timeout=30s",
             self.releases
         );
         let release = release("shop", self.releases, &text, "");
@@ -197,6 +209,11 @@ impl Walk {
 
     fn adjust(&self, rollout: RolloutId, adjustment: Adjustment) -> Input {
         Input::AdjustOrdered(AdjustOrder { rollout, adjustment, origin: origin() })
+    }
+
+    /// News of the one-off that was ordered last of those whose end is not known.
+    fn one_off(&self, input: impl FnOnce(InstanceId) -> Input) -> Option<Input> {
+        self.service.one_offs().last().map(|one_off| input(one_off.id.clone()))
     }
 
     /// Goes to the deadline that was explained last: nothing happens before, and then what was said.
@@ -228,7 +245,9 @@ impl Walk {
             Then::RollBack => !was_back && (turned || matches!(outcome, Some(Outcome::RolledBack { .. }))),
             Then::EndBack => was_back && matches!(outcome, Some(Outcome::RolledBack { .. })),
             Then::EndRollout => outcome == Some(Outcome::Done),
-            Then::StopAnyway => taken.effects.iter().any(|intent| matches!(intent.effect, Effect::StopInstance { .. })),
+            Then::StopAnyway | Then::EndCommand => {
+                taken.effects.iter().any(|intent| matches!(intent.effect, Effect::StopInstance { .. }))
+            }
             Then::Replace => after.releases != before.releases,
             Then::GoOn => outcome.is_none() && after.situation != before.situation,
             Then::Restart => taken.effects.iter().any(|intent| matches!(intent.effect, Effect::StartInstance { .. })),
@@ -354,6 +373,9 @@ impl Walk {
             }
             if let Some(check) = self.checks.pop() {
                 self.take(Input::CheckPassed { check })?;
+            }
+            if let Some(input) = self.one_off(|one_off| Input::OneOffEnded { one_off, end: OneOffEnd::Passed }) {
+                self.take(input)?;
             }
             if let Some(rollout) = self.receipts.pop_first() {
                 self.take(Input::ReceiptClosed { rollout })?;

@@ -24,6 +24,8 @@ pub(crate) enum Event {
     ProcessExits { instance: InstanceId, status: String },
     /// A process that was told to stop is gone.
     ProcessGone(InstanceId),
+    /// A one-off ends by itself.
+    OneOffEnds(InstanceId),
     /// A process's answers to probes turn bad.
     ProcessSick(InstanceId),
     /// A table reaches a proxy's life.

@@ -62,6 +62,7 @@ fn observed(before: &Service, after: &gapless_rollout::Step, now: Tick) -> Optio
         (turned, Then::RollBack),
         (cut, Then::StopAnyway),
         (given_up, Then::Replace),
+        (before.one_offs().any(|one_off| stopped(&one_off.id)), Then::EndCommand),
         (was != is, Then::GoOn),
         (starts, Then::Restart),
     ];

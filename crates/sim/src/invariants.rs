@@ -20,8 +20,9 @@ use crate::world::World;
 pub(crate) struct Watch {
     /// The live members of the table ordered last.
     live: BTreeSet<InstanceId>,
-    /// Since when the candidate that bakes is watched by one and the same controller.
-    baking_since: Option<Tick>,
+    /// Since when the candidate that bakes is watched by one and the same controller, and how long it is to be. The order that waited may have begun
+    /// by the time when it is over.
+    baking: Option<(Tick, Millis)>,
     promoted: bool,
     /// Since when old instances are taken out of load and waited for, surge first.
     draining_since: Option<Tick>,
@@ -35,6 +36,12 @@ const NEWS_TAKE: u64 = 1_000;
 fn live_of(routes: &ServiceRoutes) -> BTreeSet<InstanceId> {
     let live = routes.pools.iter().filter(|pool| pool.kind == PoolKind::Live);
     live.flat_map(|pool| &pool.members).map(|member| member.instance.clone()).collect()
+}
+
+fn bake_of(service: &Service) -> Millis {
+    service.candidate().map_or(Millis::ZERO, |to| match to.spec.strategy {
+        Strategy::Rolling { bake, .. } | Strategy::BlueGreen { bake } => bake,
+    })
 }
 
 fn is_ready(service: &Service, id: &InstanceId) -> bool {
@@ -128,19 +135,19 @@ impl World {
                 }
                 Action::Promoted { .. } => self.watch.promoted = true,
                 Action::Entered { phase: PhaseName::Stop, .. } => self.check_wait(entry.at),
-                Action::ControllerRestarted { .. } if self.watch.baking_since.is_some() => {
-                    self.watch.baking_since = Some(entry.at);
+                Action::ControllerRestarted { .. } => {
+                    self.watch.baking = self.watch.baking.map(|(_, bake)| (entry.at, bake));
                 }
                 Action::Entered { phase: PhaseName::Bake, .. } => {
-                    self.watch.baking_since = Some(entry.at);
+                    self.watch.baking = Some((entry.at, bake_of(state)));
                     self.watch.promoted = false;
                 }
                 Action::Entered { phase: PhaseName::Drain, .. } => {
                     self.watch.draining_since = Some(entry.at);
-                    self.check_bake(state, entry.at);
+                    self.check_bake(entry.at);
                 }
                 Action::Entered { .. } | Action::TurnedBack { .. } | Action::Ended { .. } => {
-                    self.watch.baking_since = None;
+                    self.watch.baking = None;
                 }
                 _ => {}
             }
@@ -176,13 +183,19 @@ impl World {
         }
     }
 
-    fn check_bake(&mut self, service: &Service, now: Tick) {
-        let Some(since) = self.watch.baking_since.take() else { return };
-        let bake = service.candidate().map_or(Millis::ZERO, |to| match to.spec.strategy {
-            Strategy::Rolling { bake, .. } | Strategy::BlueGreen { bake } => bake,
-        });
+    fn check_bake(&mut self, now: Tick) {
+        let Some((since, bake)) = self.watch.baking.take() else { return };
         if !self.watch.promoted && now.since(since) < bake {
             self.violation("I10", format!("a candidate baked for {} of {bake} under one controller", now.since(since)));
+        }
+    }
+
+    /// Nobody waits for a one-off, and none runs, when everything is quiet.
+    fn check_one_offs(&mut self, service: &Service) {
+        let waiting: Vec<String> = service.one_offs().map(ToString::to_string).collect();
+        let running: Vec<InstanceId> = self.one_offs.running().into_iter().cloned().collect();
+        if !waiting.is_empty() || !running.is_empty() {
+            self.violation("L1", format!("in the end the machine waits for {waiting:?}, and {running:?} run"));
         }
     }
 
@@ -221,6 +234,7 @@ impl World {
             SituationReport::Settled { .. } => self.check_desired(service),
             SituationReport::Stopped { .. } => self.check_nothing_runs(),
         }
+        self.check_one_offs(service);
         self.check_words(&controller);
         for rollout in self.accepted.clone() {
             let ends = self.ends.iter().filter(|end| end.rollout == rollout).count();

@@ -27,6 +27,8 @@ pub struct Outcome {
     pub running: usize,
     /// How many processes were started.
     pub starts: usize,
+    /// How many commands that run once were started.
+    pub one_offs: usize,
     /// How many records the journal has.
     pub records: u64,
     /// How many effects were performed.

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use gapless_fleet::Decided;
-use gapless_model::InstanceId;
-use gapless_rollout::{Effect, EndedBy, Input, Intent, Outcome as RolloutOutcome, Service};
+use gapless_model::{InstanceId, RolloutId};
+use gapless_rollout::{
+    Effect, EndedBy, Input, Intent, OneOff, OneOffEnd, OneOffKind, Outcome as RolloutOutcome, Service,
+};
 
 use crate::agenda::Event;
 use crate::fleet::{End, Start, State};
+use crate::one_offs::Found;
 use crate::outcome::RolloutEnd;
 use crate::script::{Quality, TwistEffect};
 use crate::world::World;
@@ -70,6 +73,9 @@ impl World {
                     }
                 }
             }
+            Effect::StopInstance { instance, .. } if self.one_offs.stop(instance) => {
+                self.tell_later(20 + late, Input::InstanceStopped { instance: instance.clone() });
+            }
             Effect::StopInstance { instance, grace } => self.stop(instance, grace.0, late),
             Effect::RunCheck { release, .. } => {
                 let check = intent.number;
@@ -82,6 +88,10 @@ impl World {
                         false => Input::CheckPassed { check },
                     },
                 );
+            }
+            Effect::RunOneOff(one_off) => {
+                self.faults_seen += u64::from(late > 0);
+                self.run_one_off(one_off, intent.rollout, late);
             }
             Effect::Notify { .. } => {}
             Effect::CloseReceipt { rollout, outcome } => {
@@ -107,7 +117,8 @@ impl World {
                         let status = "exit code 1".to_owned();
                         self.agenda.after(boot, Event::ProcessExits { instance: instance.clone(), status });
                     }
-                    Some(Quality::Good | Quality::ExitsAfter(_) | Quality::ChecksFail) | None => {
+                    Some(Quality::Good | Quality::ExitsAfter(_) | Quality::ChecksFail | Quality::HookFails(_))
+                    | None => {
                         self.agenda.after(boot, Event::ProcessServes(instance.clone()));
                     }
                 }
@@ -144,6 +155,25 @@ impl World {
         if self.fleet.end(instance, End::Fault) {
             self.break_off(instance, End::Fault);
             self.tell_later(5, Input::InstanceExited { instance: instance.clone(), status, ended_by: EndedBy::Itself });
+        }
+    }
+
+    /// Starts a one-off; one that is bent ends `late`.
+    fn run_one_off(&mut self, one_off: &OneOff, rollout: Option<RolloutId>, late: u64) {
+        let OneOffKind::Hook(point) = one_off.kind;
+        let end = match self.qualities.get(&one_off.id.release) == Some(&Quality::HookFails(point)) {
+            true => OneOffEnd::Failed { reason: "exit code 1".to_owned() },
+            false => OneOffEnd::Passed,
+        };
+        let id = one_off.id.clone();
+        match self.one_offs.start(one_off, rollout, end) {
+            Found::Running => {}
+            Found::Ended(end) => self.tell_later(5, Input::OneOffEnded { one_off: id, end }),
+            Found::New(wrong) => {
+                wrong.into_iter().for_each(|what| self.violation("I6", what));
+                let delay = self.chance.between(30, 300) + late;
+                self.agenda.after(delay, Event::OneOffEnds(id));
+            }
         }
     }
 }

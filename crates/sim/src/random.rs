@@ -1,9 +1,9 @@
 //! Scripts drawn from a seed.
 
-use gapless_model::{Amount, Millis, Order as BatchOrder, SecondOrder, Strategy, Tick};
+use gapless_model::{Amount, HookPoint, Millis, Order as BatchOrder, SecondOrder, Strategy, Tick};
 
 use crate::chance::Chance;
-use crate::releases::ReleaseShape;
+use crate::releases::{Hooks, ReleaseShape};
 use crate::script::{Fault, Knobs, Order, Quality, Script};
 
 /// For how long faults happen, in milliseconds.
@@ -51,17 +51,19 @@ fn shape(chance: &mut Chance) -> ReleaseShape {
         floor: Amount::Count(chance.between(1, u64::from(instances)) as u16),
         strategy,
         checks: chance.between(0, 2) as usize,
+        hooks: *chance.one_of(&[Hooks::None, Hooks::None, Hooks::EveryPoint]),
         second_order: *chance.one_of(&[SecondOrder::Queue, SecondOrder::Reject, SecondOrder::Supersede]),
         drain_timeout: Millis(chance.between(3_000, 8_000)),
     }
 }
 
 fn quality(chance: &mut Chance) -> Quality {
-    match chance.between(0, 7) {
+    match chance.between(0, 8) {
         0 => Quality::NeverReady,
         1 => Quality::ExitsAtStart,
         2 => Quality::ExitsAfter(chance.between(200, 4_000)),
         3 => Quality::ChecksFail,
+        4 => Quality::HookFails(*chance.one_of(&HookPoint::NAMED)),
         _ => Quality::Good,
     }
 }

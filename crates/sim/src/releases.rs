@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gapless_model::{
-    Amount, Balance, Check, CheckKind, Digest, HoldLimits, Host, Limits, LogLimits, Millis, PathPrefix, Probe,
-    ProbeKind, Release, ReleaseId, ReleaseLabel, ReleaseSpec, Restart, Route, RunSpec, SecondOrder, ServiceName,
-    StatusRange, Strategy, TrafficPolicy,
+    Amount, Balance, Check, CheckKind, Digest, HoldLimits, Hook, HookPoint, Host, Limits, LogLimits, Millis,
+    PathPrefix, Probe, ProbeKind, Release, ReleaseId, ReleaseLabel, ReleaseSpec, Restart, Route, RunSpec, SecondOrder,
+    ServiceName, StatusRange, Strategy, TrafficPolicy,
 };
 
 /// What of a release differs between scripts.
@@ -20,10 +20,21 @@ pub struct ReleaseShape {
     pub strategy: Strategy,
     /// How many checks it has.
     pub checks: usize,
+    /// Which hooks it has.
+    pub hooks: Hooks,
     /// What becomes of an order that comes while a rollout runs.
     pub second_order: SecondOrder,
     /// How long drains may take.
     pub drain_timeout: Millis,
+}
+
+/// Which hooks a release has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hooks {
+    /// None.
+    None,
+    /// A release command, and one at each point.
+    EveryPoint,
 }
 
 /// The service of every script.
@@ -51,6 +62,13 @@ fn spec(shape: &ReleaseShape) -> ReleaseSpec {
         kind: CheckKind::Http { path: "/".into(), expect: StatusRange::SUCCESS, contains: None },
         timeout: Millis::from_secs(5),
     };
+    let hook = |point: HookPoint| Hook {
+        name: point.to_string(),
+        point,
+        command: vec!["true".into()],
+        timeout: Millis::from_secs(10),
+    };
+    let points = HookPoint::NAMED.into_iter().chain([HookPoint::Release]);
     ReleaseSpec {
         service: service(),
         run: RunSpec {
@@ -77,6 +95,7 @@ fn spec(shape: &ReleaseShape) -> ReleaseSpec {
         start_timeout: Millis::from_secs(10),
         strategy: shape.strategy.clone(),
         checks: (1..=shape.checks).map(check).collect(),
+        hooks: points.filter(|_| shape.hooks == Hooks::EveryPoint).map(hook).collect(),
         rollout_timeout: Millis::from_secs(600),
         second_order: shape.second_order,
         traffic: TrafficPolicy {

@@ -1,6 +1,6 @@
 //! A script: what operators order and which faults happen, when.
 
-use gapless_model::Tick;
+use gapless_model::{HookPoint, Tick};
 use gapless_rollout::{Adjustment, PlantedBug};
 
 use crate::releases::ReleaseShape;
@@ -60,6 +60,8 @@ pub enum Quality {
     ExitsAfter(u64),
     /// Its checks fail.
     ChecksFail,
+    /// Its hook at this point fails.
+    HookFails(HookPoint),
 }
 
 /// A fault.

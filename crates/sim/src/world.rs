@@ -13,6 +13,7 @@ use crate::controller::{Controller, Heard, NoController, ProxyLife};
 use crate::crash::Side;
 use crate::fleet::{End, Fleet, State};
 use crate::invariants::Watch;
+use crate::one_offs::OneOffs;
 use crate::outcome::{Outcome, RolloutEnd, Violation};
 use crate::proxy::Proxy;
 use crate::releases::release;
@@ -28,6 +29,7 @@ pub(crate) struct World {
     pub agenda: Agenda,
     pub chance: Chance,
     pub fleet: Fleet,
+    pub one_offs: OneOffs,
     pub proxies: Vec<Proxy>,
     pub controller: Option<Controller>,
     disk: MemoryStore,
@@ -74,6 +76,7 @@ impl World {
             agenda: Agenda::default(),
             chance: Chance::new(seed),
             fleet: Fleet::default(),
+            one_offs: OneOffs::default(),
             proxies: (0..script.proxies.max(1)).map(|_| Proxy::new()).collect(),
             controller: None,
             disk,
@@ -136,6 +139,11 @@ impl World {
                 if self.fleet.end(&instance, End::Order) {
                     self.break_off(&instance, End::Order);
                     self.tell_later(5, Input::InstanceStopped { instance });
+                }
+            }
+            Event::OneOffEnds(one_off) => {
+                if let Some(end) = self.one_offs.end(&one_off) {
+                    self.tell_later(5, Input::OneOffEnded { one_off, end });
                 }
             }
             Event::ProcessSick(instance) => {
@@ -463,6 +471,7 @@ impl World {
             live: self.proxies.first().map_or(0, |proxy| proxy.live().len()),
             running: self.fleet.present().count(),
             starts: self.fleet.starts,
+            one_offs: self.one_offs.starts(),
             records: self.disk.commits(),
             effects: self.effects,
             news: self.news,

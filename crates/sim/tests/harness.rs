@@ -1,7 +1,7 @@
 //! Every strategy, bent at every place in turn: each effect fails, each is performed twice, each piece of news comes late.
 
 use gapless_model::{Amount, Millis, Order as BatchOrder, SecondOrder, Strategy, Tick};
-use gapless_sim::{Knobs, Order, Outcome, Quality, ReleaseShape, Script, TwistEffect, run};
+use gapless_sim::{Hooks, Knobs, Order, Outcome, Quality, ReleaseShape, Script, TwistEffect, run};
 
 const SEED: u64 = 11;
 
@@ -20,6 +20,7 @@ fn script(strategy: &Strategy, knobs: Knobs) -> Script {
         floor: Amount::Count(1),
         strategy: strategy.clone(),
         checks: 1,
+        hooks: Hooks::EveryPoint,
         second_order: SecondOrder::Queue,
         drain_timeout: Millis::from_secs(5),
     };

@@ -1,7 +1,7 @@
 //! The suites can fail: each mistake planted in the machine is caught by some seed or some crash.
 
 use gapless_rollout::PlantedBug;
-use gapless_sim::{Fault, Knobs, Order, Outcome, Quality, ReleaseShape, Script, random_script, run};
+use gapless_sim::{Fault, Hooks, Knobs, Order, Outcome, Quality, ReleaseShape, Script, random_script, run};
 
 use gapless_model::{Amount, Millis, Order as BatchOrder, SecondOrder, Strategy, Tick};
 
@@ -140,6 +140,7 @@ fn deploy(release: u64, strategy: Strategy) -> Order {
         floor: Amount::Count(1),
         strategy,
         checks: 0,
+        hooks: Hooks::None,
         second_order: SecondOrder::Queue,
         drain_timeout: Millis::from_secs(8),
     };

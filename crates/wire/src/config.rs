@@ -11,6 +11,8 @@
 
 mod edit;
 mod error;
+mod hook;
+mod hook_keys;
 mod key;
 mod notify;
 mod placeholder;

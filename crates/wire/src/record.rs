@@ -24,10 +24,10 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 pub use counts::{RequestsCountedRecord, TallyRecord};
-pub use effect::{EffectRecord, IntentRecord, MemberRecord, OutcomeRecord, PoolRecord};
+pub use effect::{EffectRecord, IntentRecord, MemberRecord, OneOffRecord, OutcomeRecord, PoolRecord};
 pub use input::{
-    AdjustOrderedRecord, InputRecord, OriginRecord, ProbeFailedRecord, RequestsEndedRecord, RoutesRefusedRecord,
-    StrategyRecord,
+    AdjustOrderedRecord, InputRecord, OneOffEndedRecord, OriginRecord, ProbeFailedRecord, RequestsEndedRecord,
+    RoutesRefusedRecord, StrategyRecord,
 };
 pub use manifest::{ManifestBroken, ManifestRecord, RunningRecord};
 pub use proxy::{PROXIES, ProxyRecord};

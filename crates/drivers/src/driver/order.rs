@@ -31,10 +31,16 @@ pub struct StartOrder {
     pub artefact: Digest,
     /// How it runs.
     pub run: RunSpec,
-    /// The port it is to listen on, where the driver takes one from orders ([`Addresses`](super::Addresses)).
+    /// The port it is to listen on, where the driver takes one from orders ([`Addresses`](super::Addresses)); [`StartOrder::NO_PORT`] where it listens on
+    /// none.
     pub port: u16,
     /// Who orders it.
     pub fence: Fence,
+}
+
+impl StartOrder {
+    /// The port of what listens on none.
+    pub const NO_PORT: u16 = 0;
 }
 
 /// An instance that was started. It may have ended since; that comes as an event.

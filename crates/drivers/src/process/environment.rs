@@ -73,11 +73,15 @@ impl StartOrder {
             environment.insert(name.clone(), value);
         }
         environment.extend([
-            ("PORT".to_owned(), self.port.to_string()),
             ("GAPLESS_SERVICE".to_owned(), self.instance.service.to_string()),
             ("GAPLESS_RELEASE".to_owned(), self.label.to_string()),
             ("GAPLESS_INSTANCE".to_owned(), self.instance.to_string()),
         ]);
+        // A variable of the release's own of that name would be believed.
+        environment.remove("PORT");
+        if self.port != StartOrder::NO_PORT {
+            environment.insert("PORT".to_owned(), self.port.to_string());
+        }
         environment
     }
 
@@ -94,7 +98,7 @@ impl StartOrder {
     ) -> Result<ProbeTarget, SourceError> {
         let environment = match kind {
             ProbeKind::Command { .. } => self.environment(release).await?,
-            ProbeKind::Http { .. } | ProbeKind::Tcp => BTreeMap::new(),
+            ProbeKind::Http { .. } | ProbeKind::Tcp | ProbeKind::Process => BTreeMap::new(),
         };
         Ok(ProbeTarget { address, environment, folder: release.join(&self.run.folder), label: self.label.to_string() })
     }

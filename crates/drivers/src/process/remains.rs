@@ -12,6 +12,7 @@ use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
 use super::instance_address;
+use crate::driver::StartOrder;
 use crate::keeper::{Answer, Ask, InstanceFolder, PROTOCOL, Reply, Request, Spec, frame, take_frame};
 
 /// How long a keeper may take to say which term it obeys. One that is frozen is known by its order alone.
@@ -45,6 +46,14 @@ pub enum RemainsLife {
     Open,
     /// Its end is written.
     Ended,
+}
+
+impl Remains {
+    /// Whether it may run and is an instance. A command that runs once is none: it has no address, and is ended by a controller that does not know it.
+    #[must_use]
+    pub fn is_open_instance(&self) -> bool {
+        self.life == RemainsLife::Open && self.address.port() != StartOrder::NO_PORT
+    }
 }
 
 /// What is left of all instances of a state folder, in the order of their names. Keepers are asked which term they obey; neither they nor their

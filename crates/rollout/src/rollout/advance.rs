@@ -1,17 +1,24 @@
 //! The way forward: when a step of the plan is over, what its deadline does, and how the next one begins.
+//!
+//! ## Hook => (the next step | Rollback)
+//! One that fails turns the rollout back while there is a way back. Where there is none (a first release that serves already) the operators are
+//! told, and the rollout goes on: to stop what serves would help nobody.
+//! A hook that is due waits for the end of another that a rollout waited for: of two migrations at once neither knows what it finds.
 
 use std::sync::Arc;
 
-use gapless_model::{InstanceId, Millis, Release, ReleaseId, Tick};
+use gapless_model::{Hook, InstanceId, Millis, Release, ReleaseId, RolloutId, Tick};
 
+use crate::desired::Rest;
 use crate::effect::Effect;
 use crate::instance::{Drain, Instance, Life, Listing};
+use crate::one_off::{OneOffEnd, Running};
 use crate::planted::PlantedBug;
 use crate::rollout::compiled::{Gate, Late, PlanStep, Reversibility, Tunnels};
-use crate::rollout::{BackStage, Forward, Phase, Rollout, TestStage, Way};
+use crate::rollout::{BackStage, Forward, HookStage, Phase, Rollout, TestStage, Way};
 use crate::service::{Service, Situation};
 use crate::transition::Transition;
-use crate::{Action, BatchReport, Cause, PhaseName};
+use crate::{Action, BatchReport, Cause, NoticeLevel, PhaseName};
 
 /// How long all proxies together may take to use a table. It is a push over a local socket and a swap of a pointer per thread;
 /// thirty seconds is the time in which a proxy that was killed is back and has its table.
@@ -44,6 +51,7 @@ impl Transition {
         match step.gate {
             Gate::Started => service.all_started(rollout, step),
             Gate::Ready => service.all_ready(rollout, step),
+            Gate::Hook(_) => matches!(forward.phase, Phase::Hook { stage: HookStage::Over, .. }),
             Gate::Tested => forward.phase.is_tested() && service.all_ready(rollout, step),
             Gate::Exposed => service.all_exposed(rollout, step),
             Gate::Observed(_) => {
@@ -157,7 +165,7 @@ impl Transition {
                 | Phase::Warmup { deadline, .. }
                 | Phase::Test { deadline, .. }
                 | Phase::Expose { deadline } => *deadline = (*deadline).max(proven),
-                Phase::Drain { .. } | Phase::Stop { .. } => {}
+                Phase::Hook { .. } | Phase::Drain { .. } | Phase::Stop { .. } => {}
             },
             (Way::Back(back), false) => match &mut back.stage {
                 BackStage::Restore { deadline, .. } => *deadline = (*deadline).max(proven),
@@ -178,13 +186,52 @@ impl Transition {
         let step = rollout.plan.step(forward.at);
         match &mut forward.phase {
             phase @ (Phase::Observe { .. } | Phase::Bake { .. }) => *phase = Phase::begin(step, now, None),
-            Phase::Start { .. }
+            Phase::Hook { .. }
+            | Phase::Start { .. }
             | Phase::Warmup { .. }
             | Phase::Test { .. }
             | Phase::Expose { .. }
             | Phase::Drain { .. }
             | Phase::Stop { .. } => {}
         }
+    }
+
+    /// Orders the hook of the step, where it is due and may run; says whether it did.
+    pub(crate) fn advance_hook(&mut self) -> bool {
+        let Some((rollout, to, hook)) = self.service.due_hook() else { return false };
+        let ordinal = self.run_hook(rollout, to, &hook);
+        self.set_hook_stage(HookStage::Running { ordinal });
+        true
+    }
+
+    pub(crate) fn set_hook_stage(&mut self, next: HookStage) {
+        if let Situation::Rollout(rollout) = &mut self.service.situation
+            && let Way::Forward(Forward { phase: Phase::Hook { stage, .. }, .. }) = &mut rollout.way
+        {
+            *stage = next;
+        }
+    }
+
+    /// A one-off is over: says whether the rollout that runs waited for it, and takes it where that leads.
+    pub(crate) fn hook_over(&mut self, running: &Running, end: &OneOffEnd) -> bool {
+        if self.service.awaited_hook() != Some(running.one_off.id.ordinal) {
+            return false;
+        }
+        let reversibility = self.service.running().map(Rollout::reversibility);
+        match (end, reversibility) {
+            (OneOffEnd::Passed, _) => self.set_hook_stage(HookStage::Over),
+            (OneOffEnd::Failed { reason }, Some(Reversibility::Unexposed | Reversibility::Exposed)) => {
+                self.turn_back(Cause::HookFailed { hook: running.one_off.to_string(), reason: reason.clone() });
+            }
+            (OneOffEnd::Failed { reason }, Some(Reversibility::Earned) | None) => {
+                self.set_hook_stage(HookStage::Over);
+                if let Some(rollout) = running.rollout {
+                    let message = format!("{} failed: {reason}", running.one_off);
+                    self.notify_of(rollout, NoticeLevel::Warning, message);
+                }
+            }
+        }
+        true
     }
 }
 
@@ -282,5 +329,34 @@ impl Service {
             Listing::Left { drain: Drain::Lasting { since }, .. } => now < since.after(times.tunnels),
             Listing::Never | Listing::Live | Listing::Preview | Listing::Left { .. } => false,
         }
+    }
+
+    /// The one-off that the rollout waits for.
+    pub(crate) fn awaited_hook(&self) -> Option<u64> {
+        let Way::Forward(Forward { phase: Phase::Hook { stage, .. }, .. }) = &self.running()?.way else { return None };
+        match stage {
+            HookStage::Running { ordinal } => Some(*ordinal),
+            HookStage::Due | HookStage::Over => None,
+        }
+    }
+
+    /// The hook of the step that the rollout is at.
+    pub(crate) fn hook_of_step(&self) -> Option<&Hook> {
+        let rollout = self.running()?;
+        let Gate::Hook(index) = rollout.step()?.gate else { return None };
+        self.releases.get(&rollout.to)?.spec.hooks.get(usize::from(index))
+    }
+
+    fn due_hook(&self) -> Option<(RolloutId, ReleaseId, Hook)> {
+        let rollout = self.running()?;
+        let Way::Forward(Forward { phase: Phase::Hook { stage: HookStage::Due, .. }, .. }) = &rollout.way else {
+            return None;
+        };
+        let hook = self.hook_of_step()?;
+        let previewed = self.instances.of(rollout.to).unseen == 0 && self.table_in_use();
+        let asked = rollout.step().is_some_and(|step| step.new.rest == Rest::Preview);
+        let waits_for_preview = asked && !previewed;
+        let another_ends = self.one_offs.values().any(Running::is_gate);
+        (!waits_for_preview && !another_ends).then(|| (rollout.id, rollout.to, hook.clone()))
     }
 }

@@ -6,6 +6,7 @@
 use gapless_model::Tick;
 
 use crate::instance::Instance;
+use crate::one_off::Running;
 use crate::planted::PlantedBug;
 use crate::rollout::{Back, BackStage, Rollout, Way};
 use crate::service::{Service, Situation};
@@ -113,6 +114,7 @@ impl Service {
     fn candidate_gone(&self, rollout: &Rollout, now: Tick) -> bool {
         let pool = self.instances.of(rollout.to);
         let holds = |instance: &Instance| instance.release() != rollout.to || self.holds_tunnels(instance, now);
-        pool.all == 0 || (pool.stopping == 0 && self.instances.values().all(holds))
+        let hooks_gone = !self.one_offs.values().any(Running::is_gate);
+        hooks_gone && (pool.all == 0 || (pool.stopping == 0 && self.instances.values().all(holds)))
     }
 }

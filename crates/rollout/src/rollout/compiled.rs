@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use gapless_model::{Amount, Millis, Release, ReleaseId, ReleaseSpec, Strategy};
+use gapless_model::{Amount, HookPoint, Millis, Release, ReleaseId, ReleaseSpec, Strategy};
 
 use crate::desired::{Desired, DesiredState, Rest};
 use crate::rollout::{blue_green, first, rolling};
@@ -79,6 +79,8 @@ pub(crate) struct PlanStep {
 /// What has to be true for a step to be over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Gate {
+    /// The candidate's hook with this index has passed, or its failure changes nothing.
+    Hook(u16),
     /// The candidate's processes run.
     Started,
     /// They are ready.
@@ -148,7 +150,7 @@ pub(crate) struct WayBack {
     pub leave: Millis,
 }
 
-/// Whether a candidate's checks are run.
+/// Whether a candidate's checks and hooks are run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Tests {
     /// They are.
@@ -248,7 +250,9 @@ impl PlanStep {
         match self.gate {
             Gate::Ready => crate::plan::readiness(to),
             Gate::Observed(time) => time,
-            Gate::Started | Gate::Tested | Gate::Exposed | Gate::Drained | Gate::Stopped(_) => Millis::ZERO,
+            Gate::Hook(_) | Gate::Started | Gate::Tested | Gate::Exposed | Gate::Drained | Gate::Stopped(_) => {
+                Millis::ZERO
+            }
         }
     }
 }
@@ -322,6 +326,28 @@ impl<'a> Draft<'a> {
         self.push(PhaseName::Test, Stage { new, ..stage }, Gate::Tested, Limit::Own(time));
     }
 
+    /// The candidate's hooks of this point run, one after the other.
+    pub(super) fn hooks(&mut self, point: HookPoint, stage: Stage) {
+        if self.tests == Tests::Skip {
+            return;
+        }
+        // Asked through the preview, as the checks did before it.
+        let asked = point == HookPoint::BeforeExpose && !self.to.spec.checks.is_empty();
+        let new = if asked { Desired { rest: Rest::Preview, ..stage.new } } else { stage.new };
+        let to = self.to;
+        for (index, hook) in (0..).zip(&to.spec.hooks).filter(|(_, hook)| hook.point == point) {
+            let time = if asked { hook.timeout.plus(APPLY_TIMEOUT) } else { hook.timeout };
+            self.push(PhaseName::Hook, Stage { new, ..stage }, Gate::Hook(index), Limit::Own(time));
+        }
+    }
+
+    /// Before anything of the rollout is done: the hooks before it, then the release command.
+    pub(super) fn prepare(&mut self, old: Desired) {
+        let stage = Stage { old, new: Desired::NONE, reversibility: Reversibility::Unexposed };
+        self.hooks(HookPoint::BeforeStart, stage);
+        self.hooks(HookPoint::Release, stage);
+    }
+
     /// Every proxy routes to them.
     pub(super) fn expose(&mut self, stage: Stage) {
         self.push(PhaseName::Expose, stage, Gate::Exposed, Limit::Own(APPLY_TIMEOUT));
@@ -351,7 +377,7 @@ impl<'a> Draft<'a> {
     fn push(&mut self, phase: PhaseName, stage: Stage, gate: Gate, limit: Limit) {
         let Stage { old, new, reversibility } = stage;
         let late = match (gate, reversibility) {
-            (Gate::Stopped(Tunnels::LeftBehind), _) => Late::GoOn,
+            (Gate::Stopped(Tunnels::LeftBehind), _) | (Gate::Hook(_), Reversibility::Earned) => Late::GoOn,
             (_, Reversibility::Unexposed | Reversibility::Exposed) => Late::TurnBack,
             (Gate::Drained | Gate::Stopped(Tunnels::Awaited), Reversibility::Earned) => Late::End,
             (Gate::Started | Gate::Ready | Gate::Tested | Gate::Exposed | Gate::Observed(_), Reversibility::Earned) => {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use gapless_model::{InstanceId, Millis, ReleaseId, RolloutId};
+use gapless_model::{HookPoint, InstanceId, Millis, ReleaseId, RolloutId};
 
 use crate::effect::{Effect, NoticeLevel, Outcome};
 use crate::instance::{Drain, Instance, Listing};
@@ -18,6 +18,11 @@ impl Transition {
     /// The candidate is the current release.
     pub(crate) fn finish_done(&mut self) {
         let Some(rollout) = self.service.running().cloned() else { return };
+        match (rollout.plan.purpose, rollout.from().or(rollout.rests)) {
+            (Purpose::Replace(_), _) => self.run_hooks_at_end(rollout.id, rollout.to, HookPoint::OnDone),
+            (Purpose::Return, Some(left)) => self.run_hooks_at_end(rollout.id, left, HookPoint::OnRollback),
+            (Purpose::Return | Purpose::Restart | Purpose::Adjust(_), _) => {}
+        }
         let current = rollout.to;
         let label = self.label(current);
         let (next, notice) = match rollout.plan.purpose {
@@ -51,11 +56,15 @@ impl Transition {
             (None, Some(current)) => Situation::Stopped { current },
             (None, None) => Situation::Empty,
         };
+        if matches!(rollout.plan.purpose, Purpose::Replace(_)) {
+            self.run_hooks_at_end(rollout.id, rollout.to, HookPoint::OnRollback);
+        }
         let label = self.label(rollout.to);
         let level = match cause {
             Cause::Operator(_) | Cause::Superseded { .. } => NoticeLevel::Info,
             Cause::StartFailed { .. }
             | Cause::CheckFailed { .. }
+            | Cause::HookFailed { .. }
             | Cause::CandidateExited { .. }
             | Cause::CandidateUnhealthy { .. }
             | Cause::CandidateFailing(_)
@@ -191,6 +200,14 @@ impl Transition {
 
     fn label(&self, release: ReleaseId) -> String {
         self.service.releases.get(&release).map(|release| release.label.to_string()).unwrap_or_default()
+    }
+
+    /// Orders the hooks of `release` that follow the end of a rollout; they change nothing of it.
+    pub(crate) fn run_hooks_at_end(&mut self, rollout: RolloutId, release: ReleaseId, point: HookPoint) {
+        let hooks = self.service.releases.get(&release).map(|release| release.spec.hooks.clone()).unwrap_or_default();
+        for hook in hooks.iter().filter(|hook| hook.point == point) {
+            self.run_hook(rollout, release, hook);
+        }
     }
 }
 

@@ -72,6 +72,8 @@ pub(crate) struct Forward {
 /// A phase on the way forward, with what is true in it alone.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Phase {
+    /// A hook of the step runs.
+    Hook { stage: HookStage, deadline: Tick },
     /// Instances of the candidate are ordered; their processes come up.
     Start {
         /// How often one ended before it was ready, in this batch.
@@ -96,6 +98,20 @@ pub(crate) enum Phase {
     Drain { deadline: Tick },
     /// The old of this batch are being stopped.
     Stop { deadline: Tick },
+}
+
+/// Where a hook is that the rollout waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum HookStage {
+    /// It is to be ordered.
+    Due,
+    /// It is ordered, under this ordinal.
+    Running {
+        /// That of its one-off.
+        ordinal: u64,
+    },
+    /// It passed, or its failure changes nothing.
+    Over,
 }
 
 /// Where the Test phase is.
@@ -149,9 +165,16 @@ impl Phase {
         };
         let until = match step.gate {
             Gate::Observed(time) => now.after(time),
-            Gate::Started | Gate::Ready | Gate::Tested | Gate::Exposed | Gate::Drained | Gate::Stopped(_) => now,
+            Gate::Hook(_)
+            | Gate::Started
+            | Gate::Ready
+            | Gate::Tested
+            | Gate::Exposed
+            | Gate::Drained
+            | Gate::Stopped(_) => now,
         };
         match step.phase {
+            PhaseName::Hook => Phase::Hook { stage: HookStage::Due, deadline },
             PhaseName::Start => Phase::Start { failures, deadline },
             PhaseName::Warmup => Phase::Warmup { failures, deadline },
             PhaseName::Test => Phase::Test { stage: TestStage::Preview, deadline },
@@ -175,6 +198,7 @@ impl Phase {
 
     pub(crate) fn name(&self) -> PhaseName {
         match self {
+            Phase::Hook { .. } => PhaseName::Hook,
             Phase::Start { .. } => PhaseName::Start,
             Phase::Warmup { .. } => PhaseName::Warmup,
             Phase::Test { .. } => PhaseName::Test,
@@ -189,7 +213,8 @@ impl Phase {
     /// When its time is over.
     pub(crate) fn deadline(&self) -> Tick {
         match self {
-            Phase::Start { deadline, .. }
+            Phase::Hook { deadline, .. }
+            | Phase::Start { deadline, .. }
             | Phase::Warmup { deadline, .. }
             | Phase::Test { deadline, .. }
             | Phase::Expose { deadline }

@@ -5,7 +5,7 @@
 //! After the last Observe the whole bakes; surge first keeps the last batch's old instances warm for that long, so that a
 //! way back exists while it bakes.
 
-use gapless_model::{Amount, Millis, Order, ReleaseSpec};
+use gapless_model::{Amount, HookPoint, Millis, Order, ReleaseSpec};
 
 use crate::desired::Desired;
 use crate::rollout::compiled::{CompiledPlan, Draft, Reversibility, Stage, Tunnels};
@@ -71,6 +71,7 @@ pub(super) fn compile(
     bake: Millis,
 ) -> CompiledPlan {
     let times = (observe, bake);
+    draft.prepare(Desired::live(sizes.left(0)));
     for batch in 0..sizes.batches() {
         draft.begin_batch(batch);
         match order {
@@ -99,8 +100,12 @@ fn surge(draft: &mut Draft<'_>, sizes: &Sizes, batch: u16, (observe, bake): (Mil
     draft.bring_up(up);
     if batch == 0 {
         draft.test(up);
+        draft.hooks(HookPoint::BeforeExpose, up);
     }
     draft.expose(exposed);
+    if is_last {
+        draft.hooks(HookPoint::AfterExpose, exposed);
+    }
     draft.watch(PhaseName::Observe, exposed, observe);
     if is_last {
         draft.watch(PhaseName::Bake, Stage { old: Desired::partly(old, 0), ..exposed }, bake);
@@ -113,16 +118,21 @@ fn in_place(draft: &mut Draft<'_>, sizes: &Sizes, batch: u16, (observe, bake): (
     let (before, after) = (sizes.exposed(batch), sizes.exposed(batch + 1));
     let old = Desired::live(sizes.left(batch + 1));
     let reversibility = before_exposure(batch);
+    let is_last = batch + 1 == sizes.batches();
     let up = Stage { old, new: Desired::partly(after, before), reversibility };
     let exposed = Stage { new: Desired::live(after), reversibility: Reversibility::Exposed, ..up };
     draft.retire(Stage { new: Desired::live(before), ..up }, Tunnels::Awaited);
     draft.bring_up(up);
     if batch == 0 {
         draft.test(up);
+        draft.hooks(HookPoint::BeforeExpose, up);
     }
     draft.expose(exposed);
+    if is_last {
+        draft.hooks(HookPoint::AfterExpose, exposed);
+    }
     draft.watch(PhaseName::Observe, exposed, observe);
-    if batch + 1 == sizes.batches() {
+    if is_last {
         draft.watch(PhaseName::Bake, exposed, bake);
     }
 }

@@ -4,6 +4,7 @@ mod adjusting;
 mod deadlines;
 mod failing;
 mod healing;
+mod hooks;
 mod operators;
 mod player;
 mod replacing;

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
-use gapless_model::Millis;
 use gapless_rollout::{Adjustment, EndedBy, Input, Origin, plan, plan_adjustment, plan_restart};
 
 use crate::world::releases::{millis, release};
@@ -115,16 +114,18 @@ impl Player {
     /// `1.1 never-ready`, `1.1 exits-after 300ms`.
     fn behave(&mut self, label: &str, rest: &str) {
         let (what, after) = rest.split_once(' ').unwrap_or((rest, "0ms"));
-        let Millis(after) = millis(after);
+        let time = || millis(after).0;
         let behaviour = match what {
             "never-ready" => Behaviour::NeverReady,
             "exits-at-start" => Behaviour::ExitsAtStart,
             "start-fails" => Behaviour::StartFails,
-            "exits-after" => Behaviour::ExitsAfterReady(after),
-            "sick-after" => Behaviour::SickAfterReady(after),
+            "exits-after" => Behaviour::ExitsAfterReady(time()),
+            "sick-after" => Behaviour::SickAfterReady(time()),
             "never-drains" => Behaviour::NeverDrains,
             "tunnels-stay" => Behaviour::TunnelsStay,
             "checks-fail" => Behaviour::ChecksFail,
+            "hook-fails" => Behaviour::HookFails(after.parse().unwrap()),
+            "hook-hangs" => Behaviour::HookHangs(after.parse().unwrap()),
             "checks-hang" => Behaviour::ChecksHang,
             "well-behaved" => {
                 self.world.behaviours.remove(label);

@@ -177,6 +177,7 @@ fn wait_status(wait: &Wait, report: &Report) -> WaitStatus {
         }
         Awaited::Stopped(instance) => ("stopped", format!("{instance} to stop")),
         Awaited::Check(check) => ("check", format!("the check {check:?} to answer")),
+        Awaited::Hook(hook) => ("hook", format!("{hook} to end")),
         Awaited::Observed { until } => ("observed", format!("the observation to end, in {}", until.since(now))),
         Awaited::Backoff { release, until } => {
             ("backoff", format!("the next start of an instance of {release}, in {}", until.since(now)))
@@ -219,6 +220,9 @@ pub(super) fn action_words(action: &Action) -> (&'static str, Option<&InstanceId
         Action::Stopped(instance) => ("stopped", Some(instance)),
         Action::CheckBegan { .. } => ("check-began", None),
         Action::CheckPassed { .. } => ("check-passed", None),
+        Action::OneOffBegan { id, .. } => ("command-began", Some(id)),
+        Action::OneOffPassed { id, .. } => ("command-passed", Some(id)),
+        Action::OneOffFailed { id, .. } => ("command-failed", Some(id)),
         Action::Mended { .. } => ("mended", None),
         Action::Scaled { .. } => ("scaled", None),
         Action::Promoted { .. } => ("promoted", None),

@@ -45,6 +45,7 @@ impl ServiceEvent {
             | Action::Lost { .. }
             | Action::Unhealthy { .. }
             | Action::DrainCut(_)
+            | Action::OneOffFailed { .. }
             | Action::Mended { .. }
             | Action::Scaled { .. }
             | Action::Promoted { .. }
@@ -59,6 +60,8 @@ impl ServiceEvent {
             | Action::Stopped(_)
             | Action::CheckBegan { .. }
             | Action::CheckPassed { .. }
+            | Action::OneOffBegan { .. }
+            | Action::OneOffPassed { .. }
             | Action::Notified { .. } => false,
         };
         let (action, instance) = action_words(&entry.action);
@@ -99,7 +102,7 @@ impl ServiceEvent {
     #[must_use]
     pub fn is_notice(&self) -> bool {
         match self.action.as_str() {
-            "ended" | "crash-loop" | "below-floor" => true,
+            "ended" | "crash-loop" | "below-floor" | "command-failed" => true,
             "lost" | "unhealthy" => self.rollout.is_none(),
             _ => false,
         }

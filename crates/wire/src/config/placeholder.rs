@@ -24,6 +24,13 @@ pub(super) fn check(written: &Written, faults: &mut Vec<Fault>) {
     for check in written.many("check") {
         words(check, "check.", "command", check.texts("command").iter().flatten(), faults);
     }
+    for (section, hooks) in
+        [("hook.", written.many("hook")), ("release.", std::slice::from_ref(written.one("release")))]
+    {
+        for hook in hooks {
+            words(hook, section, "command", hook.texts("command").iter().flatten(), faults);
+        }
+    }
     let secrets = run.secrets("secrets").unwrap_or_default();
     let has_files = run.environment_files("env_file").is_some_and(|files| !files.is_empty());
     for (name, text) in &environment {

@@ -8,6 +8,7 @@ use gapless_model::{
 };
 
 use super::error::{ConfigErrors, Fault, placed};
+use super::hook::hooks_of;
 use super::placeholder;
 use super::read::{Group, Written, read};
 use super::service_keys::SERVICE;
@@ -63,17 +64,19 @@ fn meaning(written: &Written, faults: &mut Vec<Fault>) -> Option<ReleaseSpec> {
     let floor = top.amount("floor")?;
     let rollout_strategy = strategy_of(strategy, faults);
     floor_fits(instances, floor, &rollout_strategy, top, strategy, faults);
+    let probe = probe_of(health, faults);
     Some(ReleaseSpec {
         service: top.service_name("service")?,
         run: run_of(written, faults)?,
         instances,
         floor,
-        routes: routes_of(written, faults),
-        probe: probe_of(health, faults),
+        routes: routes_of(written, &probe, faults),
+        probe,
         start_timeout: millis(health, "start_timeout"),
         strategy: rollout_strategy,
         checks: written.many("check").iter().filter_map(|group| check_of(group, faults)).collect(),
         errors_above: u8_of(strategy, "errors_above"),
+        hooks: hooks_of(written, faults),
         rollout_timeout: millis(strategy, "timeout"),
         second_order: match strategy.word("second_order") {
             Some("reject") => SecondOrder::Reject,
@@ -130,7 +133,7 @@ fn run_of(written: &Written, faults: &mut Vec<Fault>) -> Option<RunSpec> {
     })
 }
 
-fn routes_of(written: &Written, faults: &mut Vec<Fault>) -> Vec<Route> {
+fn routes_of(written: &Written, probe: &Probe, faults: &mut Vec<Fault>) -> Vec<Route> {
     let mut routes = Vec::new();
     let mut seen = BTreeSet::new();
     for group in written.many("route") {
@@ -144,6 +147,13 @@ fn routes_of(written: &Written, faults: &mut Vec<Fault>) -> Vec<Route> {
         }
         routes.push(route);
     }
+    if probe.kind == ProbeKind::Process {
+        if let Some(group) = written.many("route").first() {
+            let fault = Fault::new("a service whose health is its process alone has a route").at(group.at("path"));
+            faults.push(fault.hint("remove the route of a worker, or ask what listens by `http` or `tcp`"));
+        }
+        return routes;
+    }
     if routes.is_empty() {
         routes.push(Route { host: Host::any(), path: any_path() });
     }
@@ -156,13 +166,15 @@ fn any_path() -> PathPrefix {
 
 fn probe_of(group: &Group, faults: &mut Vec<Fault>) -> Probe {
     let (http, command) = (group.text("http"), group.texts("command"));
-    let tcp = group.flag("tcp").unwrap_or(http.is_none() && command.is_none());
-    if [tcp, http.is_some(), command.is_some()].iter().filter(|given| **given).count() > 1 {
-        let second = if command.is_some() { "command" } else { "tcp" };
+    let process = group.flag("process").unwrap_or_default();
+    let tcp = group.flag("tcp").unwrap_or(http.is_none() && command.is_none() && !process);
+    if [tcp, process, http.is_some(), command.is_some()].iter().filter(|given| **given).count() > 1 {
+        let ways = [(command.is_some(), "command"), (process, "process")];
+        let second = ways.into_iter().find(|(given, _)| *given).map_or("tcp", |(_, key)| key);
         let fault = Fault::new("[health] asks in more than one way").at(group.at(second));
-        faults.push(fault.hint("keep one of `http`, `tcp` and `command`"));
+        faults.push(fault.hint("keep one of `http`, `tcp`, `command` and `process`"));
     }
-    if !tcp && http.is_none() && command.is_none() {
+    if !tcp && !process && http.is_none() && command.is_none() {
         let fault = Fault::new("[health] asks in no way: an instance would never be ready").at(group.at("tcp"));
         faults.push(fault.hint("write one of `http = \"/health\"`, `tcp = true` and `command = [...]`"));
     }
@@ -172,6 +184,7 @@ fn probe_of(group: &Group, faults: &mut Vec<Fault>) -> Probe {
     let kind = match (http, command) {
         (Some(path), _) => ProbeKind::Http { path, host: group.text("host"), expect: expect_of(group) },
         (None, Some(argv)) => ProbeKind::Command { argv },
+        (None, None) if process => ProbeKind::Process,
         (None, None) => ProbeKind::Tcp,
     };
     Probe {

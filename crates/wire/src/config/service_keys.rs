@@ -2,6 +2,7 @@
 
 use gapless_model::Millis;
 
+use super::hook_keys;
 use super::key::{Fallback, Key, Kind, Section};
 
 const fn secs(seconds: u64) -> Millis {
@@ -171,7 +172,7 @@ pub static SERVICE: &[Section] = &[
     Section {
         name: "health",
         repeated: false,
-        doc: "How the health of an instance is asked for: by one of `http`, `tcp` or `command`. An instance starts unknown and gets no request \
+        doc: "How the health of an instance is asked for: by one of `http`, `tcp`, `command` or `process`. An instance starts unknown and gets no request \
               before it is ready.",
         keys: &[
             Key {
@@ -184,7 +185,7 @@ pub static SERVICE: &[Section] = &[
             Key {
                 name: "tcp",
                 kind: Kind::Flag,
-                default: Fallback::Absent("`true` when neither `http` nor `command` is written"),
+                default: Fallback::Absent("`true` when none of the others is written"),
                 doc: "Opens a connection to the instance; passes when it is accepted.",
                 example: "true",
             },
@@ -194,6 +195,14 @@ pub static SERVICE: &[Section] = &[
                 default: Fallback::Absent("not asked by a command"),
                 doc: "Runs a program with the instance's environment; passes when it exits with 0. `{port}` and `{release}` are replaced.",
                 example: "[\"./check\", \"{port}\"]",
+            },
+            Key {
+                name: "process",
+                kind: Kind::Flag,
+                default: Fallback::Value("false"),
+                doc: "An instance is healthy while its process runs, and ready when it has run for `healthy_min`: for workers, which listen on no port. Such a \
+                      service has no route, and no proxy has anything to do with it.",
+                example: "true",
             },
             Key {
                 name: "host",
@@ -372,6 +381,8 @@ pub static SERVICE: &[Section] = &[
             },
         ],
     },
+    hook_keys::RELEASE,
+    hook_keys::HOOK,
     Section {
         name: "traffic",
         repeated: false,

@@ -281,7 +281,7 @@ fn keys_that_contradict_each_other_are_refused() {
             error: gapless.toml:2:1: `floor` is 5, above the 4 instances there are to be
             hint: write at most floor = 4, or more instances
             error: gapless.toml:8:1: [health] asks in more than one way
-            hint: keep one of `http`, `tcp` and `command`
+            hint: keep one of `http`, `tcp`, `command` and `process`
             error: gapless.toml:11:1: `strategy.batch` means something only with kind = "rolling"
             hint: remove it, or use kind = "rolling"
             error: gapless.toml:13:1: the check "a" has neither `http` nor `command`
@@ -377,8 +377,8 @@ fn help_finds_a_section_a_key_and_nothing_else() {
         release goes back to its configuration too.
 
         [health]
-        # How the health of an instance is asked for: by one of `http`, `tcp` or `command`. An instance
-        # starts unknown and gets no request before it is ready.
+        # How the health of an instance is asked for: by one of `http`, `tcp`, `command` or `process`.
+        # An instance starts unknown and gets no request before it is ready.
 
         interval = "2s"
             From the end of one probe to the begin of the next.

@@ -182,7 +182,7 @@ impl ProbeDoc {
         let (http_path, http_host, http_expect) = match &probe.kind {
             ProbeKind::Http { path, host, expect } => (Some(path.clone()), host.clone(), (expect.first, expect.last)),
             ProbeKind::Tcp => (None, None, success()),
-            ProbeKind::Command { .. } => return None,
+            ProbeKind::Process | ProbeKind::Command { .. } => return None,
         };
         Some(ProbeDoc {
             http_path,

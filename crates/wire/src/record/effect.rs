@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use gapless_model::{EffectNumber, InstanceId, Millis, ReleaseId, RolloutId};
 use gapless_rollout::{
-    Admission, Effect, Intent, NoticeLevel, Outcome, Pool, PoolKind, Recorded, RecordedEnd, RecordedIntent,
+    Admission, Effect, Intent, NoticeLevel, OneOff, OneOffKind, Outcome, Pool, PoolKind, Recorded, RecordedEnd,
+    RecordedIntent,
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,9 +42,12 @@ pub enum EffectRecord {
         instance: String,
         grace_ms: u64,
     },
+    /// A check; or, with the field more, a one-off. A program that knows no one-offs reads a check that nobody waits for (I17).
     RunCheck {
         check: String,
         release: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        one_off: Option<OneOffRecord>,
     },
     Notify {
         level: String,
@@ -56,6 +60,15 @@ pub enum EffectRecord {
     KeepReleases {
         releases: Vec<u64>,
     },
+}
+
+/// A command that runs once in a release's environment.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OneOffRecord {
+    /// Its id.
+    pub id: String,
+    /// The point of a rollout, as [`HookPoint::as_str`] has it.
+    pub point: String,
 }
 
 /// A pool of a table that was ordered; what its releases ask of the proxy stands in their configurations.
@@ -134,7 +147,12 @@ impl IntentRecord {
             EffectRecord::StopInstance { instance: id, grace_ms } => {
                 RecordedIntent::Stop { instance: instance(id)?, grace: Millis(*grace_ms) }
             }
-            EffectRecord::RunCheck { .. } => RecordedIntent::Check,
+            EffectRecord::RunCheck { one_off: None, .. } => RecordedIntent::Check,
+            EffectRecord::RunCheck { check, one_off: Some(one_off), .. } => RecordedIntent::Hook {
+                id: instance(&one_off.id)?,
+                name: check.clone(),
+                point: parsed("hook point", &one_off.point)?,
+            },
             EffectRecord::Notify { .. } => RecordedIntent::Notify,
             EffectRecord::CloseReceipt { of, outcome } => RecordedIntent::Close {
                 rollout: RolloutId(*of),
@@ -166,8 +184,13 @@ impl EffectRecord {
                 EffectRecord::StopInstance { instance: instance.to_string(), grace_ms: grace.0 }
             }
             Effect::RunCheck { check, release } => {
-                EffectRecord::RunCheck { check: check.name.clone(), release: release.0 }
+                EffectRecord::RunCheck { check: check.name.clone(), release: release.0, one_off: None }
             }
+            Effect::RunOneOff(OneOff { id, name, kind: OneOffKind::Hook(point), .. }) => EffectRecord::RunCheck {
+                check: name.clone(),
+                release: id.release.0,
+                one_off: Some(OneOffRecord { id: id.to_string(), point: point.to_string() }),
+            },
             Effect::Notify { level, message } => EffectRecord::Notify {
                 level: match level {
                     NoticeLevel::Info => "info",

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use gapless_model::{Amount, EffectNumber, InstanceId, Millis, Order, Release, ReleaseId, RolloutId, Strategy};
-use gapless_rollout::{AdjustOrder, Adjustment, DeployOrder, EndedBy, Input, Origin, RollbackOrder};
+use gapless_rollout::{AdjustOrder, Adjustment, DeployOrder, EndedBy, Input, OneOffEnd, Origin, RollbackOrder};
 use serde::{Deserialize, Serialize};
 
 use super::RecordError;
@@ -162,6 +162,8 @@ pub enum InputRecord {
         probe_failed: Option<ProbeFailedRecord>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         adjust_ordered: Option<AdjustOrderedRecord>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        one_off_ended: Option<Box<OneOffEndedRecord>>,
     },
     ControllerRestarted {
         alive: Vec<String>,
@@ -244,6 +246,16 @@ impl AdjustOrderedRecord {
     }
 }
 
+/// A one-off ended by itself.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OneOffEndedRecord {
+    /// Which.
+    pub one_off: String,
+    /// Why it failed; nothing where it exited with 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}
+
 impl InputRecord {
     /// Time passed, and nothing else happened.
     const TIME_PASSED: InputRecord = InputRecord::TimerFired {
@@ -252,6 +264,7 @@ impl InputRecord {
         requests_counted: None,
         probe_failed: None,
         adjust_ordered: None,
+        one_off_ended: None,
     };
 
     /// The stored form of an input.
@@ -272,6 +285,7 @@ impl InputRecord {
                 requests_counted: None,
                 probe_failed: None,
                 adjust_ordered: Some(AdjustOrderedRecord::of(order)),
+                one_off_ended: None,
             },
             Input::RollbackOrdered(RollbackOrder { rollout, to, origin }) => InputRecord::RollbackOrdered {
                 rollout: rollout.0,
@@ -309,6 +323,7 @@ impl InputRecord {
                 requests_counted: None,
                 probe_failed: None,
                 adjust_ordered: None,
+                one_off_ended: None,
             },
             Input::RoutesRefused { routes, reason } => InputRecord::TimerFired {
                 requests_ended: None,
@@ -316,6 +331,7 @@ impl InputRecord {
                 requests_counted: None,
                 probe_failed: None,
                 adjust_ordered: None,
+                one_off_ended: None,
             },
             Input::RequestsCounted { candidate, counts } => InputRecord::TimerFired {
                 requests_ended: None,
@@ -323,6 +339,7 @@ impl InputRecord {
                 requests_counted: Some(RequestsCountedRecord::of(*candidate, counts)),
                 probe_failed: None,
                 adjust_ordered: None,
+                one_off_ended: None,
             },
             Input::ProbeFailed { instance, reason } => InputRecord::TimerFired {
                 requests_ended: None,
@@ -330,6 +347,15 @@ impl InputRecord {
                 requests_counted: None,
                 probe_failed: Some(ProbeFailedRecord { instance: instance.to_string(), reason: reason.clone() }),
                 adjust_ordered: None,
+                one_off_ended: None,
+            },
+            Input::OneOffEnded { one_off, end } => InputRecord::TimerFired {
+                requests_ended: None,
+                routes_refused: None,
+                requests_counted: None,
+                probe_failed: None,
+                adjust_ordered: None,
+                one_off_ended: Some(Box::new(OneOffEndedRecord::of(one_off, end))),
             },
             Input::TimerFired => InputRecord::TIME_PASSED,
             Input::ControllerRestarted { alive, gone_by } => InputRecord::ControllerRestarted {
@@ -398,18 +424,29 @@ impl InputRecord {
                 Input::ProbeFailed { instance: instance(&failed.instance)?, reason: failed.reason.clone() }
             }
             InputRecord::TimerFired { adjust_ordered: Some(order), .. } => Input::AdjustOrdered(order.to_order()?),
-            InputRecord::TimerFired {
-                requests_ended: None,
-                routes_refused: None,
-                requests_counted: None,
-                probe_failed: None,
-                adjust_ordered: None,
-            } => Input::TimerFired,
+            InputRecord::TimerFired { one_off_ended: Some(ended), .. } => {
+                Input::OneOffEnded { one_off: instance(&ended.one_off)?, end: ended.to_end() }
+            }
+            InputRecord::TimerFired { .. } => Input::TimerFired,
             InputRecord::ControllerRestarted { alive, gone_by } => Input::ControllerRestarted {
                 gone_by: gone_by.to_ended_by(),
                 alive: alive.iter().map(|id| instance(id)).collect::<Result<BTreeSet<_>, _>>()?,
             },
         })
+    }
+}
+
+impl OneOffEndedRecord {
+    fn of(one_off: &InstanceId, end: &OneOffEnd) -> OneOffEndedRecord {
+        let failed = match end {
+            OneOffEnd::Passed => None,
+            OneOffEnd::Failed { reason } => Some(reason.clone()),
+        };
+        OneOffEndedRecord { one_off: one_off.to_string(), failed }
+    }
+
+    fn to_end(&self) -> OneOffEnd {
+        self.failed.clone().map_or(OneOffEnd::Passed, |reason| OneOffEnd::Failed { reason })
     }
 }
 
@@ -514,6 +551,10 @@ mod tests {
             number().prop_map(|check| Input::CheckPassed { check }),
             (number(), ".*").prop_map(|(check, reason)| Input::CheckFailed { check, reason }),
             rollout().prop_map(|rollout| Input::ReceiptClosed { rollout }),
+            (instances(), any::<Option<String>>()).prop_map(|(one_off, failed)| {
+                let end = failed.map_or(OneOffEnd::Passed, |reason| OneOffEnd::Failed { reason });
+                Input::OneOffEnded { one_off, end }
+            }),
             Just(Input::TimerFired),
             (any::<u64>(), any::<[u64; 10]>()).prop_map(|(candidate, numbers)| {
                 let tally =

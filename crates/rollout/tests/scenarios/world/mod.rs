@@ -9,10 +9,11 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use gapless_model::{EffectNumber, InstanceId, Millis, Release, RolloutId, ServiceName, Tick};
+use gapless_model::{EffectNumber, HookPoint, InstanceId, Millis, Release, RolloutId, ServiceName, Tick};
 use gapless_rollout::{
     Action, AdjustOrder, Adjustment, BatchReport, Change, DeployOrder, Effect, EndedBy, ErrorCounts, Input, Intent,
-    Listing, Origin, PhaseName, RollbackOrder, Service, ServiceRoutes, Step, Tally, step,
+    Listing, OneOff, OneOffEnd, OneOffKind, Origin, PhaseName, RollbackOrder, Service, ServiceRoutes, Step, Tally,
+    step,
 };
 
 /// How long the obliging world takes for each answer.
@@ -41,6 +42,8 @@ pub enum Behaviour {
     TunnelsStay,
     ChecksFail,
     ChecksHang,
+    HookFails(HookPoint),
+    HookHangs(HookPoint),
 }
 
 pub struct World {
@@ -111,6 +114,16 @@ impl World {
         }
     }
 
+    fn run_one_off(&mut self, one_off: &OneOff) {
+        let OneOffKind::Hook(point) = one_off.kind;
+        let end = match self.behaviour(&one_off.id) {
+            Some(Behaviour::HookHangs(at)) if at == point => return,
+            Some(Behaviour::HookFails(at)) if at == point => OneOffEnd::Failed { reason: "exit code 1".into() },
+            _ => OneOffEnd::Passed,
+        };
+        self.later(self.delays.check, Input::OneOffEnded { one_off: one_off.id.clone(), end });
+    }
+
     fn behaviour(&self, instance: &InstanceId) -> Option<Behaviour> {
         let label = self.service.release(instance.release)?.label.to_string();
         self.behaviours.get(&label).cloned()
@@ -146,6 +159,7 @@ impl World {
                     _ => self.later(delays.check, Input::CheckPassed { check }),
                 }
             }
+            Effect::RunOneOff(one_off) => self.run_one_off(one_off),
             Effect::Notify { .. } | Effect::KeepReleases { .. } => {}
             Effect::CloseReceipt { rollout, .. } => self.later(1, Input::ReceiptClosed { rollout: *rollout }),
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gapless_model::{
-    Amount, Balance, Check, CheckKind, Digest, HoldLimits, Host, Limits, LogLimits, Millis, Order, PathPrefix, Probe,
-    ProbeKind, Release, ReleaseId, ReleaseLabel, ReleaseSpec, Restart, Route, RunSpec, SecondOrder, ServiceName,
+    Amount, Balance, Check, CheckKind, Digest, HoldLimits, Hook, Host, Limits, LogLimits, Millis, Order, PathPrefix,
+    Probe, ProbeKind, Release, ReleaseId, ReleaseLabel, ReleaseSpec, Restart, Route, RunSpec, SecondOrder, ServiceName,
     StatusRange, Strategy, TrafficPolicy,
 };
 
@@ -26,6 +26,18 @@ fn amount(text: &str) -> Amount {
         Some(percent) => Amount::Percent(percent.parse().unwrap()),
         None => Amount::Count(text.parse().unwrap()),
     }
+}
+
+/// `release,before-expose`: one hook at each of these points, with ten seconds each.
+fn hooks(points: &str) -> Vec<Hook> {
+    let points = points.split(',').filter(|point| !point.is_empty());
+    let hook = |point: &str| Hook {
+        name: "mine".into(),
+        point: point.parse().unwrap(),
+        command: vec!["./run".into()],
+        timeout: Millis::from_secs(10),
+    };
+    points.map(hook).collect()
 }
 
 /// Reads `LABEL [rolling|in-place|blue-green] [key=value …]`; what is not said is as in `defaults`.
@@ -93,6 +105,7 @@ pub fn release(service: &str, id: u64, text: &str, defaults: &str) -> Arc<Releas
             strategy,
             errors_above: get("errors_above", "10").parse().unwrap(),
             checks: (1..=checks).map(check).collect(),
+            hooks: hooks(&get("hooks", "")),
             rollout_timeout: millis(&get("rollout_timeout", "10m")),
             second_order: match get("second", "queue").as_str() {
                 "queue" => SecondOrder::Queue,
