@@ -8,22 +8,13 @@ use gapless_drivers::check::{self, CheckTarget};
 use gapless_drivers::driver::DriverError;
 use gapless_fleet::TakeError;
 use gapless_model::{Check, EffectNumber, InstanceId, Millis, ReleaseId, RolloutId, ServiceName};
-use gapless_rollout::{Cause, Effect, Input, Intent, NoticeLevel, Outcome};
+use gapless_rollout::{Cause, Effect, Input, NoticeLevel, Outcome};
 use gapless_wire::api::in_one_line;
 use tokio::sync::mpsc;
 
-use crate::shared::Shared;
+use crate::shared::{Order, Shared};
 use crate::start_order::{release, start_order};
 use crate::{logs, one_off, prober, proxies};
-
-/// An effect to perform.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Order {
-    /// Of which service.
-    pub service: ServiceName,
-    /// What.
-    pub intent: Intent,
-}
 
 /// Performs orders until the controller ends.
 pub async fn perform(shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {

@@ -9,7 +9,7 @@ use gapless_drivers::driver::Driver;
 use gapless_fleet::{Decided, Fleet, Moment, TakeError};
 use gapless_journal::{SqliteStore, StoreError};
 use gapless_model::{ServiceName, Tick};
-use gapless_rollout::Input;
+use gapless_rollout::{Input, Intent};
 use gapless_wire::api::in_one_line;
 use gapless_wire::config::ServerConfig;
 use tokio::sync::{Notify, mpsc, watch};
@@ -17,9 +17,17 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::clock::Clock;
 use crate::crash_point::Crashing;
 use crate::instances::Instances;
-use crate::performer::Order;
 use crate::proxies::Crew;
 use crate::wall;
+
+/// An effect to perform.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Order {
+    /// Of which service.
+    pub service: ServiceName,
+    /// What.
+    pub intent: Intent,
+}
 
 /// The store of a controller.
 pub type Journal = Crashing<SqliteStore>;
