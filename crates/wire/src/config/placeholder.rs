@@ -77,9 +77,10 @@ fn words<'a>(
     }
 }
 
-/// The first word in braces that is nearly one that is replaced.
+/// The first word in braces that is nearly one that is replaced. Behind a `$` braces are a shell's, or a source's.
 fn mistyped(text: &str) -> Option<(&str, &'static str)> {
-    let inside = text.split('{').skip(1).filter_map(|after| after.split_once('}').map(|(word, _)| word));
+    let opened = text.match_indices('{').filter(|(at, _)| !text[..*at].ends_with('$'));
+    let inside = opened.filter_map(|(at, _)| text[at + 1..].split_once('}').map(|(word, _)| word));
     inside.filter(|word| !KNOWN.contains(word)).find_map(|word| {
         let plain = word.trim().to_ascii_lowercase();
         let near = KNOWN.into_iter().find(|known| strsim::jaro_winkler(&plain, known) >= ALIKE_MIN)?;
@@ -111,6 +112,7 @@ mod tests {
             "{",
             "}{",
             "${HOME}",
+            "exec serve --port ${PORT} --or ${PORT:-8080}",
             "{}",
         ] {
             assert_eq!(mistyped(fine), None, "{fine}");

@@ -67,7 +67,7 @@ pub enum EffectRecord {
 pub struct OneOffRecord {
     /// Its id.
     pub id: String,
-    /// The point of a rollout, as [`HookPoint::as_str`] has it.
+    /// The point of a rollout, as [`gapless_model::HookPoint::as_str`] has it.
     pub point: String,
 }
 

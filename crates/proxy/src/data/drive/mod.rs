@@ -1,6 +1,6 @@
 //! From a client's connection to an instance's and back: one request at a time, or a tunnel.
 //!
-//! A client's connection is a [`clients::Clients`] entry with a phase ([`connection::Phase`]). Each phase is a value that is *given* what it needs ([`context::Context`]) when it
+//! A client's connection is a [`clients::Clients`] entry with a phase (`connection::Phase`). Each phase is a value that is *given* what it needs ([`context::Context`]) when it
 //! has its turn, and says what is to come next ([`step::Step`]).
 
 pub(crate) mod asked;
