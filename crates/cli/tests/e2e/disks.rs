@@ -112,8 +112,10 @@ fn on_a_disk_turned_read_only_an_instance_and_the_proxy_may_die_and_traffic_goes
     let world = World::up();
     world.assert_done(&world.deploy(&Service::sample(&[]), "1.0", "rolling"));
     let Some(mounted) = Mounted::read_only(&world.state()) else { return };
-    let (_, instance) = world.live().into_iter().next().expect("an instance");
+    let (name, instance) = world.live().into_iter().next().expect("an instance");
     kill(instance);
+    // What was on its way to it is another test's; here only the proxy's death may cost anything.
+    world.eventually("its death is noticed", || world.live().iter().all(|(live, _)| *live != name));
     killed_proxy_is_back(&world, "read-only");
     drop(mounted);
     world.eventually("all instances are in load again", || world.live().len() == 3);
