@@ -58,6 +58,13 @@ fn killed_proxy_is_back(world: &World, label: &str) {
     assert!(last - first <= 2_000, "only what was in flight is lost: {:#?}", sums.incidents);
 }
 
+/// Kills an instance and waits until that is noticed: what was on its way to it is another test's, here only the proxy's death may cost anything.
+fn kill_an_instance(world: &World) {
+    let (name, pid) = world.live().into_iter().next().expect("an instance");
+    kill(pid);
+    world.eventually("its death is noticed", || world.live().iter().all(|(live, _)| *live != name));
+}
+
 #[test]
 fn a_proxy_whose_folder_takes_nothing_is_started_serves_and_is_found_again() {
     let mut world = World::up();
@@ -97,8 +104,7 @@ fn on_a_full_disk_an_instance_and_the_proxy_may_die_and_traffic_goes_on() {
     while file.write_all(&[0; 4_096]).is_ok() {}
     drop(file);
     let proxy = world.proxy_pid();
-    let (_, instance) = world.live().into_iter().next().expect("an instance");
-    kill(instance); // what the proxy says of it has no room
+    kill_an_instance(&world); // what the proxy says of it has no room
     killed_proxy_is_back(&world, "full");
     assert_ne!(world.proxy_pid(), proxy);
     assert!(!world.controller_ended(), "{}", world.log());
@@ -112,10 +118,7 @@ fn on_a_disk_turned_read_only_an_instance_and_the_proxy_may_die_and_traffic_goes
     let world = World::up();
     world.assert_done(&world.deploy(&Service::sample(&[]), "1.0", "rolling"));
     let Some(mounted) = Mounted::read_only(&world.state()) else { return };
-    let (name, instance) = world.live().into_iter().next().expect("an instance");
-    kill(instance);
-    // What was on its way to it is another test's; here only the proxy's death may cost anything.
-    world.eventually("its death is noticed", || world.live().iter().all(|(live, _)| *live != name));
+    kill_an_instance(&world);
     killed_proxy_is_back(&world, "read-only");
     drop(mounted);
     world.eventually("all instances are in load again", || world.live().len() == 3);
