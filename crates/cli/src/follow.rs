@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use gapless_drivers::talk::say;
 use gapless_wire::api::{Event, OrderAccepted, Receipt, RolloutState, RolloutSummary};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::de::DeserializeOwned;
 
-use crate::client::Client;
+use crate::client::{Client, block_on};
 use crate::show::style::Style;
 use crate::show::{event, receipt};
 use crate::{Context, Exit, Failure, hint};
@@ -73,6 +74,28 @@ pub async fn rollout(
             Ok(Exit::Interrupted)
         }
     }
+}
+
+/// Prints what comes line by line, as `show` has it, until it ends, its reader goes away or Ctrl-C is pressed.
+///
+/// # Errors
+/// The controller refuses, cannot be reached, or answers what is not understood.
+pub fn lines<T: DeserializeOwned>(
+    context: &Context,
+    path: &str,
+    mut show: impl FnMut(T) -> String,
+) -> Result<Exit, Failure> {
+    let client = Client::new(context);
+    let print = |value: T| match writeln!(std::io::stdout().lock(), "{}", show(value)) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    };
+    block_on(async {
+        tokio::select! {
+            ended = client.lines(path, print) => ended.map(|_| Exit::Done),
+            _ = tokio::signal::ctrl_c() => Ok(Exit::Done),
+        }
+    })
 }
 
 async fn to_the_end(context: &Context, client: &Client, order: &OrderAccepted) -> Result<RolloutSummary, Failure> {

@@ -1,14 +1,11 @@
 //! `gapless events`: what happened to the services, in rollouts and outside of them.
 
-use std::io::Write as _;
-use std::ops::ControlFlow;
-
 use gapless_wire::api::ServiceEvent;
 use gapless_wire::config::parse_duration;
 
-use crate::client::{Client, block_on, escaped};
+use crate::client::escaped;
 use crate::show::style::{Paint, Style};
-use crate::{Context, Exit, Failure};
+use crate::{Context, Exit, Failure, follow};
 
 /// What `gapless events` is given.
 #[derive(clap::Args, Debug)]
@@ -40,20 +37,10 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let service = args.service.as_deref().map(|name| format!("&service={}", escaped(name))).unwrap_or_default();
     let since = args.since.map(|age| format!("&age_ms={age}")).unwrap_or_default();
     let path = format!("/v1/events?tail={}&follow={}{service}{since}", args.tail, args.follow);
-    let (client, style) = (Client::new(context), Style::of_stdout());
-    let print = |event: ServiceEvent| {
-        let text = if context.json { serde_json::to_string(&event).unwrap_or_default() } else { text(&event, style) };
-        // A reader that went away ends the following.
-        match writeln!(std::io::stdout().lock(), "{text}") {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        }
-    };
-    block_on(async {
-        tokio::select! {
-            ended = client.lines(&path, print) => ended.map(|_| Exit::Done),
-            _ = tokio::signal::ctrl_c() => Ok(Exit::Done),
-        }
+    let style = Style::of_stdout();
+    follow::lines(context, &path, |event: ServiceEvent| match context.json {
+        true => serde_json::to_string(&event).unwrap_or_default(),
+        false => text(&event, style),
     })
 }
 

@@ -1,16 +1,15 @@
 //! `gapless logs`: what the instances of a service write, from the past and as it comes.
 
-use std::io::{IsTerminal as _, Write as _};
-use std::ops::ControlFlow;
+use std::io::IsTerminal as _;
 
 use gapless_model::{InstanceId, ServiceName};
 use gapless_wire::api::{LogLine, LogStream};
 use jiff::Timestamp;
 
-use crate::client::{Client, block_on, escaped};
+use crate::client::escaped;
 use crate::show::harmless;
 use crate::show::style::{Paint, Style};
-use crate::{Context, Exit, Failure, project};
+use crate::{Context, Exit, Failure, follow, project};
 
 /// What `gapless logs` is given.
 #[derive(clap::Args, Debug)]
@@ -96,24 +95,13 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     }
     let service = project::service(args.service.as_deref())?;
     let path = args.path(&service);
-    let (client, style) = (Client::new(context), Style::of_stdout());
+    let style = Style::of_stdout();
     let is_watched = std::io::stdout().is_terminal();
-    let print = |mut line: LogLine| {
+    follow::lines(context, &path, |mut line: LogLine| {
         if is_watched {
             line.text = harmless(&line.text).into_owned();
         }
-        let text = if context.json { serde_json::to_string(&line).unwrap_or_default() } else { text(&line, style) };
-        // A reader that went away ends the following.
-        match writeln!(std::io::stdout().lock(), "{text}") {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        }
-    };
-    block_on(async {
-        tokio::select! {
-            ended = client.lines(&path, print) => ended.map(|_| Exit::Done),
-            _ = tokio::signal::ctrl_c() => Ok(Exit::Done),
-        }
+        if context.json { serde_json::to_string(&line).unwrap_or_default() } else { text(&line, style) }
     })
 }
 

@@ -94,9 +94,14 @@ pub fn assert_nothing_lost(sums: &Sums, releases: &[&str]) {
 
 /// The answer to a GET over a connection of its own.
 pub fn get(world: &World, within: Duration) -> std::io::Result<String> {
+    get_with(world, "", within)
+}
+
+/// The same with header lines, each with its end.
+pub fn get_with(world: &World, lines: &str, within: Duration) -> std::io::Result<String> {
     let mut connection = TcpStream::connect(world.listen)?;
     connection.set_read_timeout(Some(within))?;
-    connection.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
+    connection.write_all(format!("GET / HTTP/1.1\r\nhost: x\r\n{lines}connection: close\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer)?;
     Ok(answer)

@@ -1,19 +1,14 @@
 //! Previews, as people use them: the value that `status` shows reaches a candidate before it serves anybody; a guessed label reaches nothing.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 
+use crate::clients::get_with;
 use crate::world::{PATIENCE, Service, World};
 
 /// Which release answers a client with this value of the preview header.
 fn answered_by(world: &World, preview: Option<&str>) -> String {
-    let mut socket = TcpStream::connect(world.listen).expect("a connection");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a time-out");
     let line = preview.map(|value| format!("X-Gapless-Preview: {value}\r\n")).unwrap_or_default();
-    write!(socket, "GET / HTTP/1.1\r\nHost: shop\r\n{line}Connection: close\r\n\r\n").expect("a request");
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).expect("an answer");
+    let answer = get_with(world, &line, PATIENCE).expect("an answer");
     let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer}"));
     body.lines().next().unwrap_or_default().to_owned()
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::clients::get;
 use crate::world::{Ended, PATIENCE, Service, World};
 
 fn sample() -> Service {
@@ -10,12 +11,7 @@ fn sample() -> Service {
 
 /// The status of one GET through the proxy.
 fn status_of_a_request(world: &World) -> u16 {
-    use std::io::{Read as _, Write as _};
-    let mut stream = std::net::TcpStream::connect(world.listen).expect("the proxy listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n").expect("a request");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
+    let answer = get(world, PATIENCE).expect("an answer");
     answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{answer}"))
 }
 
